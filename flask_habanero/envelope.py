@@ -1,0 +1,273 @@
+"""Seal and unseal the short signed header; knows nothing of what the body means.
+
+- The header carries the body's length and SHA-256, so it is believed or not before one
+  byte of the body is read.
+- One key, chosen by its id; an unknown id costs the same HMAC with a dummy key.
+- Claims are signed as the bytes that were sent and never serialised again.
+- Each direction has a salt of its own: an answer can't be replayed as a request.
+- Nothing that an unverified envelope says is put into an error.
+
+The only place that imports `itsdangerous` and compares MACs. Written down in docs/wire.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from itsdangerous import BadSignature, Signer
+
+from .errors import ConfigError, EnvelopeError, SignatureError, StaleError
+from .release import loads_json
+
+PREFIX = "hbn1"
+MAX_HEADER = 2_048  # characters; proxies pass 4 KiB and more
+WINDOW_S = 60  # longest life of a request that changes something
+SKEW_S = 30  # tolerance on both sides of the window
+HELLO_SKEW_S = 24 * 3600  # hello is how the client learns the server's clock
+
+REQUEST, RESPONSE, RECORD = "request", "response", "record"
+
+_SHAPE = re.compile(r"\Ahbn1\.([a-z0-9]{1,16})\.([A-Za-z0-9_-]{1,1900})\.([A-Za-z0-9_-]{43})\Z")
+_SECRET = re.compile(r"\Ahab_([a-z0-9]{1,16})_([A-Za-z0-9_-]{43})_([0-9a-f]{8})\Z")
+_DUMMY = secrets.token_bytes(32)
+
+
+def _hex(length: int) -> re.Pattern[str]:
+    return re.compile(rf"\A[0-9a-f]{{{length}}}\Z")
+
+
+OPERATIONS = frozenset({"hello", "status", "plan", "push", "rollback", "outcome"})
+
+Schema = Mapping[str, Any]
+"""Claim -> `int`, a set of words, or a pattern of the whole text."""
+
+REQUEST_CLAIMS: Schema = {
+    "v": int,
+    "op": OPERATIONS,
+    "app": re.compile(r"\A[A-Za-z0-9_.:@/-]{1,100}\Z|\A\*\Z"),  # "*": any, only in hello
+    "epoch": re.compile(r"\A[0-9a-f]{32}\Z|\A\Z"),  # empty in hello
+    "base": int,  # the head that the sender built on
+    "rel": int,  # base + 1 for push and rollback, else equal to base
+    "py": re.compile(r"\A[a-z0-9.-]{1,64}\Z"),
+    "len": int,  # bytes on the wire
+    "ulen": int,  # bytes unpacked
+    "enc": frozenset({"id", "zlib"}),
+    "sha": _hex(64),  # of the bytes on the wire
+    "n": _hex(32),  # nonce; the same on each retry of one push
+    "iat": int,  # seconds, by the server's clock as hello told it
+    "exp": int,
+    "cid": re.compile(r"\A[A-Za-z0-9._@+-]{1,64}\Z"),  # who, for people
+}
+
+RESPONSE_CLAIMS: Schema = {
+    "v": int,
+    "rn": _hex(32),  # nonce of the request that this answers
+    "st": int,  # HTTP status, signed
+    "sha": _hex(64),
+    "len": int,
+    "t": int,  # the server's clock
+}
+
+RECORD_CLAIMS: Schema = {
+    "v": int,
+    "app": re.compile(r"\A[A-Za-z0-9_.:@/-]{1,100}\Z"),
+    "epoch": _hex(32),
+    "rel": int,
+    "prev": re.compile(r"\A[0-9a-f]{64}\Z|\A\Z"),  # hash of the record before, the chain
+    "sha": _hex(64),  # of the recorded body
+    "t": int,
+}
+
+
+@dataclass(frozen=True, repr=False)
+class Key:
+    """One secret with its id. Never shows itself."""
+
+    kid: str
+    secret: bytes
+
+    def __repr__(self) -> str:
+        return f"<Key {self.kid}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not pickled")
+
+    @classmethod
+    def parse(cls, text: object) -> Key:
+        """Return the key in ``hab_<kid>_<43 url-safe characters>_<check>``.
+
+        Raises:
+            ConfigError: it is anything else. The text is not repeated in the error.
+        """
+        hint = "make a good one with:  flask habanero secret"
+        match = _SECRET.match(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            raise ConfigError("HABANERO_SECRET", "not a secret that this tool made (hab_<id>_<43 characters>_<check>)", hint)
+        kid, body, check = match.groups()
+        if not hmac.compare_digest(_check(kid, body), check):
+            raise ConfigError("HABANERO_SECRET", "the check at its end does not fit: a character was lost or changed", hint)
+        return cls(kid, base64.urlsafe_b64decode(body + "="))
+
+
+class Keyring:
+    """Keys by id. The first signs, all verify.
+
+    Raises:
+        ConfigError: no key, or two of one id.
+    """
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self._keys = {}
+        for key in keys:
+            if key.kid in self._keys:
+                raise ConfigError("HABANERO_SECRET", f"two secrets with the id {key.kid!r}", "flask habanero secret")
+            self._keys[key.kid] = key
+        if not self._keys:
+            raise ConfigError("HABANERO_SECRET", "no secret", "flask habanero secret")
+
+    @property
+    def first(self) -> Key:
+        return next(iter(self._keys.values()))
+
+    @property
+    def kids(self) -> tuple[str, ...]:
+        return tuple(self._keys)
+
+    def get(self, kid: str) -> Key | None:
+        return self._keys.get(kid)
+
+    def has_bytes(self, data: bytes) -> bool:
+        """Whether some key's bytes or text equal `data` (a Flask SECRET_KEY must not)."""
+        texts = (base64.urlsafe_b64encode(k.secret).rstrip(b"=") for k in self._keys.values())
+        whole = (f"hab_{k.kid}_{b}_{_check(k.kid, b)}".encode() for k in self._keys.values() for b in [_b64(k.secret)])
+        return any(hmac.compare_digest(x, data) for x in (*texts, *whole, *(k.secret for k in self._keys.values())))
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _check(kid: str, body: str) -> str:
+    return f"{zlib.crc32(f'{kid}_{body}'.encode()):08x}"
+
+
+def new_secret(kid: str | None = None) -> str:
+    """Return a fresh secret of 256 random bits, as text with an id and a check."""
+    kid = kid or "k" + secrets.token_hex(3)
+    body = _b64(secrets.token_bytes(32))
+    return f"hab_{kid}_{body}_{_check(kid, body)}"
+
+
+def _signer(secret: bytes, context: str) -> Signer:
+    return Signer(
+        secret, salt=f"flask-habanero/1/{context}".encode(), sep=b".", key_derivation="hmac", digest_method=hashlib.sha256
+    )
+
+
+def seal(claims: Mapping[str, Any], key: Key, context: str) -> str:
+    """Return the header that carries the claims, signed for one context."""
+    data = json.dumps(claims, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+    return _signer(key.secret, context).sign(f"{PREFIX}.{key.kid}.{_b64(data)}").decode("ascii")
+
+
+def unseal(token: object, keys: Keyring, context: str, schema: Schema) -> tuple[dict[str, Any], str]:
+    """Return the claims of a header and the id of the key that sealed it.
+
+    Every claim of the schema is there, no other, and each is of its type. Time, audience and
+    lengths are the caller's to check.
+
+    Raises:
+        EnvelopeError: no header of ours, or its claims are not of the schema.
+        SignatureError: no key in the ring made it for this context.
+    """
+    match = _SHAPE.match(token) if isinstance(token, str) and len(token) <= MAX_HEADER else None
+    if match is None:
+        raise EnvelopeError("shape")
+    kid, payload, signature = match.groups()
+    key = keys.get(kid)
+    signer = _signer(key.secret if key else _DUMMY, context)
+    signed = f"{PREFIX}.{kid}.{payload}".encode()
+    try:
+        signer.unsign(signed + b"." + signature.encode())
+    except BadSignature:
+        raise SignatureError(kid) from None  # its payload is the sender's text: never chained
+    if key is None or not hmac.compare_digest(signer.get_signature(signed), signature.encode()):
+        raise SignatureError(kid)  # the second: base64 has several spellings of one signature, we take one
+    try:
+        claims = loads_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        raise EnvelopeError("claims are no JSON") from None
+    if type(claims) is not dict or claims.keys() != schema.keys():
+        raise EnvelopeError("claims have the wrong keys")
+    for name, rule in schema.items():
+        if not _fits(claims[name], rule):
+            raise EnvelopeError(f"claim {name} is wrong")
+    if claims["v"] != 1:
+        raise EnvelopeError("another version")
+    return claims, kid
+
+
+def _fits(value: object, rule: Any) -> bool:
+    if rule is int:
+        return type(value) is int and 0 <= value < 2**40  # bounds every sum that is made of them
+    if type(value) is not str:
+        return False
+    return value in rule if isinstance(rule, frozenset) else rule.match(value) is not None
+
+
+def check_fresh(claims: Mapping[str, Any], now: int) -> None:
+    """Check a request's times against the server's clock, in seconds.
+
+    Raises:
+        StaleError: outside its window.
+    """
+    skew = HELLO_SKEW_S if claims["op"] == "hello" else SKEW_S
+    if not (0 <= claims["exp"] - claims["iat"] <= WINDOW_S and claims["iat"] - skew <= now <= claims["exp"] + skew):
+        raise StaleError(now - claims["iat"])
+
+
+def pack(body: bytes) -> tuple[bytes, str]:
+    """Return the bytes for the wire and how they are packed ("id" or "zlib")."""
+    if len(body) <= 8_192:  # below, zlib's time costs more than the bytes
+        return body, "id"
+    return zlib.compress(body, 1), "zlib"
+
+
+def unpack(data: bytes, encoding: str, length: int) -> bytes:
+    """Return the unpacked body, of exactly `length` bytes; never makes more.
+
+    Raises:
+        EnvelopeError: it is not what the header said.
+    """
+    if encoding == "id":
+        body = data
+    else:
+        inflate = zlib.decompressobj()
+        try:
+            body = inflate.decompress(data, length + 1)
+        except zlib.error:
+            raise EnvelopeError("body is no zlib stream") from None
+        if not inflate.eof or inflate.unused_data:
+            raise EnvelopeError("body unpacks to another length")
+    if len(body) != length:
+        raise EnvelopeError("body unpacks to another length")
+    return body
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of some bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def same(a: str, b: str) -> bool:
+    """Compare two digests in constant time."""
+    return hmac.compare_digest(a.encode(), b.encode())

@@ -1,0 +1,189 @@
+"""From text to statements to code: the only place that calls ``compile``.
+
+A *source* is one module's text. It is split into its top-level statements; each is
+compiled alone, with its true line numbers, and must behave as it does in the whole unit:
+
+- ``from __future__`` flags of the source hold for each of its statements;
+- a string that is not the first statement is no docstring;
+- names, qualified names, ``__class__`` cells and line tables equal those of the whole.
+
+A statement's ``digest`` is one of its AST without positions: moving it changes nothing.
+The same code runs on both sides of the wire, so that the server can check what it is sent.
+"""
+
+from __future__ import annotations
+
+import __future__
+import ast
+import hashlib
+import importlib.util
+import io
+import marshal
+import sys
+import tokenize
+from dataclasses import dataclass
+from functools import cached_property
+from types import CodeType
+
+from .errors import BuildError
+
+_FUTURE_MASK = 0
+for _name in __future__.all_feature_names:
+    _FUTURE_MASK |= getattr(__future__, _name).compiler_flag
+
+
+def python_tag(optimize: int | None = None) -> str:
+    """Return what code objects depend on: magic, cache tag, optimisation level, GIL.
+
+    Two processes with the same tag may exchange marshalled code; no others.
+    """
+    level = sys.flags.optimize if optimize is None else optimize
+    gil = "gil" if getattr(sys, "_is_gil_enabled", lambda: True)() else "nogil"
+    return f"{importlib.util.MAGIC_NUMBER[:2].hex()}-{sys.implementation.cache_tag}-o{level}-{gil}"
+
+
+def decode_source(data: bytes) -> str:
+    r"""Return the text of a Python file: its declared encoding, ``\n`` line ends, no BOM.
+
+    Raises:
+        SyntaxError: the declared encoding is unknown or does not fit the bytes.
+    """
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return io.IncrementalNewlineDecoder(None, translate=True).decode(data.decode(encoding), final=True)
+    except UnicodeDecodeError as error:
+        raise SyntaxError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Source:
+    """One module as text, identified by its name and never by a path.
+
+    Attributes:
+        name: dotted module name.
+        path: path below the root it was found in, with ``/``; for people only.
+        package: whether it is a package's ``__init__``.
+        text: decoded, with ``\\n`` line ends.
+    """
+
+    name: str
+    path: str
+    package: bool
+    text: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex of the name's kind and the text."""
+        kind = b"package\n" if self.package else b"module\n"
+        return hashlib.sha256(kind + self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    @cached_property
+    def parsed(self) -> Parsed:
+        """The statements. Raises BuildError if the text is no Python."""
+        return parse(self)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One top-level statement: its node, its digest and where it stands (1-based lines)."""
+
+    index: int
+    node: ast.stmt
+    digest: str
+
+    @property
+    def line(self) -> int:
+        """The first line, decorators included."""
+        decorators = getattr(self.node, "decorator_list", None)
+        return min([self.node.lineno, *(d.lineno for d in decorators or ())])
+
+    @property
+    def end_line(self) -> int:
+        return self.node.end_lineno or self.node.lineno
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A source split into its top-level statements."""
+
+    source: Source
+    pieces: tuple[Piece, ...]
+    flags: int  # of __future__, for compile()
+
+
+def digest_node(node: ast.AST) -> str:
+    """Return a digest of a node that does not depend on where it stands."""
+    return hashlib.sha256(ast.dump(node).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def parse(source: Source) -> Parsed:
+    """Split a source into statements.
+
+    Raises:
+        BuildError: it is no Python, with path, line, column and the text of the line.
+    """
+    try:
+        # compile(), not ast.parse(): errors of the symbol table ("return outside function") show up only there
+        compile(source.text, source.path, "exec", dont_inherit=True)
+        tree = ast.parse(source.text, source.path)
+    except SyntaxError as error:
+        raise BuildError(source.path, error.lineno or 1, error.offset or 1, (error.text or "").rstrip("\n"), error.msg) from None
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes; too deeply nested
+        raise BuildError(source.path, 1, 1, "", str(error) or type(error).__name__) from None
+    flags = 0
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            for alias in node.names:
+                flags |= getattr(__future__, alias.name).compiler_flag
+    pieces = tuple(Piece(i, node, digest_node(node)) for i, node in enumerate(tree.body))
+    return Parsed(source, pieces, flags & _FUTURE_MASK)
+
+
+def compile_nodes(nodes: list[ast.stmt], parsed: Parsed, filename: str, optimize: int = -1) -> CodeType:
+    """Compile statements of a source as a module body of their own.
+
+    Positions are kept. The nodes must come from `parsed`, or have positions.
+    """
+    return compile(ast.Module(nodes, []), filename, "exec", parsed.flags, dont_inherit=True, optimize=optimize)
+
+
+def compile_piece(piece: Piece, parsed: Parsed, filename: str, optimize: int = -1) -> CodeType:
+    """Compile one statement as it would be compiled inside its source."""
+    node = piece.node
+    if piece.index and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        node = ast.copy_location(ast.Pass(), node)  # alone it would be first, and so the module's docstring
+    return compile_nodes([node], parsed, filename, optimize)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One compiled statement on the wire: AST digest, first line, marshalled code."""
+
+    digest: str
+    line: int
+    code: bytes
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One module's compiled code beside its source: the smallest thing that is shipped."""
+
+    source: Source
+    statements: tuple[Statement, ...]
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+
+def build_unit(source: Source, optimize: int = -1) -> Unit:
+    """Compile a source, statement by statement, under its display path as file name.
+
+    Raises:
+        BuildError: it does not compile.
+    """
+    parsed = source.parsed
+    statements = tuple(
+        Statement(p.digest, p.line, marshal.dumps(compile_piece(p, parsed, source.path, optimize))) for p in parsed.pieces
+    )
+    return Unit(source, statements)
