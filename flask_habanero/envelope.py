@@ -5,7 +5,8 @@
 - One key, chosen by its id; an unknown id costs the same HMAC with a dummy key.
 - Claims are signed as the bytes that were sent and never serialised again.
 - Each direction has a salt of its own: an answer can't be replayed as a request.
-- Nothing that an unverified envelope says is put into an error.
+- Nothing that an unverified envelope says is put into an error but its key id, which is at
+  most 16 of ``a-z0-9``.
 
 The only place that imports `itsdangerous` and compares MACs. Written down in docs/wire.md.
 """
@@ -38,6 +39,8 @@ REQUEST, RESPONSE, RECORD, MESSAGE = "request", "response", "record", "message"
 
 _SHAPE = re.compile(r"\Ahbn1\.([a-z0-9]{1,16})\.([A-Za-z0-9_-]{1,1900})\.([A-Za-z0-9_-]{43})\Z")
 _SECRET = re.compile(r"\Ahab_([a-z0-9]{1,16})_([A-Za-z0-9_-]{43})_([0-9a-f]{8})\Z")
+MIN_DISTINCT = 12  # different bytes in a secret; 32 random ones have fewer once in 10**24 times
+_MAKE = "make a good one with:  flask habanero secret"
 _DUMMY = secrets.token_bytes(32)
 
 
@@ -106,16 +109,33 @@ class Key:
         """Return the key in ``hab_<kid>_<43 url-safe characters>_<check>``.
 
         Raises:
-            ConfigError: it is anything else. The text is not repeated in the error.
+            ConfigError: it is anything else. The text is not repeated in the error, nor held by its frames.
         """
-        hint = "make a good one with:  flask habanero secret"
-        match = _SECRET.match(text.strip()) if isinstance(text, str) else None
-        if match is None:
-            raise ConfigError("HABANERO_SECRET", "not a secret that this tool made (hab_<id>_<43 characters>_<check>)", hint)
-        kid, body, check = match.groups()
-        if not hmac.compare_digest(_check(kid, body), check):
-            raise ConfigError("HABANERO_SECRET", "the check at its end does not fit: a character was lost or changed", hint)
-        return cls(kid, base64.urlsafe_b64decode(body + "="))
+        key = _parse(text)
+        del text  # error reporters show the locals of each frame
+        if isinstance(key, str):
+            raise ConfigError("HABANERO_SECRET", key, _MAKE)
+        return key
+
+    @property
+    def spellings(self) -> tuple[bytes, ...]:
+        """The secret as bytes, as their base64, and as the text with id and check."""
+        body = _b64(self.secret)
+        return self.secret, body.encode(), _text(self.kid, body).encode()
+
+
+def _parse(text: object) -> Key | str:
+    """Return the key in a text, or what is wrong with it."""
+    match = _SECRET.match(text.strip()) if isinstance(text, str) else None
+    if match is None:
+        return "not a secret that this tool made (hab_<id>_<43 characters>_<check>)"
+    kid, body, check = match.groups()
+    if not hmac.compare_digest(_check(kid, body), check):
+        return "the check at its end does not fit: a character was lost or changed"
+    secret = base64.urlsafe_b64decode(body + "=")
+    if len(set(secret)) < MIN_DISTINCT:
+        return "not random: too few different bytes"
+    return Key(kid, secret)
 
 
 class Keyring:
@@ -126,30 +146,31 @@ class Keyring:
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self._keys = {}
+        self._keys: dict[str, Key] = {}
         for key in keys:
             if key.kid in self._keys:
-                raise ConfigError("HABANERO_SECRET", f"two secrets with the id {key.kid!r}", "flask habanero secret")
+                raise ConfigError("HABANERO_SECRET", f"two secrets with the id {key.kid!r}", _MAKE)
             self._keys[key.kid] = key
         if not self._keys:
-            raise ConfigError("HABANERO_SECRET", "no secret", "flask habanero secret")
+            raise ConfigError("HABANERO_SECRET", "no secret", _MAKE)
 
     @property
     def first(self) -> Key:
+        """The key that signs."""
         return next(iter(self._keys.values()))
 
     @property
     def kids(self) -> tuple[str, ...]:
+        """The ids, the one that signs first."""
         return tuple(self._keys)
 
     def get(self, kid: str) -> Key | None:
+        """Return the key with an id, if it is in the ring."""
         return self._keys.get(kid)
 
     def has_bytes(self, data: bytes) -> bool:
         """Whether some key's bytes or text equal `data` (a Flask SECRET_KEY must not)."""
-        texts = (base64.urlsafe_b64encode(k.secret).rstrip(b"=") for k in self._keys.values())
-        whole = (f"hab_{k.kid}_{b}_{_check(k.kid, b)}".encode() for k in self._keys.values() for b in [_b64(k.secret)])
-        return any(hmac.compare_digest(x, data) for x in (*texts, *whole, *(k.secret for k in self._keys.values())))
+        return any(hmac.compare_digest(x, data) for key in self._keys.values() for x in key.spellings)
 
 
 def _b64(data: bytes) -> str:
@@ -160,17 +181,19 @@ def _check(kid: str, body: str) -> str:
     return f"{zlib.crc32(f'{kid}_{body}'.encode()):08x}"
 
 
-def new_secret(kid: str | None = None) -> str:
-    """Return a fresh secret of 256 random bits, as text with an id and a check."""
-    kid = kid or "k" + secrets.token_hex(3)
-    body = _b64(secrets.token_bytes(32))
+def _text(kid: str, body: str) -> str:
     return f"hab_{kid}_{body}_{_check(kid, body)}"
 
 
+def new_secret(kid: str | None = None) -> str:
+    """Return a fresh secret of 256 random bits, as text with an id and a check."""
+    kid = kid or "k" + secrets.token_hex(3)
+    return _text(kid, _b64(secrets.token_bytes(32)))
+
+
 def _signer(secret: bytes, context: str) -> Signer:
-    return Signer(
-        secret, salt=f"flask-habanero/1/{context}".encode(), sep=b".", key_derivation="hmac", digest_method=hashlib.sha256
-    )
+    salt = f"flask-habanero/1/{context}".encode()
+    return Signer(secret, salt, b".", key_derivation="hmac", digest_method=hashlib.sha256)
 
 
 def seal(claims: Mapping[str, Any], key: Key, context: str) -> str:
@@ -193,15 +216,21 @@ def unseal(token: object, keys: Keyring, context: str, schema: Schema) -> tuple[
     if match is None:
         raise EnvelopeError("shape")
     kid, payload, signature = match.groups()
-    key = keys.get(kid)
+    _verify(f"{PREFIX}.{kid}.{payload}".encode(), signature.encode(), kid, keys.get(kid), context)
+    return _claims(payload, schema), kid
+
+
+def _verify(signed: bytes, signature: bytes, kid: str, key: Key | None, context: str) -> None:
     signer = _signer(key.secret if key else _DUMMY, context)
-    signed = f"{PREFIX}.{kid}.{payload}".encode()
     try:
-        signer.unsign(signed + b"." + signature.encode())
+        signer.unsign(signed + b"." + signature)
     except BadSignature:
         raise SignatureError(kid) from None  # its payload is the sender's text: never chained
-    if key is None or not hmac.compare_digest(signer.get_signature(signed), signature.encode()):
+    if key is None or not hmac.compare_digest(signer.get_signature(signed), signature):
         raise SignatureError(kid)  # the second: base64 has several spellings of one signature, we take one
+
+
+def _claims(payload: str, schema: Schema) -> dict[str, Any]:
     try:
         claims = loads_json(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except ValueError:
@@ -213,7 +242,7 @@ def unseal(token: object, keys: Keyring, context: str, schema: Schema) -> tuple[
             raise EnvelopeError(f"claim {name} is wrong")
     if claims["v"] != 1:
         raise EnvelopeError("another version")
-    return claims, kid
+    return claims
 
 
 def _fits(value: object, rule: Any) -> bool:
@@ -264,8 +293,9 @@ def check_fresh(claims: Mapping[str, Any], now: int) -> None:
         StaleError: outside its window.
     """
     skew = HELLO_SKEW_S if claims["op"] == "hello" else SKEW_S
-    if not (0 <= claims["exp"] - claims["iat"] <= WINDOW_S and claims["iat"] - skew <= now <= claims["exp"] + skew):
-        raise StaleError(now - claims["iat"])
+    made, ends = claims["iat"], claims["exp"]
+    if not (0 <= ends - made <= WINDOW_S and made - skew <= now <= ends + skew):
+        raise StaleError(now - made)
 
 
 def pack(body: bytes) -> tuple[bytes, str]:

@@ -80,6 +80,7 @@ class BuildError(HabaneroError):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
+        """One, with the place in the file."""
         return (Reason(self.slug, f"{self.path}:{self.line}:{self.column}", self.why),)
 
 
@@ -167,7 +168,8 @@ class TooLargeError(RefusedError):
     slug = "too-large"
 
     def __init__(self, limit: int, actual: int) -> None:
-        super().__init__(f"{actual} bytes, the server takes {limit}; raise HABANERO_MAX_BYTES or send less at once")
+        hint = "raise HABANERO_MAX_BYTES or send less at once"
+        super().__init__(f"{actual} bytes, the server takes {limit}; {hint}")
         self.limit, self.actual = limit, actual
 
 
@@ -183,6 +185,7 @@ class ColdChangeError(RefusedError):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
+        """All that make it cold."""
         return self._reasons
 
 
@@ -198,6 +201,7 @@ class CommitError(HabaneroError):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
+        """One, with the module and line that raised."""
         return (Reason(self.slug, self.where, self.cause_text),)
 
 
@@ -234,4 +238,5 @@ class DeliveryError(HabaneroError):
 
     @property
     def outcome(self) -> str:  # type: ignore[override]  # depends on whether bytes left the machine
+        """`unknown` if bytes may have arrived, else `unreachable`."""
         return "unknown" if self.maybe_live else "unreachable"

@@ -15,7 +15,7 @@ import json
 import re
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .errors import BundleError, Reason
@@ -25,6 +25,7 @@ MAGIC = b"HBNB"
 VERSION = 1
 MAX_UNITS = 2_000  # more modules than any app that we know; bounds the work before the plan
 MAX_STATEMENTS = 20_000  # in one unit
+MAX_LINE = 2**31 - 1  # what a code object can hold
 _NAME = re.compile(r"\A[^\W\d]\w*(?:\.[^\W\d]\w*)*\Z", re.ASCII)
 _DIGEST = re.compile(r"\A[0-9a-f]{64}\Z")
 _SHORT = re.compile(r"\A[0-9a-f]{32}\Z")
@@ -54,7 +55,7 @@ class Bundle:
         python: tag of the Python that compiled it (`source.python_tag`).
         parent: digest of the tree that it was built on.
         target: digest of the tree that it leads to.
-        note: free text for people (a git commit, "dirty"), at most 200 characters.
+        note: printable text for people (a git commit, "dirty"), at most 200 characters.
     """
 
     units: tuple[Unit, ...]
@@ -165,8 +166,10 @@ def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
         manifest = loads_json(data[8 : 8 + length])
     except ValueError as error:
         raise BundleError(f"manifest: {error}") from None
-    if type(manifest) is not dict or manifest.keys() != _MANIFEST_KEYS or manifest["v"] != VERSION:
-        raise BundleError("manifest: wrong keys or version")
+    if type(manifest) is not dict or manifest.keys() != _MANIFEST_KEYS:
+        raise BundleError("manifest: wrong keys")
+    if type(manifest["v"]) is not int or manifest["v"] != VERSION:  # True == 1
+        raise BundleError("manifest: another version")
     return manifest, memoryview(data)[8 + length :]
 
 
@@ -194,20 +197,29 @@ def _unit(item: object, reader: _Reader) -> Unit:
         text = reader.take(item["source"]).decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         raise BundleError("a source is no UTF-8") from None
-    path = _text(item, "path", 500)
-    if any(ord(c) < 32 for c in path) or path.startswith("/") or ".." in path.split("/"):
-        raise BundleError("a path is wrong")
-    source = Source(_name(item["name"]), path, item["package"], text)
+    source = Source(_name(item["name"]), _path(item), item["package"], text)
     if source.digest != item["sha"]:
         raise BundleError(f"{source.name}: source and digest differ")
-    statements = []
-    for row in _list(item, "statements", MAX_STATEMENTS):
-        if type(row) is not list or len(row) != 3 or type(row[0]) is not str or not _SHORT.match(row[0]):
-            raise BundleError(f"{source.name}: a statement is wrong")
-        if type(row[1]) is not int or row[1] < 1:
-            raise BundleError(f"{source.name}: a statement's line is wrong")
-        statements.append(Statement(row[0], row[1], reader.take(row[2])))
-    return Unit(source, tuple(statements))
+    rows = _list(item, "statements", MAX_STATEMENTS)
+    return Unit(source, tuple(_statement(row, reader) for row in rows))
+
+
+def _statement(row: object, reader: _Reader) -> Statement:
+    if type(row) is not list or len(row) != 3:
+        raise BundleError("a statement is wrong")
+    digest, line, size = row
+    if type(digest) is not str or not _SHORT.match(digest):
+        raise BundleError("a statement's digest is wrong")
+    if type(line) is not int or not 1 <= line <= MAX_LINE:
+        raise BundleError("a statement's line is wrong")
+    return Statement(digest, line, reader.take(size))
+
+
+def _path(item: dict[str, Any]) -> str:
+    path = _text(item, "path", 500)
+    if not path or path.startswith("/") or "\\" in path or ".." in path.split("/"):
+        raise BundleError("a path is wrong")
+    return path
 
 
 def _list(item: dict[str, Any], key: str, most: int) -> list[Any]:
@@ -225,8 +237,9 @@ def _name(value: object) -> str:
 
 def _text(item: dict[str, Any], key: str, most: int) -> str:
     value = item[key]
-    if type(value) is not str or len(value) > most:
-        raise BundleError(f"{key}: no text, or too long")
+    if type(value) is not str or len(value) > most or not value.isprintable():
+        # a terminal and a log show it: no escape sequences, line ends, lone surrogates
+        raise BundleError(f"{key}: no printable text, or too long")
     return value
 
 
@@ -276,13 +289,8 @@ class Report:
             "release": self.release,
             "digest": self.digest,
             "steps": list(self.steps),
-            "reasons": [{"code": r.code, "where": r.where, "what": r.what, "hint": r.hint} for r in self.reasons],
-            "workers": {
-                "at_head": self.workers.at_head,
-                "asleep": self.workers.asleep,
-                "total": self.workers.total,
-                "behind": list(self.workers.behind),
-            },
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "workers": {**asdict(self.workers), "behind": list(self.workers.behind)},
             "ms": {key: round(value, 3) for key, value in self.ms.items()},
             "data": dict(self.data),
         }
@@ -290,14 +298,25 @@ class Report:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Report:
         """Return the report in some JSON values. Raises KeyError or TypeError if it is none."""
-        workers = value["workers"]
-        return cls(
-            str(value["outcome"]),
-            int(value["release"]),
-            str(value["digest"]),
-            tuple(map(str, value["steps"])),
-            tuple(Reason(str(r["code"]), str(r["where"]), str(r["what"]), str(r["hint"])) for r in value["reasons"]),
-            WorkerCount(int(workers["at_head"]), int(workers["asleep"]), int(workers["total"]), tuple(map(str, workers["behind"]))),
-            {str(k): float(v) for k, v in value["ms"].items()},
-            dict(value["data"]),
-        )
+        try:
+            return cls(
+                str(value["outcome"]),
+                int(value["release"]),
+                str(value["digest"]),
+                tuple(map(str, value["steps"])),
+                tuple(_reason(item) for item in value["reasons"]),
+                _worker_count(value["workers"]),
+                {str(k): float(v) for k, v in value["ms"].items()},
+                dict(value["data"]),
+            )
+        except (AttributeError, ValueError, OverflowError) as error:
+            raise TypeError(f"no report: {error}") from None
+
+
+def _reason(item: Mapping[str, Any]) -> Reason:
+    return Reason(*(str(item[key]) for key in ("code", "where", "what", "hint")))
+
+
+def _worker_count(item: Mapping[str, Any]) -> WorkerCount:
+    at_head, asleep, total = (int(item[key]) for key in ("at_head", "asleep", "total"))
+    return WorkerCount(at_head, asleep, total, tuple(map(str, item["behind"])))

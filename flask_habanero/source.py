@@ -7,13 +7,14 @@ compiled alone, with its true line numbers, and must behave as it does in the wh
 - a string that is not the first statement is no docstring;
 - names, qualified names, ``__class__`` cells and line tables equal those of the whole.
 
-A statement's ``digest`` is one of its AST without positions: moving it changes nothing.
+A statement's ``digest`` is one of its AST without positions: moving it changes nothing, except
+where its place gives it a meaning (a first string is the docstring).
 The same code runs on both sides of the wire, so that the server can check what it is sent.
 """
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import hashlib
 import importlib.util
@@ -23,10 +24,12 @@ import sys
 import tokenize
 from dataclasses import dataclass
 from functools import cached_property
-from types import CodeType
+from types import CodeType  # noqa: TC003  # in signatures that are looked at while running
 
 from .errors import BuildError
 
+# the second: null bytes, lone surrogates; the others: nested too deeply
+_COMPILE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
 _FUTURE_MASK = 0
 for _name in __future__.all_feature_names:
     _FUTURE_MASK |= getattr(__future__, _name).compiler_flag
@@ -51,19 +54,19 @@ def decode_source(data: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         return io.IncrementalNewlineDecoder(None, translate=True).decode(data.decode(encoding), final=True)
-    except UnicodeDecodeError as error:
+    except (UnicodeError, LookupError) as error:  # the second: "rot13" is a codec, but not one of text
         raise SyntaxError(str(error)) from error
 
 
 @dataclass(frozen=True)
 class Source:
-    """One module as text, identified by its name and never by a path.
+    r"""One module as text, identified by its name and never by a path.
 
     Attributes:
         name: dotted module name.
         path: path below the root it was found in, with ``/``; for people only.
         package: whether it is a package's ``__init__``.
-        text: decoded, with ``\\n`` line ends.
+        text: decoded, with ``\n`` line ends.
     """
 
     name: str
@@ -94,11 +97,12 @@ class Piece:
     @property
     def line(self) -> int:
         """The first line, decorators included."""
-        decorators = getattr(self.node, "decorator_list", None)
-        return min([self.node.lineno, *(d.lineno for d in decorators or ())])
+        decorators: list[ast.expr] = getattr(self.node, "decorator_list", [])
+        return min([self.node.lineno, *(d.lineno for d in decorators)])
 
     @property
     def end_line(self) -> int:
+        """The last line."""
         return self.node.end_lineno or self.node.lineno
 
 
@@ -112,8 +116,58 @@ class Parsed:
 
 
 def digest_node(node: ast.AST) -> str:
-    """Return a digest of a node that does not depend on where it stands."""
-    return hashlib.sha256(ast.dump(node).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    """Return a digest of a node that does not depend on where it stands.
+
+    Written out in preorder with a loop: `ast.dump` recurses, and a few hundred ``elif`` are too deep
+    for it; nor can it write a number of more than 4,300 digits.
+    """
+    words: list[str] = []
+    stack: list[object] = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, ast.AST):
+            words.append(type(item).__name__)
+            stack.extend(getattr(item, name, None) for name in reversed(item._fields))
+        elif isinstance(item, list):
+            words.append(f"[{len(item)}")
+            stack.extend(reversed(item))
+        else:
+            words.append(hex(item) if type(item) is int else repr(item))
+    return hashlib.sha256("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _is_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and type(getattr(node.value, "value", None)) is str
+
+
+def _has_annotation(node: ast.AST) -> bool:
+    """Whether ``from __future__ import annotations`` means something to a node."""
+    return any(getattr(n, "annotation", None) or getattr(n, "returns", None) for n in ast.walk(node))
+
+
+def _piece(index: int, node: ast.stmt, flags: int) -> Piece:
+    context = []
+    if index == 0 and _is_string(node):
+        context.append("docstring")
+    if flags & __future__.annotations.compiler_flag and _has_annotation(node):
+        context.append("annotations")
+    digest = digest_node(node)
+    if context:  # the same text, another statement
+        digest = hashlib.sha256(" ".join([*context, digest]).encode()).hexdigest()[:32]
+    return Piece(index, node, digest)
+
+
+def _build_error(source: Source, error: Exception, line: int = 1) -> BuildError:
+    """Return what `compile` raised as an error with fields.
+
+    The line's text is the source's own: Python looks for it in a file of that name below whatever
+    folder is the current one.
+    """
+    column, why = 1, str(error) or type(error).__name__
+    if isinstance(error, SyntaxError):
+        line, column, why = error.lineno or line, max(error.offset or 1, 1), error.msg
+    lines = source.text.split("\n")
+    return BuildError(source.path, line, column, lines[line - 1] if line <= len(lines) else "", why)
 
 
 def parse(source: Source) -> Parsed:
@@ -123,20 +177,18 @@ def parse(source: Source) -> Parsed:
         BuildError: it is no Python, with path, line, column and the text of the line.
     """
     try:
-        # compile(), not ast.parse(): errors of the symbol table ("return outside function") show up only there
+        # not only ast.parse(): errors of the symbol table ("return outside function") show up here
         compile(source.text, source.path, "exec", dont_inherit=True)
         tree = ast.parse(source.text, source.path)
-    except SyntaxError as error:
-        raise BuildError(source.path, error.lineno or 1, error.offset or 1, (error.text or "").rstrip("\n"), error.msg) from None
-    except (ValueError, RecursionError, MemoryError) as error:  # null bytes; too deeply nested
-        raise BuildError(source.path, 1, 1, "", str(error) or type(error).__name__) from None
+    except _COMPILE_ERRORS as error:
+        raise _build_error(source, error) from None
     flags = 0
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             for alias in node.names:
                 flags |= getattr(__future__, alias.name).compiler_flag
-    pieces = tuple(Piece(i, node, digest_node(node)) for i, node in enumerate(tree.body))
-    return Parsed(source, pieces, flags & _FUTURE_MASK)
+    flags &= _FUTURE_MASK
+    return Parsed(source, tuple(_piece(i, node, flags) for i, node in enumerate(tree.body)), flags)
 
 
 def compile_nodes(nodes: list[ast.stmt], parsed: Parsed, filename: str, optimize: int = -1) -> CodeType:
@@ -144,13 +196,15 @@ def compile_nodes(nodes: list[ast.stmt], parsed: Parsed, filename: str, optimize
 
     Positions are kept. The nodes must come from `parsed`, or have positions.
     """
-    return compile(ast.Module(nodes, []), filename, "exec", parsed.flags, dont_inherit=True, optimize=optimize)
+    module = ast.Module(nodes, [])
+    code: CodeType = compile(module, filename, "exec", parsed.flags, dont_inherit=True, optimize=optimize)
+    return code
 
 
 def compile_piece(piece: Piece, parsed: Parsed, filename: str, optimize: int = -1) -> CodeType:
     """Compile one statement as it would be compiled inside its source."""
     node = piece.node
-    if piece.index and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+    if piece.index and _is_string(node):
         node = ast.copy_location(ast.Pass(), node)  # alone it would be first, and so the module's docstring
     return compile_nodes([node], parsed, filename, optimize)
 
@@ -173,6 +227,7 @@ class Unit:
 
     @property
     def name(self) -> str:
+        """The module's name."""
         return self.source.name
 
 
@@ -183,7 +238,12 @@ def build_unit(source: Source, optimize: int = -1) -> Unit:
         BuildError: it does not compile.
     """
     parsed = source.parsed
-    statements = tuple(
-        Statement(p.digest, p.line, marshal.dumps(compile_piece(p, parsed, source.path, optimize))) for p in parsed.pieces
-    )
-    return Unit(source, statements)
+    return Unit(source, tuple(_statement(piece, parsed, optimize) for piece in parsed.pieces))
+
+
+def _statement(piece: Piece, parsed: Parsed, optimize: int) -> Statement:
+    try:
+        code = compile_piece(piece, parsed, parsed.source.path, optimize)
+    except _COMPILE_ERRORS as error:  # nodes nest less deeply than text before compile() gives up
+        raise _build_error(parsed.source, error, piece.line) from None
+    return Statement(piece.digest, piece.line, marshal.dumps(code))
