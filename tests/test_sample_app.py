@@ -220,3 +220,8 @@ def test_smallest_app(monkeypatch):
 
     monkeypatch.delitem(sys.modules, "smallest")
     assert app.test_client().get("/").text == "Hello, world.\n"
+
+
+def test_readme_shows_the_smallest_app_as_it_is():
+    readme = SAMPLE_APP.with_name("README.md").read_text(encoding="utf-8")
+    assert f"```python\n{(SAMPLE_APP / 'smallest.py').read_text(encoding='utf-8')}```" in readme
