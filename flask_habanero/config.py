@@ -1,0 +1,240 @@
+"""Configuration: read once, checked here and nowhere else. docs/configuration.md tells each key.
+
+A key is looked up in ``app.config``, then in the environment under its own name, then there
+with Flask's ``FLASK_`` prefix. In the environment lists are JSON.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .envelope import Key, Keyring
+from .errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECRET, SECRET_FILE = "HABANERO_SECRET", "HABANERO_SECRET_FILE"
+APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"
+STORE, COLD, BUILD = "HABANERO_STORE", "HABANERO_COLD", "HABANERO_BUILD"
+QUIESCE_MS, MAX_BYTES, DISABLED = "HABANERO_QUIESCE_MS", "HABANERO_MAX_BYTES", "HABANERO_DISABLED"
+KEYS = (SECRET, SECRET_FILE, APP_ID, PATH, MODULES, STORE, COLD, QUIESCE_MS, MAX_BYTES, BUILD, DISABLED)
+
+DEFAULT_PATH, DEFAULT_COLD = "/_habanero", "refuse"
+DEFAULT_QUIESCE_MS, LIMITS_QUIESCE_MS = 250, (0, 2_000)  # the lease of a closed gate is 2 s
+DEFAULT_MAX_BYTES, LIMITS_MAX_BYTES = 4 * 2**20, (2**10, 2**26)  # a body is held in memory whole
+
+_MAKE = "make a good one with:  flask habanero secret"
+_APP_ID = re.compile(r"\A[A-Za-z0-9_.:@/-]{1,100}\Z")  # as the wire has it
+_PATH = re.compile(r"\A(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,99}){1,10}\Z")
+_MODULE = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
+_BUILD = re.compile(r"\A[!-~]{1,100}\Z")
+_ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+_FOR_OTHERS = stat.S_IRWXO | stat.S_IWGRP
+_LIST_OF_MODULES = """'["shop", "shop_admin"]'"""
+_FOLDER = f"{STORE}=/var/lib/shop/habanero"
+_MIN_DISTINCT = 16  # of 32 random bytes fewer than this many differ once in 10**20 secrets
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the server part was told.
+
+    Attributes:
+        keys: the keyring, or None: no secret, and so no endpoint.
+        app_id: audience: which app and environment this is.
+        path: where the endpoint answers; begins with a slash and does not end in one.
+        modules: top-level packages and modules that may change; None: what belongs to the app.
+        store: folder of the ledger, absolute. Nothing is made there yet.
+        cold: what a cold change does: "refuse".
+        quiesce_ms: how long a commit may wait for running requests, in milliseconds.
+        max_bytes: largest body, on the wire.
+        build: name of this cold deploy; None: the digest of its sources.
+        disabled: the kill switch; then `keys` is None.
+    """
+
+    keys: Keyring | None
+    app_id: str
+    path: str
+    modules: tuple[str, ...] | None
+    store: Path
+    cold: str
+    quiesce_ms: int
+    max_bytes: int
+    build: str | None
+    disabled: bool
+
+    @classmethod
+    def read(
+        cls, mapping: Mapping[str, Any], environ: Mapping[str, str], import_name: str, instance_path: str
+    ) -> Config:
+        """Return the configuration of an app, from its ``config`` and the environment.
+
+        Without a secret, or with the kill switch, nothing else is read: what is inert
+        must not keep an app from starting.
+
+        Raises:
+            ConfigError: a key is wrong, with what to type instead.
+        """
+        given = _given(mapping, environ)
+        disabled = _switch(DISABLED, given.get(DISABLED, False))
+        keys = None if disabled else _keyring(given)
+        if keys is None:
+            given = {}
+        else:
+            _refuse_flask_secret(keys, mapping)
+            _refuse_typos(mapping)
+        return cls(
+            keys=keys,
+            app_id=import_name if keys is None else _app_id(given.get(APP_ID, import_name)),
+            path=_path(given.get(PATH, DEFAULT_PATH)),
+            modules=_modules(given.get(MODULES)),
+            store=_store(given.get(STORE, "habanero"), instance_path),
+            cold=_cold(given.get(COLD, DEFAULT_COLD)),
+            quiesce_ms=_number(QUIESCE_MS, given.get(QUIESCE_MS, DEFAULT_QUIESCE_MS), *LIMITS_QUIESCE_MS),
+            max_bytes=_number(MAX_BYTES, given.get(MAX_BYTES, DEFAULT_MAX_BYTES), *LIMITS_MAX_BYTES),
+            build=_build(given.get(BUILD)),
+            disabled=disabled,
+        )
+
+
+def _given(mapping: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the keys that are set, each from the place that wins. None in app.config is not set."""
+    given = {}
+    for key in KEYS:
+        if mapping.get(key) is not None:
+            given[key] = mapping[key]
+        elif (text := environ.get(key, environ.get(f"FLASK_{key}"))) is not None:
+            given[key] = _from_environment(key, text)
+    return given
+
+
+def _from_environment(key: str, text: str) -> Any:
+    if not text.lstrip().startswith("["):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ConfigError(key, "looks like a JSON list and is none", f'{key}=\'["one", "two"]\'') from None
+
+
+def _refuse_typos(mapping: Mapping[str, Any]) -> None:
+    """A misspelt key would silently leave the default in force."""
+    for key in mapping:
+        if key.startswith("HABANERO_") and key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, 1, 0.85)  # the client's HABANERO_URL is near to none
+            if near:
+                raise ConfigError(key, "no such key", f"did you mean {near[0]}?")
+
+
+def _keyring(given: Mapping[str, Any]) -> Keyring | None:
+    if SECRET in given and SECRET_FILE in given:
+        raise ConfigError(SECRET, f"set, and {SECRET_FILE} too: which one holds?", f"unset {SECRET}")
+    if SECRET_FILE in given:
+        texts = _secrets_in(given[SECRET_FILE])
+    elif SECRET in given:
+        value = given[SECRET]
+        texts = list(value) if isinstance(value, list | tuple) else [value]
+    else:
+        return None
+    keys = [Key.parse(text) for text in texts]
+    if any(len(set(key.secret)) < _MIN_DISTINCT for key in keys):
+        raise ConfigError(SECRET, "weak: not made of random bytes", _MAKE)
+    return Keyring(keys)
+
+
+def _secrets_in(value: Any) -> list[Any]:
+    """Return the secrets of a file: one a line, or a JSON list; blank space around them is ignored."""
+    try:
+        path = Path(value).expanduser()
+        mode = path.stat().st_mode
+        text = path.read_text("ascii").strip()
+    except (OSError, TypeError, ValueError, RuntimeError) as error:  # no path, no ASCII, no such home
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "no readable text file"
+        make = "flask habanero secret > FILE; chmod 600 FILE"
+        raise ConfigError(SECRET_FILE, f"{value!r}: {why}", make) from None
+    if mode & _FOR_OTHERS:
+        raise ConfigError(SECRET_FILE, f"{value!r}: others may read or change it", f"chmod o-rwx,g-w {value}")
+    parsed = _from_environment(SECRET_FILE, text)
+    return parsed if isinstance(parsed, list) else text.split() or [""]
+
+
+def _refuse_flask_secret(keys: Keyring, mapping: Mapping[str, Any]) -> None:
+    """Flask's key is known to more people and places than may push code."""
+    fallbacks = mapping.get("SECRET_KEY_FALLBACKS") or ()
+    for value in (mapping.get("SECRET_KEY"), *fallbacks):
+        data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        if isinstance(data, bytes) and keys.has_bytes(data):
+            why = "the same as Flask's SECRET_KEY: whoever can sign a cookie could push code"
+            raise ConfigError(SECRET, why, _MAKE)
+
+
+def _switch(key: str, value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text not in (*_ON, *_OFF):
+        raise ConfigError(key, f"{value!r} is neither on nor off", f"{key}=1")
+    return text in _ON
+
+
+def _match(key: str, value: Any, pattern: re.Pattern[str], rule: str, example: str) -> str:
+    if not isinstance(value, str) or not pattern.match(value):
+        raise ConfigError(key, f"{value!r} is not {rule}", f"{key}={example}")
+    return value
+
+
+def _app_id(value: Any) -> str:
+    return _match(APP_ID, value, _APP_ID, "1 to 100 of A-Z a-z 0-9 _ . : @ / -", "shop/production")
+
+
+def _path(value: Any) -> str:
+    return _match(PATH, value, _PATH, "a path: it begins with / and does not end in /", DEFAULT_PATH)
+
+
+def _build(value: Any) -> str | None:
+    rule = "1 to 100 visible ASCII characters"
+    return None if value is None else _match(BUILD, value, _BUILD, rule, "2026-03-01.4")
+
+
+def _modules(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = value if isinstance(value, list | tuple) else [value]
+    for name in names:
+        _match(MODULES, name, _MODULE, "the name of a top-level package or module", _LIST_OF_MODULES)
+    if not names:
+        raise ConfigError(MODULES, "an empty list: nothing could change", f"unset {MODULES}, or {DISABLED}=1")
+    return tuple(dict.fromkeys(names))
+
+
+def _store(value: Any, instance_path: str) -> Path:
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
+    if re.match(r"rediss?://", text):
+        raise ConfigError(STORE, "stores for several machines are not in this version", _FOLDER)
+    if not text or "://" in text or "\0" in text:
+        raise ConfigError(STORE, f"{value!r} is no folder", _FOLDER)
+    # Workers may differ in their working directory, but not in their instance folder
+    return Path(instance_path, Path(text).expanduser()).absolute()
+
+
+def _cold(value: Any) -> str:
+    if value == "restart":
+        raise ConfigError(COLD, "restart is not in this version", f"{COLD}={DEFAULT_COLD}")
+    if value != DEFAULT_COLD:
+        raise ConfigError(COLD, f"{value!r} is nothing that it can do", f"{COLD}={DEFAULT_COLD}")
+    return DEFAULT_COLD
+
+
+def _number(key: str, value: Any, least: int, most: int) -> int:
+    text = value.strip() if isinstance(value, str) else value
+    number = int(text) if isinstance(text, str) and re.fullmatch("[0-9]{1,12}", text) else text
+    if type(number) is not int or not least <= number <= most:
+        why = f"{value!r} is not a whole number from {least} to {most}"
+        raise ConfigError(key, why, f"{key}={least or most}")
+    return number
