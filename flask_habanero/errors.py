@@ -15,7 +15,8 @@
     │   ├── ConflictError           built on another head              epoch, head
     │   ├── PythonMismatchError     compiled for another Python        expected, actual
     │   ├── TooLargeError           larger than the server takes       limit, actual
-    │   └── ColdChangeError         needs a restart                    reasons
+    │   ├── ColdChangeError         needs a restart                    reasons
+    │   └── UndecidedError          client: a person must say first    reasons
     ├── CommitError                 TRIED, FAILED, UNDONE              where, cause_text
     │   ├── BusyError               requests did not drain in time     holders
     │   └── UndoError               ... and not undone: end this worker
@@ -186,6 +187,21 @@ class ColdChangeError(RefusedError):
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """All that make it cold."""
+        return self._reasons
+
+
+class UndecidedError(RefusedError):
+    """Client: a person must say whose edit wins, and said no, or nobody is there to ask."""
+
+    slug = "undecided"
+    outcome = "conflict"
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(map(str, reasons)))
+        self._reasons = reasons
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
         return self._reasons
 
 
