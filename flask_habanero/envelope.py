@@ -86,7 +86,7 @@ RECORD_CLAIMS: Schema = {
     "epoch": _hex(32),
     "rel": int,
     "prev": re.compile(r"\A[0-9a-f]{64}\Z|\A\Z"),  # hash of the record before, the chain
-    "sha": _hex(64),  # of the recorded body
+    "sha": _hex(64),  # of the whole row: body, header, kind, nonce, digest, who, note
     "t": int,
 }
 
