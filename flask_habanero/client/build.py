@@ -1,0 +1,66 @@
+"""From a decision to a bundle: compile what goes, for the server's Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import BuildError, PythonMismatchError, TooLargeError
+from ..release import Bundle
+from ..source import Source, Unit, build_unit, python_tag
+from .decide import Decision
+from .tree import Tree
+from .view import View
+
+NOTE = 200  # characters, of the wire
+
+
+def check_python(view: View) -> None:
+    """Check that this Python makes code that the server can run.
+
+    Raises:
+        PythonMismatchError: it does not; names both.
+    """
+    here = python_tag(view.optimize)
+    if here != view.python:
+        raise PythonMismatchError(view.python, here)
+
+
+def compile_all(
+    tree: Tree, names: tuple[str, ...], optimize: int
+) -> tuple[dict[str, Unit], dict[str, BuildError]]:
+    """Compile some modules. Returns the units, and what is wrong with the others."""
+    units: dict[str, Unit] = {}
+    wrong: dict[str, BuildError] = {}
+    for name in names:
+        try:
+            units[name] = _unit(tree, name, optimize)
+        except BuildError as error:
+            wrong[name] = error
+    return units, wrong
+
+
+def _unit(tree: Tree, name: str, optimize: int) -> Unit:
+    if name in tree.broken:
+        raise tree.broken[name]
+    return build_unit(tree.sources[name], optimize)
+
+
+def make_bundle(decision: Decision, units: Mapping[str, Unit], view: View, note: str = "") -> Bundle:
+    """Return the bundle that a decision makes on top of what the server runs.
+
+    Args:
+        decision: what goes; see `decide`.
+        units: at least those of `decision.send`.
+        view: what the server runs.
+        note: what people read in the log.
+    """
+    chosen = tuple(units[name] for name in decision.send)
+    sources: list[Source] = [unit.source for unit in chosen]
+    target = view.with_changes(sources, decision.delete).digest
+    return Bundle(chosen, decision.delete, view.python, view.digest, target, note[:NOTE])
+
+
+def check_size(body: bytes, view: View) -> None:
+    """Raise TooLargeError if the server would not take a body of that size on the wire."""
+    if len(body) > view.max_bytes:
+        raise TooLargeError(view.max_bytes, len(body))

@@ -1,0 +1,240 @@
+"""What `watch` does between a save and a line on the screen.
+
+- Nothing ends it but its start (usage, not believed, nobody to ask) and the person.
+- A server that is away is said once; what was saved meanwhile goes when it is back.
+- What can't be sent (broken, cold, refused, rolled back) is held until its file changes; the
+  rest goes, unless it rests on something held. An edit on both sides is shown, never sent.
+- What was shown is not shown again in the same state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from ..errors import BuildError, ConfigError, HabaneroError, Reason, RejectedError, StoreError, UndecidedError
+from ..release import Report
+from ..source import Source, Unit
+from . import push
+from .build import check_python, compile_all, make_bundle
+from .decide import ABSENT, Decision, hold
+from .depends import waiting
+from .memory import Held
+from .push import Choice, Desk, Result, Situation
+from .tree import Tree, reread_tree
+from .watch import Folders, watch
+
+RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)  # after the server went away; the last repeats
+ROUNDS = 100  # of one flush: each sends or holds something, or learns of a newer head
+
+
+class Screen(Protocol):
+    """Where a session shows what happens."""
+
+    def begin(self, now: Situation) -> None:
+        """The watcher is ready: from now on no save is missed."""
+
+    def result(self, result: Result, held: int) -> None:
+        """Something was sent, and this became of it."""
+
+    def broken(self, error: BuildError) -> None:
+        """A file does not compile; nothing of it was sent."""
+
+    def notice(self, outcome: str, path: str, reason: Reason) -> None:
+        """A file is not sent, and this is why."""
+
+    def away(self, error: HabaneroError, pending: int) -> None:
+        """The server can't be reached or does not take anything now."""
+
+    def back(self) -> None:
+        """The server is back."""
+
+    def note(self, text: str) -> None:
+        """Something worth knowing about the watcher itself."""
+
+
+class Session:
+    """One `watch`: the server as it was last seen, the tree, and what was shown."""
+
+    def __init__(self, desk: Desk, screen: Screen, first: Choice) -> None:
+        self.desk, self.screen, self._first = desk, screen, first
+        self._texts: dict[str, Source] = {}  # digest -> source, of all that was ever read here
+        self._shown: dict[tuple[str, str], Hashable] = {}
+        self._failures = 0
+        self._retry_at = 0.0  # 0: the server is there
+
+    def run(self, stop: Event) -> None:
+        """Watch until `stop` is set.
+
+        Raises:
+            RejectedError: at the start: wrong secret, or another app.
+            ConfigError: at the start: there is nothing to watch.
+            UndecidedError: at the start: the trees differ, and nobody is there to ask.
+        """
+        met = self._meet(stop)
+        if met is None:  # stopped while the server was away
+            return
+        folders = Folders(met.tree.roots, met.tree.allowed)
+        batches = watch(folders, stop, self.screen.note)
+        next(batches)  # from here on no event is lost
+        self._view, self._tree = met.view, push.read(self.desk, met.view)
+        self._know(self._tree)
+        self.screen.begin(met)
+        self._flush(time.monotonic())
+        for batch in batches:
+            begun = time.monotonic()
+            self._read(batch)
+            if begun >= self._retry_at if self._retry_at else batch:
+                self._flush(begun)
+
+    def _meet(self, stop: Event) -> Situation | None:
+        """Meet the server, as often as it takes, and settle the first contact."""
+        while not stop.is_set():
+            try:
+                view = push.look(self.desk)
+                check_python(view)
+                now = push.survey(self.desk, view, push.read(self.desk, view))
+                met = push.settle(now, self._first, push.remembering(self.desk))
+            except (RejectedError, ConfigError, UndecidedError):
+                raise
+            except HabaneroError as error:
+                self._away(error, 0)
+                stop.wait(self._retry_at - time.monotonic())
+            else:
+                self._back()
+                return met
+        return None
+
+    def _know(self, tree: Tree) -> None:
+        self._texts.update((source.digest, source) for source in tree.sources.values())
+
+    def _read(self, batch: Iterable[Path]) -> None:
+        self._tree = reread_tree(self._tree, batch)
+        self._know(self._tree)
+
+    def _flush(self, begun: float) -> None:
+        """Send what can be sent, until nothing is left or the server is away."""
+        try:
+            if self._retry_at:
+                self._view = push.look(self.desk)
+                check_python(self._view)
+                self._back()
+            for _ in range(ROUNDS):
+                if not self._send_once(begun):
+                    break
+        except HabaneroError as error:
+            self._away(error, len(self._pending()))
+
+    def _pending(self) -> set[str]:
+        mine, theirs = self._tree.digests, self._view.digests
+        return {name for name, digest in mine.items() if theirs.get(name) != digest}
+
+    def _send_once(self, begun: float) -> bool:
+        """Send one bundle, or find out why not. Returns whether to look again."""
+        now = push.survey(self.desk, self._view, self._tree)
+        now = push.settle(now, lambda _: (), push.remembering(self.desk))
+        decision = self._possible(now)
+        units, wrong = compile_all(now.tree, decision.send, now.view.optimize)
+        if wrong:
+            self._hold_broken(now, wrong)
+            return True
+        if decision.empty:
+            return False
+        return self._deliver(now, decision, units, begun)
+
+    def _possible(self, now: Situation) -> Decision:
+        """Return what may go now; says what may not, and why."""
+        self._show_theirs(now)
+        held = now.held
+        decision = hold(now.decision, held)
+        edits = {name: now.tree.sources[name] for name in decision.send if name in now.tree.sources}
+        waits = waiting(edits, {name: now.tree.sources.get(name) for name in held}, self._server_text)
+        for name, cause in waits.items():
+            what = f"waits for {push.path_of(now, cause)}: {_why(now, cause)}"
+            self._notice(now, "held", name, Reason("waits", push.path_of(now, name), what))
+        return hold(decision, waits)
+
+    def _server_text(self, name: str) -> Source | None:
+        entry = self._view.tree.get(name)
+        return self._texts.get(entry.digest) if entry else None
+
+    def _show_theirs(self, now: Situation) -> None:
+        """Say which files are the server's business, each once per state."""
+        held = now.held
+        conflicts = [n for n in (*now.decision.conflicts, *now.decision.differs) if n not in held]
+        fresh = [
+            n for n in (*conflicts, *now.decision.newer) if self._is_news("theirs", n, self._state(now, n))
+        ]
+        records = push.who_changed(self.desk, now.view) if fresh else {}
+        for name in fresh:
+            path, record = push.path_of(now, name), records.get(name)
+            if name in conflicts:
+                self.screen.notice("conflict", path, push.conflict_reason(now, name, record))
+            else:
+                self.screen.notice("newer", path, push.newer_reason(now, name, record))
+        for name, why in held.items():
+            if why.code == "rolled-back":
+                self._notice(now, "held", name, Reason(why.code, push.path_of(now, name), why.why, HELD_HINT))
+
+    def _notice(self, now: Situation, outcome: str, name: str, reason: Reason) -> None:
+        if self._is_news(outcome, name, (self._state(now, name), reason.what)):
+            self.screen.notice(outcome, push.path_of(now, name), reason)
+
+    def _is_news(self, kind: str, name: str, state: Hashable) -> bool:
+        news = self._shown.get((kind, name)) != state
+        self._shown[kind, name] = state
+        return news
+
+    @staticmethod
+    def _state(now: Situation, name: str) -> Hashable:
+        return now.tree.digests.get(name, ABSENT), now.view.digests.get(name, ABSENT)
+
+    def _hold_broken(self, now: Situation, wrong: dict[str, BuildError]) -> None:
+        digests = now.tree.digests
+        held = {name: Held(digests[name], error.slug, str(error)) for name, error in wrong.items()}
+        self.desk.store.update(lambda memory: memory.hold(held))
+        for error in wrong.values():
+            self.screen.broken(error)
+
+    def _deliver(self, now: Situation, decision: Decision, units: dict[str, Unit], begun: float) -> bool:
+        bundle = make_bundle(decision, units, now.view)
+        built = time.monotonic()
+        report = push.deliver(self.desk, now.view, bundle)
+        parts = {"build": (built - begun) * 1000, "deliver": (time.monotonic() - built) * 1000}
+        report = push.timed(report, begun, **parts)
+        if report.outcome == "conflict":
+            self._view = push.look(self.desk)
+            return True
+        if push.is_passing(report):
+            raise StoreError(push.first_line(report))
+        memory = push.remember(self.desk, now.tree, decision, report)
+        if report.outcome in push.RECORDED:
+            self._view = now.view.after(bundle, report)
+        self._show(replace(now, memory=memory), decision, report)
+        return True
+
+    def _show(self, now: Situation, decision: Decision, report: Report) -> None:
+        self.screen.result(push.result_of(now, decision, report), len(now.held))
+
+    def _away(self, error: HabaneroError, pending: int) -> None:
+        self._retry_at = time.monotonic() + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+        self._failures += 1
+        if self._is_news("away", "", str(error)):
+            self.screen.away(error, pending)
+
+    def _back(self) -> None:
+        if self._retry_at:
+            self.screen.back()
+        self._failures, self._retry_at = 0, 0.0
+        self._shown.pop(("away", ""), None)
+
+
+HELD_HINT = "edit it, or send it again as it is: flask habanero push"
+
+
+def _why(now: Situation, name: str) -> str:
+    return now.held[name].why if name in now.held else "waits itself"

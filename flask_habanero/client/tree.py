@@ -1,0 +1,176 @@
+"""The laptop's tree: which files are which modules, and what is in them.
+
+- A module's name is its path below a root; folders without ``__init__.py`` are namespaces.
+- Where there is a repository its ignore rules hold, else a list of folders that are nobody's code.
+- Only modules under the top-level names that the server allows count; the others are counted.
+- A file that can't be read is *broken*, never absent: absence would delete it on the server.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from ..errors import BuildError
+from ..source import Source, decode_source
+from . import git
+
+IGNORED = frozenset(
+    {"__pycache__", "venv", "env", "virtualenv", "node_modules", "build", "dist", "instance", "site-packages"}
+    | {"htmlcov", "tests", "test"}
+)
+TESTS = frozenset({"tests", "test"})  # in a repository, too, unless the server runs them
+_PART = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Modules as they were read.
+
+    Attributes:
+        roots: folders that names are counted from.
+        allowed: top-level names that may change.
+        known: modules that the server runs.
+        sources: module name -> source.
+        broken: module name -> why its file gives no source.
+        files: file -> module name, of sources and of broken ones.
+        raw: module name -> digest of a broken file's bytes.
+        ignored: how many Python files lie under other names.
+    """
+
+    roots: tuple[Path, ...]
+    allowed: frozenset[str]
+    known: frozenset[str]
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    broken: Mapping[str, BuildError] = field(default_factory=dict)
+    files: Mapping[Path, str] = field(default_factory=dict)
+    raw: Mapping[str, str] = field(default_factory=dict)
+    ignored: int = 0
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Module name -> digest. A broken one's is like no digest that a server can have."""
+        return {**{name: source.digest for name, source in self.sources.items()}, **self.raw}
+
+    def path_of(self, name: str) -> str:
+        """Return what a person calls a module's file."""
+        if name in self.sources:
+            return self.sources[name].path
+        return self.broken[name].path if name in self.broken else name.replace(".", "/") + ".py"
+
+
+def read_tree(roots: Collection[Path], allowed: Collection[str], known: Collection[str] = ()) -> Tree:
+    """Read all modules under some roots. `known` are those that the server runs."""
+    tree = Tree(tuple(roots), frozenset(allowed), frozenset(known))
+    found: dict[str, list[Path]] = {}
+    ignored = 0
+    for root in tree.roots:
+        for path in _listed(root):
+            name = name_of(root, path, tree) if path.is_file() else None  # git lists what was deleted, too
+            if name is None:
+                ignored += 1
+            else:
+                found.setdefault(name, []).append(path)
+    tree = replace(tree, ignored=ignored)
+    clashes = {name: paths for name, paths in found.items() if len(paths) > 1}
+    single = {name: paths[0] for name, paths in found.items() if name not in clashes}
+    return _with_clashes(_with_files(tree, single), clashes)
+
+
+def reread_tree(tree: Tree, paths: Iterable[Path]) -> Tree:
+    """Read some files again. A file that is new to the tree costs a look at all of them."""
+    changed = {path: tree.files.get(path) for path in paths}
+    if any(name is None and path.exists() for path, name in changed.items()):
+        return read_tree(tree.roots, tree.allowed, tree.known)
+    names = {name: path for path, name in changed.items() if name is not None}
+    kept = replace(
+        tree,
+        sources={n: s for n, s in tree.sources.items() if n not in names},
+        broken={n: e for n, e in tree.broken.items() if n not in names},
+        files={p: n for p, n in tree.files.items() if n not in names},
+        raw={n: d for n, d in tree.raw.items() if n not in names},
+    )
+    return _with_files(kept, names)
+
+
+def is_on_disk(tree: Tree, name: str) -> bool:
+    """Whether a module has a file under some root, ignored or not: then it was not deleted."""
+    below = Path(*name.split("."))
+    places = (
+        root / place for root in tree.roots for place in (below.with_suffix(".py"), below / "__init__.py")
+    )
+    return any(place.exists() for place in places)
+
+
+def name_of(root: Path, path: Path, tree: Tree) -> str | None:
+    """Return the name of a file's module, or None if it is no module that may change."""
+    *folders, file = path.relative_to(root).parts
+    stem = file.removesuffix(".py")
+    parts = folders if stem == "__init__" else [*folders, stem]
+    if not parts or parts[0] not in tree.allowed or not all(map(_PART.match, parts)):
+        return None
+    name = ".".join(parts)
+    return None if TESTS.intersection(folders) and name not in tree.known else name
+
+
+def _listed(root: Path) -> Iterator[Path]:
+    names = git.listed(root)
+    if names is not None:
+        return (root / name for name in names if name.endswith(".py"))
+    return walk(root)
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Yield the Python files below a folder, without hidden folders and those that are nobody's code."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if is_code_folder(name))
+        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
+
+
+def is_code_folder(name: str) -> bool:
+    """Whether a folder of that name may hold code of the project."""
+    return not name.startswith(".") and name not in IGNORED and not name.endswith(".egg-info")
+
+
+def _with_files(tree: Tree, files: Mapping[str, Path]) -> Tree:
+    sources, broken, raw = dict(tree.sources), dict(tree.broken), dict(tree.raw)
+    places = dict(tree.files)
+    for name, path in files.items():
+        shown = _below(tree.roots, path)
+        try:
+            data = path.read_bytes()
+            sources[name] = Source(name, shown, path.name == "__init__.py", decode_source(data))
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            continue  # gone since it was listed
+        except OSError as error:
+            broken[name] = BuildError(shown, 1, 1, "", error.strerror or "can't be read")
+            raw[name] = "!unreadable"
+        except SyntaxError as error:
+            broken[name] = BuildError(shown, 1, 1, "", error.msg)
+            raw[name] = "!" + hashlib.sha256(data).hexdigest()
+        places[path] = name
+    return replace(tree, sources=sources, broken=broken, raw=raw, files=places)
+
+
+def _with_clashes(tree: Tree, clashes: Mapping[str, list[Path]]) -> Tree:
+    """Add modules of which there are two files: neither is sent, neither counts as deleted."""
+    broken, raw, places = dict(tree.broken), dict(tree.raw), dict(tree.files)
+    for name, paths in clashes.items():
+        both = " and ".join(map(str, paths))
+        shown = _below(tree.roots, paths[0])
+        broken[name] = BuildError(shown, 1, 1, "", f"two files are the module {name}: {both}; remove one")
+        raw[name] = "!clash"
+        places.update(dict.fromkeys(paths, name))
+    return replace(tree, broken=broken, raw=raw, files=places)
+
+
+def _below(roots: Iterable[Path], path: Path) -> str:
+    for root in roots:
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix()
+    return path.name

@@ -1,0 +1,90 @@
+"""What the laptop knows of the server: the values of the last hello, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import EnvelopeError
+from ..release import Bundle, Report, WorkerCount, tree_digest
+from ..source import Source
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One module that the server runs."""
+
+    digest: str
+    path: str
+    package: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """The server as hello told it.
+
+    Attributes:
+        head: number of the release that is head.
+        first: number at which the epoch began; ``head == first`` is an unpatched base.
+        tree: module name -> what the server runs.
+        modules: top-level names that may change.
+        last: the newest record ({"number", "who", "time", "kind", "note"}), empty at the base.
+    """
+
+    app: str
+    epoch: str
+    head: int
+    first: int
+    digest: str
+    python: str
+    optimize: int
+    modules: tuple[str, ...]
+    max_bytes: int
+    tree: Mapping[str, Entry]
+    last: Mapping[str, Any] = field(default_factory=dict)
+    workers: WorkerCount = field(default_factory=WorkerCount)
+
+    @classmethod
+    def of(cls, report: Report) -> View:
+        """Return the view in a hello's answer.
+
+        Raises:
+            EnvelopeError: signed by our secret, yet no answer to a hello.
+        """
+        data = report.data
+        try:
+            return cls(
+                app=str(data["app"]),
+                epoch=str(data["epoch"]),
+                head=report.release,
+                first=int(data["first"]),
+                digest=report.digest,
+                python=str(data["python"]),
+                optimize=int(data["optimize"]),
+                modules=tuple(map(str, data["modules"])),
+                max_bytes=int(data["max_bytes"]),
+                tree={str(k): Entry(str(d), str(p), bool(x)) for k, (d, p, x) in data["tree"].items()},
+                last=dict(data["head"] or {}),
+                workers=report.workers,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise EnvelopeError(f"a hello that this version does not understand: {error!r}") from None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Module name -> digest of what the server runs."""
+        return {name: entry.digest for name, entry in self.tree.items()}
+
+    def with_changes(self, sources: Iterable[Source], deletions: Iterable[str]) -> View:
+        """Return the view of the same server with some modules changed and some gone."""
+        gone = set(deletions)
+        tree = {name: entry for name, entry in self.tree.items() if name not in gone}
+        tree.update((s.name, Entry(s.digest, s.path, s.package)) for s in sources)
+        digest = tree_digest((name, entry.digest) for name, entry in tree.items())
+        return replace(self, tree=tree, digest=digest)
+
+    def after(self, bundle: Bundle, report: Report) -> View:
+        """Return the view after the server made a bundle its new head."""
+        changed = self.with_changes((unit.source for unit in bundle.units), bundle.deletions)
+        return replace(changed, head=report.release, workers=report.workers, last={"number": report.release})

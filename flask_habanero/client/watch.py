@@ -1,0 +1,246 @@
+"""From events of the file system to batches of files, as a generator.
+
+::
+
+    for batch in watch(folders, stop):      # frozenset of paths; empty: time passed
+
+- A lone, completely written file goes at once: that is a save in an editor.
+- Several files, or one that is not complete yet, or git at work: wait until git is done and
+  nothing happened for SILENCE_S, at most CAP_S.
+- Events can be lost (overflow, network mounts, symlinks out of the tree): every RESCAN_S the
+  sizes and times of all files are compared. What is found is yielded only when it stands still.
+- A batch says where to look, never what changed: contents decide.
+
+Only the kinds of events are asked for that mean something: an editor that reads, or any
+process that imports, causes none.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from . import git
+from .tree import is_code_folder, walk
+
+GRACE_S = 0.002  # lets the second event of a pair, or the second file of "save all", arrive
+SILENCE_S = 0.06  # git checkout pauses up to 48 ms between files
+CAP_S = 3.0  # for a tree that never stands still
+RESCAN_S = 2.0
+POLL_S = 0.3  # instead, where the system gives no events
+TICK_S = 0.5  # how often an empty batch lets the consumer look at its own clock
+
+COMPLETE = "complete"  # the file is whole
+PARTIAL = "partial"  # something happened, more may come
+FOLDER = "folder"  # a folder came or went, and what is in it
+Stamp = tuple[int, int, int]
+"""mtime in ns, size, inode."""
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where to look: roots, and the top-level names below them that count."""
+
+    roots: tuple[Path, ...]
+    tops: frozenset[str]
+
+    def recursive(self) -> list[Path]:
+        """Return the folders to watch whole."""
+        return [root / top for root in self.roots for top in sorted(self.tops) if (root / top).is_dir()]
+
+    def files(self) -> Iterator[Path]:
+        """Yield the Python files that count."""
+        for root in self.roots:
+            yield from (root / f"{top}.py" for top in sorted(self.tops) if (root / f"{top}.py").is_file())
+        for folder in self.recursive():
+            yield from walk(folder)
+
+    def wants(self, path: Path) -> bool:
+        """Whether a file of that path counts. No look at the disk."""
+        for root in self.roots:
+            if path.is_relative_to(root):
+                parts = path.relative_to(root).parts
+                return (
+                    path.suffix == ".py"
+                    and parts[0].removesuffix(".py") in self.tops
+                    and all(is_code_folder(part) for part in parts)
+                )
+        return False
+
+
+def snapshot(files: Iterable[Path]) -> dict[Path, Stamp]:
+    """Return what a cheap look tells of some files; those that are not there are left out."""
+    stamps = {}
+    for path in files:
+        try:
+            stat = path.stat()
+        except OSError:  # gone between listing and look
+            continue
+        stamps[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    return stamps
+
+
+def changed(old: dict[Path, Stamp], new: dict[Path, Stamp]) -> set[Path]:
+    """Return the files that differ between two snapshots."""
+    return {path for path in {*old, *new} if old.get(path) != new.get(path)}
+
+
+def watch(folders: Folders, stop: Event, note: Callable[[str], None]) -> Iterator[frozenset[Path]]:
+    """Yield batches of files to look at, until `stop` is set: the first, empty, once all is watched.
+
+    Args:
+        folders: where to look.
+        stop: ends it, within TICK_S.
+        note: takes a sentence if events can't be had.
+    """
+    events: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
+    observer, problem = _observe(folders, events)
+    try:
+        collector = Collector(folders, events, RESCAN_S if observer else POLL_S)
+        if problem:
+            note(problem)
+        yield frozenset()
+        while not stop.is_set():
+            yield collector.next(TICK_S)
+    finally:
+        if observer is not None:
+            observer.stop()
+            observer.join()
+
+
+def _observe(folders: Folders, events: queue.SimpleQueue[tuple[str, Path]]) -> tuple[Any, str]:
+    """Start watchdog. Return its observer, or None and why it can't be had."""
+    from watchdog import events as kinds
+    from watchdog.observers import Observer
+
+    wanted = [
+        kinds.FileClosedEvent,
+        kinds.FileMovedEvent,
+        kinds.FileCreatedEvent,
+        kinds.FileDeletedEvent,
+        kinds.DirMovedEvent,
+        kinds.DirCreatedEvent,
+        kinds.DirDeletedEvent,
+    ]
+
+    class Handler(kinds.FileSystemEventHandler):
+        def on_any_event(self, event: kinds.FileSystemEvent) -> None:
+            for item in translate(event.event_type, event.is_directory, event.src_path, event.dest_path):
+                events.put(item)
+
+    observer = Observer()
+    try:
+        for root in folders.roots:
+            observer.schedule(Handler(), str(root), recursive=False, event_filter=wanted)
+        for folder in folders.recursive():
+            observer.schedule(Handler(), str(folder), recursive=True, event_filter=wanted)
+        observer.start()
+    except OSError as error:  # inotify's limits, or a file system without events
+        return None, f"no events from the file system ({error.strerror}): looking every {POLL_S:g} s instead"
+    return observer, ""
+
+
+def translate(kind: str, is_folder: bool, source: str | bytes, dest: str | bytes) -> list[tuple[str, Path]]:
+    """Return what an event of watchdog means: (COMPLETE, PARTIAL or FOLDER, path)."""
+    path, to = Path(os.fsdecode(source)), Path(os.fsdecode(dest or b""))
+    if is_folder:
+        return [(FOLDER, path), *([(FOLDER, to)] if kind == "moved" else [])]
+    if kind == "moved":
+        return [(PARTIAL, path), (COMPLETE, to)]
+    return [(COMPLETE if kind == "closed" else PARTIAL, path)]
+
+
+class Collector:
+    """Makes batches of events. Knows how every file looked when it was last in a batch."""
+
+    def __init__(
+        self, folders: Folders, events: queue.SimpleQueue[tuple[str, Path]], rescan_s: float
+    ) -> None:
+        self._folders, self._events, self._rescan_s = folders, events, rescan_s
+        self._locks = [lock for lock in map(git.lock_of, folders.roots) if lock]
+        self._seen = snapshot(folders.files())
+        self._next_scan = time.monotonic() + rescan_s
+        self._batch: dict[Path, str] = {}
+        self._folder_came_or_went = False
+
+    def next(self, timeout_s: float) -> frozenset[Path]:
+        """Return the next batch, or an empty one if nothing happened in time."""
+        self._batch, self._folder_came_or_went = {}, False
+        self._take(min(timeout_s, max(0.0, self._next_scan - time.monotonic())))
+        if time.monotonic() >= self._next_scan:
+            self._rescan()
+        if not self._batch and not self._folder_came_or_went:
+            return frozenset()
+        while self._take(GRACE_S):
+            pass
+        if not self._may_go():
+            self._settle()
+        return self._done()
+
+    def _take(self, timeout_s: float) -> bool:
+        """Add the next event to the batch. Returns whether there was one, of any use or none."""
+        try:
+            kind, path = self._events.get(timeout=timeout_s) if timeout_s > 0 else self._events.get_nowait()
+        except queue.Empty:
+            return False
+        if kind == FOLDER:
+            self._folder_came_or_went |= is_code_folder(path.name)
+        elif self._folders.wants(path):
+            self._batch[path] = kind
+        return True
+
+    def _may_go(self) -> bool:
+        """Whether the batch is one save, complete."""
+        if len(self._batch) != 1 or self._folder_came_or_went or self._is_locked():
+            return False
+        ((path, kind),) = self._batch.items()
+        return kind == COMPLETE and _has_content(path)
+
+    def _settle(self) -> None:
+        """Take events until it is quiet and nobody holds git's lock; drop what is still being written."""
+        before = snapshot(self._batch)
+        end = time.monotonic() + CAP_S
+        quiet_since = time.monotonic()
+        while (now := time.monotonic()) < min(end, quiet_since + SILENCE_S):
+            if self._take(min(SILENCE_S, end - now)) or self._is_locked():
+                quiet_since = time.monotonic()
+            if self._may_go():
+                return
+        if self._folder_came_or_went:
+            for path in changed(self._seen, snapshot(self._folders.files())):
+                self._batch.setdefault(path, PARTIAL)
+        moving = changed(before, snapshot(before))
+        for path in [p for p, kind in self._batch.items() if kind == PARTIAL and p in moving]:
+            del self._batch[path]  # its own event will come, or the next rescan finds it
+
+    def _is_locked(self) -> bool:
+        return any(lock.exists() for lock in self._locks)
+
+    def _rescan(self) -> None:
+        begun = time.monotonic()
+        for path in changed(self._seen, snapshot(self._folders.files())):
+            self._batch.setdefault(path, PARTIAL)
+        # at most 2 % of the time, however large the tree
+        self._next_scan = time.monotonic() + max(self._rescan_s, 50 * (time.monotonic() - begun))
+
+    def _done(self) -> frozenset[Path]:
+        """Remember how the batch's files look now, so that the next rescan doesn't find them again."""
+        now = snapshot(self._batch)
+        for path in self._batch:
+            self._seen.pop(path, None)
+        self._seen.update(now)
+        return frozenset(self._batch)
+
+
+def _has_content(path: Path) -> bool:
+    """Whether a file is there and not empty: an empty one may be about to be written."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False

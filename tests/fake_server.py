@@ -1,0 +1,311 @@
+"""A server that speaks the wire with a real keyring and runs no code: the client's other side.
+
+It believes what the real one believes (docs/wire.md), keeps a tree, a ledger and the nonces, and
+refuses sources by marks in their text: ``# cold`` is cold, ``# raises`` fails, ``# busy`` is busy.
+
+A test can make it lie: `server.lies.append(f)` gives each next answer, in order, to `f(answer)`,
+which returns other bytes for the socket, or None to send nothing and close.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from flask_habanero import envelope
+from flask_habanero.envelope import Key, Keyring
+from flask_habanero.errors import BundleError, HabaneroError, Reason
+from flask_habanero.release import Bundle, Report, WorkerCount, digest_of, loads_json
+from flask_habanero.source import Source, python_tag
+
+STATUS = {
+    "live": 200,
+    "unchanged": 200,
+    "conflict": 409,
+    "cold": 422,
+    "refused": 422,
+    "failed": 422,
+    "busy": 423,
+    "diverged": 503,
+    "unknown": 200,
+}
+
+
+@dataclass
+class Answer:
+    """What would go over the socket."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def raw(self) -> bytes:
+        """Return the bytes of the whole answer."""
+        head = f"HTTP/1.1 {self.status} Whatever\r\n" + "".join(
+            f"{k}: {v}\r\n" for k, v in self.headers.items()
+        )
+        return head.encode() + b"\r\n" + self.body
+
+
+def stranger(status: int = 404) -> Answer:
+    """Return what the user's app, or a proxy, would answer."""
+    body = b"<h1>Not Found</h1>"
+    return Answer(status, {"Content-Type": "text/html", "Content-Length": str(len(body))}, body)
+
+
+@dataclass
+class FakeServer:
+    """State and rules; `start()` puts it on a free loopback port."""
+
+    secret: str = field(default_factory=envelope.new_secret)
+    app: str = "shop"
+    tree: dict[str, Source] = field(default_factory=dict)
+    allowed: list[str] = field(default_factory=lambda: ["shop"])
+    python: str = field(default_factory=python_tag)
+    epoch: str = field(default_factory=lambda: secrets.token_hex(16))
+    head: int = 0
+    first: int = 0
+    skew_s: int = 0
+    verdict: str = "live"
+    log: list[dict] = field(default_factory=list)
+    lies: list[Callable[[Answer], Answer | bytes | None]] = field(default_factory=list)
+    seen: list[dict] = field(default_factory=list)  # claims of believed requests
+    strangers: list[dict] = field(default_factory=list)  # headers of requests that were not believed
+    max_bytes: int = 4 * 2**20
+
+    def __post_init__(self) -> None:
+        self.keys = Keyring([Key.parse(self.secret)])
+        self.states: dict[int, dict[str, Source]] = {self.head: dict(self.tree)}
+        self.nonces: dict[str, Report] = {}
+        self.lock = threading.Lock()
+        self.changed = threading.Condition(self.lock)
+
+    def put(self, **texts: str) -> FakeServer:
+        """Add modules to the base; names with ``__`` for dots."""
+        for name, text in texts.items():
+            module = name.replace("__", ".")
+            is_package = module == "shop"
+            path = module.replace(".", "/") + ("/__init__.py" if is_package else ".py")
+            self.tree[module] = Source(module, path, is_package, text)
+        self.states[self.head] = dict(self.tree)
+        return self
+
+    def release(self, texts: dict[str, str | None], who: str = "bob@example.org", kind: str = "push") -> None:
+        """Let somebody else change the server; None deletes."""
+        tree = dict(self.tree)
+        for module, text in texts.items():
+            tree.pop(module, None)
+            if text is not None:
+                tree[module] = Source(module, module.replace(".", "/") + ".py", False, text)
+        with self.lock:
+            self._record(tree, list(texts), who, kind)
+
+    def deploy(self, texts: dict[str, str]) -> None:
+        """Let another cold deploy supersede the ledger."""
+        self.release(texts, "", "base")
+        self.epoch, self.first = secrets.token_hex(16), self.head
+
+    def _record(self, tree: dict[str, Source], modules: list[str], who: str, kind: str) -> None:
+        self.tree, self.head = tree, self.head + 1
+        self.states[self.head] = dict(tree)
+        record = {"number": self.head, "kind": kind, "who": who, "time": int(time.time()), "note": ""}
+        self.log.insert(0, {**record, "modules": sorted(modules)})
+        self.changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], bool], within_s: float = 10) -> None:
+        """Wait until the server's state is as it should be; fails the test otherwise."""
+        with self.lock:
+            assert self.changed.wait_for(condition, within_s), f"#{self.head} {sorted(self.tree)}"
+
+    # one request
+
+    def answer(self, headers: dict[str, str], body: bytes) -> Answer:
+        """Return the answer to one request, as the real server would."""
+        try:
+            claims, kid = envelope.unseal(
+                headers.get("Habanero"), self.keys, envelope.REQUEST, envelope.REQUEST_CLAIMS
+            )
+            envelope.check_fresh(claims, int(time.time()) + self.skew_s)
+            believed = (
+                (claims["app"] == self.app or (claims["op"] == "hello" and claims["app"] == "*"))
+                and headers.get("Content-Length") == str(claims["len"])
+                and "Transfer-Encoding" not in headers
+                and "Content-Encoding" not in headers
+                and envelope.sha256(body) == claims["sha"]
+            )
+        except HabaneroError:
+            believed = False
+        if not believed:
+            self.strangers.append(headers)
+            return stranger()
+        with self.lock:
+            self.seen.append(claims)
+            report = self.act(claims, envelope.unpack(body, claims["enc"], claims["ulen"]))
+        return self.sealed(report, claims, kid)
+
+    def sealed(self, report: Report, claims: dict, kid: str) -> Answer:
+        """Return a report as a signed answer to a request."""
+        data = json.dumps(report.as_json()).encode()
+        status = STATUS[
+            "busy" if self.verdict == "in-progress" and claims["op"] == "push" else report.outcome
+        ]
+        reply = {
+            "v": 1,
+            "rn": claims["n"],
+            "st": status,
+            "sha": envelope.sha256(data),
+            "len": len(data),
+            "t": int(time.time()) + self.skew_s,
+        }
+        token = envelope.seal(reply, self.keys.get(kid), envelope.RESPONSE)
+        return Answer(
+            status, {"Habanero": token, "Content-Length": str(len(data)), "Cache-Control": "no-store"}, data
+        )
+
+    def act(self, claims: dict, body: bytes) -> Report:
+        """Return the report of one believed request."""
+        return getattr(self, f"_{claims['op']}")(claims, body)
+
+    def report(self, outcome: str = "live", **more) -> Report:
+        """Return a report about the present head."""
+        workers = WorkerCount(2, 0, 2)
+        return Report(
+            outcome,
+            self.head,
+            digest_of(self.tree),
+            workers=workers,
+            ms={"total": 1.0, "commit": 0.1},
+            **more,
+        )
+
+    def _facts(self) -> dict:
+        head = (
+            {k: v for k, v in self.log[0].items() if k != "modules"}
+            if self.head > self.first and self.log
+            else None
+        )
+        return {
+            "app": self.app,
+            "epoch": self.epoch,
+            "python": self.python,
+            "optimize": 0,
+            "modules": self.allowed,
+            "path": "/_habanero",
+            "max_bytes": self.max_bytes,
+            "first": self.first,
+            "head": head,
+            "time": int(time.time()) + self.skew_s,
+            "version": "0.1.0",
+        }
+
+    def _hello(self, claims: dict, body: bytes) -> Report:
+        tree = {name: [s.digest, s.path, s.package] for name, s in self.tree.items()}
+        return self.report(data={**self._facts(), "tree": tree})
+
+    def _status(self, claims: dict, body: bytes) -> Report:
+        fleet = [{"host": "web", "pid": 1, "release": self.head, "since": 0, "state": "at head"}]
+        outcome = "diverged" if self.verdict == "diverged" else "live"
+        return self.report(
+            outcome, data={**self._facts(), "fleet": fleet, "log": self.log[:20], "drift": False}
+        )
+
+    def _outcome(self, claims: dict, body: bytes) -> Report:
+        done = self.nonces.get(loads_json(body)["nonce"])
+        return done or self.report("unknown", data={"recorded": False})
+
+    def _plan(self, claims: dict, body: bytes) -> Report:
+        return self._checked(claims, body)[0]
+
+    def _push(self, claims: dict, body: bytes) -> Report:
+        if claims["n"] in self.nonces:
+            return self.nonces[claims["n"]]
+        report, bundle = self._checked(claims, body)
+        if report.outcome == "live" and self.verdict == "live":
+            self._record(
+                bundle.applied_to(self.tree),
+                [u.name for u in bundle.units] + list(bundle.deletions),
+                claims["cid"],
+                "push",
+            )
+            report = self.report(steps=report.steps, data={"recorded": True})
+            self.nonces[claims["n"]] = report
+        return report
+
+    def _checked(self, claims: dict, body: bytes) -> tuple[Report, Bundle]:
+        bundle = Bundle.decode(body)
+        if claims["op"] == "push":
+            assert claims["rel"] == claims["base"] + 1
+        if (claims["epoch"], claims["base"]) != (self.epoch, self.head):
+            return self.report(
+                "conflict", reasons=(Reason("conflict", "", f"the server is at #{self.head}"),)
+            ), bundle
+        if bundle.parent != digest_of(self.tree) or bundle.target != digest_of(bundle.applied_to(self.tree)):
+            raise BundleError("parent or target is wrong")
+        if self.verdict == "in-progress":
+            return self.report(
+                "failed", reasons=(Reason("in-progress", "", "a push is in progress"),)
+            ), bundle
+        reasons = []
+        for unit in bundle.units:
+            for mark, code in (("# cold", "cold"), ("# raises", "commit"), ("# busy", "busy")):
+                if mark in unit.source.text:
+                    where = "" if code == "busy" else f"{unit.name}:1"
+                    reasons.append(Reason(code, where, f"{code} here", "restart"))
+        if reasons:
+            outcome = "cold" if reasons[0].code == "cold" else "failed"
+            return self.report(outcome, reasons=tuple(reasons)), bundle
+        steps = tuple(f"{unit.name}: ~index" for unit in bundle.units)
+        return self.report(steps=steps, data={"planned": True}), bundle
+
+    def _rollback(self, claims: dict, body: bytes) -> Report:
+        if claims["n"] in self.nonces:
+            return self.nonces[claims["n"]]
+        if (claims["epoch"], claims["base"]) != (self.epoch, self.head):
+            return self.report("conflict")
+        to = loads_json(body)["to"]
+        old = self.states[self.head - 1 if to is None else to]
+        names = {n for n in {*old, *self.tree} if old.get(n) != self.tree.get(n)}
+        self._record(dict(old), sorted(names), claims["cid"], "rollback")
+        self.nonces[claims["n"]] = self.report(data={"recorded": True})
+        return self.nonces[claims["n"]]
+
+    # the socket
+
+    def start(self, port: int = 0) -> FakeServer:
+        """Listen. `url` says where."""
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:  # http.server's name
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self._send(fake.answer(dict(self.headers.items()), body))
+
+            def _send(self, answer: Answer) -> None:
+                result = fake.lies.pop(0)(answer) if fake.lies else answer
+                self.close_connection = result is not answer
+                if result is not None:
+                    self.wfile.write(result.raw() if isinstance(result, Answer) else result)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's name
+                pass
+
+        self.httpd = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.httpd.daemon_threads = True
+        self.port = self.httpd.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.thread = threading.Thread(target=self.httpd.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening; the state stays, for another `start(port)`."""
+        self.httpd.shutdown()
+        self.httpd.server_close()
+        self.thread.join()
