@@ -9,8 +9,10 @@ which returns other bytes for the socket, or None to send nothing and close.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -84,6 +86,7 @@ class FakeServer:
         self.nonces: dict[str, Report] = {}
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
+        self.connections: list[socket.socket] = []
 
     def put(self, **texts: str) -> FakeServer:
         """Add modules to the base; names with ``__`` for dots."""
@@ -293,6 +296,10 @@ class FakeServer:
                 if result is not None:
                     self.wfile.write(result.raw() if isinstance(result, Answer) else result)
 
+            def setup(self) -> None:
+                super().setup()
+                fake.connections.append(self.connection)
+
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # http.server's name
                 pass
 
@@ -307,5 +314,8 @@ class FakeServer:
     def stop(self) -> None:
         """Stop listening; the state stays, for another `start(port)`."""
         self.httpd.shutdown()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):  # closed long ago
+                connection.shutdown(socket.SHUT_RDWR)
         self.httpd.server_close()
         self.thread.join()

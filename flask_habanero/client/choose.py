@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 from ..errors import Reason, UndecidedError
 from .decide import ABSENT, disputed
+from .desk import Desk, Situation, path_of, read_log
 from .memory import Held
-from .push import Choice, Desk, Situation, path_of, read_log, remembering, settle
+from .push import Choice, remembering, settle
 
 Ask = Callable[[tuple[str, ...], str], bool]
 """Shows lines, asks a question. Raises UndecidedError if nobody is there."""

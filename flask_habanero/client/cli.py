@@ -23,7 +23,7 @@ from ..errors import BuildError, ConfigError, HabaneroError, Reason, UndecidedEr
 
 if TYPE_CHECKING:  # they import requests
     from .choose import Ask
-    from .push import Desk
+    from .desk import Desk
     from .show import Lines
 
 EXIT = {
@@ -110,8 +110,8 @@ def with_answers(command: Command) -> Command:
 
 def make_desk(options: dict[str, Any]) -> Desk:
     """Return what a command works with, from what was typed, the environment and pyproject.toml."""
+    from .desk import Desk
     from .memory import Store, state_folder
-    from .push import Desk
     from .target import Options, find_target, here
     from .transport import Wire
 
@@ -220,13 +220,13 @@ def watch(**options: Any) -> int:
 @guarded
 def status(**options: Any) -> int:
     """Show what the server runs, who pushed it, and what is held here."""
-    from . import push as line
+    from . import desk as at
     from .tree import read_tree
 
     desk, screen = make_desk(options), _screen(options)
-    view = line.look(desk)
-    report = line.read_log(desk, view)
-    screen.status(report, line.survey(desk, view, read_tree(desk.target.roots, view.modules, view.tree)))
+    view = at.look(desk)
+    report = at.read_log(desk, view)
+    screen.status(report, at.survey(desk, view, read_tree(desk.target.roots, view.modules, view.tree)))
     return EXIT[report.outcome]
 
 
@@ -239,13 +239,14 @@ def rollback(**options: Any) -> int:
     """Take the server back by one release, or to the state of a number: `rollback 41`. A new release."""
     import time
 
+    from . import desk as at
     from . import push as line
 
     name, to = options["name"], options["to"]
     if name.isdecimal():  # `rollback 41`: a number is no target's name
         options["name"], to = "", int(name)
     desk, screen, begun = make_desk(options), _screen(options), time.monotonic()
-    view = line.look(desk)
+    view = at.look(desk)
     confirm_rollback(view.head, to, answerer(options))
     report = line.timed(line.rollback(desk, view, to), begun)
     screen.result(line.Result(report))

@@ -10,48 +10,32 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from ..errors import ConfigError, ConflictError, Reason, RejectedError, UndecidedError
+from ..errors import UndecidedError
 from ..release import Bundle, Report
-from ..source import Unit, python_tag
+from ..source import Unit
 from .build import check_python, check_size, compile_all, make_bundle
-from .decide import ABSENT, Decision, decide
-from .memory import Held, Memory, Store
-from .target import Target
-from .transport import Request, Wire
-from .tree import Tree, is_on_disk, read_tree
+from .decide import ABSENT, Decision
+from .desk import (
+    Desk,
+    Situation,
+    compare,
+    conflict_reason,
+    look,
+    path_of,
+    read,
+    request_for,
+    survey,
+    who_changed,
+)
+from .memory import Held, Memory
+from .tree import Tree
 from .view import View
 
 ATTEMPTS = 5  # when others push at the same moment: each costs a hello
 RECORDED = frozenset({"live", "unchanged", "diverged"})  # the server's head holds our edit after them
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What one command works with: where to, how, and what is remembered."""
-
-    target: Target
-    wire: Wire
-    store: Store
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What both sides have, and whose edits those are."""
-
-    view: View
-    tree: Tree
-    memory: Memory
-    decision: Decision
-
-    @property
-    def held(self) -> dict[str, Held]:
-        """What waits, of the files as they are now."""
-        mine = self.tree.digests
-        return {name: h for name, h in self.memory.held.items() if mine.get(name, ABSENT) == h.digest}
 
 
 Choice = Callable[[Situation], Collection[str]]
@@ -73,86 +57,6 @@ class Result:
     sent: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     decision: Decision = field(default_factory=Decision)
-
-
-def look(desk: Desk) -> View:
-    """Ask the server what it runs.
-
-    Raises:
-        DeliveryError: it can't be reached.
-        RejectedError: it does not believe us, or it is another app than the one that was pinned.
-    """
-    view = View.of(desk.wire.ask(Request("hello", python=python_tag())))
-    pinned = desk.target.app_id or desk.store.load().app
-    if pinned not in ("", view.app):
-        known = f"it is app {view.app!r}, and this project's is {pinned!r}"
-        raise RejectedError(f"{desk.target.endpoint}: {known}; if that is meant: --app-id {view.app}")
-    return view
-
-
-def read(desk: Desk, view: View) -> Tree:
-    """Read the laptop's modules.
-
-    Raises:
-        ConfigError: there are none, which would delete all of the server's.
-    """
-    tree = read_tree(desk.target.roots, view.modules, view.tree)
-    if not tree.digests:
-        places = ", ".join(map(str, desk.target.roots))
-        names = ", ".join(view.modules) or "nothing"
-        hint = 'start in the project\'s folder, or set roots = ["..."] in [tool.habanero] of pyproject.toml'
-        raise ConfigError("roots", f"no module under {places} is one that the server allows ({names})", hint)
-    return tree
-
-
-def survey(desk: Desk, view: View, tree: Tree) -> Situation:
-    """Compare both sides with what is remembered; believes the server's log where it was rolled back."""
-    memory = desk.store.load()
-    if memory.app != view.app:
-        memory = Memory()
-    decision = compare(tree, view, memory)
-    taken_back = _taken_back(desk, view, memory, decision)
-    if taken_back:
-        memory = desk.store.update(lambda m: m.rolled_back(taken_back))
-        decision = compare(tree, view, memory)
-    return Situation(view, tree, memory, decision)
-
-
-def compare(tree: Tree, view: View, memory: Memory) -> Decision:
-    """Decide about every module but those whose file lies here and is ignored: they were not deleted."""
-    mine, theirs = tree.digests, view.digests
-    aside = {name for name in {*theirs, *memory.agreed} if name not in mine and is_on_disk(tree, name)}
-
-    def without(digests: Mapping[str, str]) -> dict[str, str]:
-        return {name: digest for name, digest in digests.items() if name not in aside}
-
-    return decide(mine, without(theirs), without(memory.agreed))
-
-
-def _taken_back(desk: Desk, view: View, memory: Memory, decision: Decision) -> dict[str, str]:
-    """Return module -> digest where the server is at content that we know from before, by a rollback."""
-    now = {name: view.digests.get(name, ABSENT) for name in (*decision.newer, *decision.conflicts)}
-    known = {name: digest for name, digest in now.items() if digest in memory.past.get(name, ())}
-    if not known:
-        return {}
-    newest = who_changed(desk, view)
-    return {name: digest for name, digest in known.items() if newest.get(name, {}).get("kind") == "rollback"}
-
-
-def read_log(desk: Desk, view: View) -> Report:
-    """Return the answer to status."""
-    return desk.wire.ask(_request("status", view))
-
-
-def who_changed(desk: Desk, view: View) -> dict[str, dict[str, Any]]:
-    """Return, for each module in the newest releases of this epoch, the record that changed it last."""
-    newest: dict[str, dict[str, Any]] = {}
-    for record in read_log(desk, view).data.get("log", []):
-        if record["number"] > view.first:
-            for name in record["modules"]:
-                if record["number"] > newest.get(name, {"number": 0})["number"]:
-                    newest[name] = record
-    return newest
 
 
 def push(desk: Desk, choose: Choice, note: str = "") -> Result:
@@ -187,7 +91,7 @@ def plan(desk: Desk, choose: Choice) -> Result:
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
     bundle = make_bundle(now.decision, units, now.view)
-    report = desk.wire.ask(_request("plan", now.view, _body(bundle, now.view)))
+    report = desk.wire.ask(request_for("plan", now.view, _body(bundle, now.view)))
     return result_of(now, now.decision, timed(report, begun))
 
 
@@ -248,13 +152,6 @@ def result_of(now: Situation, decision: Decision, report: Report) -> Result:
     return Result(report, sent, tuple(path_of(now, name) for name in sent), decision)
 
 
-def path_of(now: Situation, name: str) -> str:
-    """Return what people call a module's file, also where only the server has it."""
-    if name not in now.tree.digests and name in now.view.tree:
-        return now.view.tree[name].path
-    return now.tree.path_of(name)
-
-
 def deliver(desk: Desk, view: View, bundle: Bundle) -> Report:
     """Send a bundle as the release after the view's head.
 
@@ -262,23 +159,18 @@ def deliver(desk: Desk, view: View, bundle: Bundle) -> Report:
         DeliveryError, RejectedError: see `Wire.deliver`.
         TooLargeError: the server said that it takes less.
     """
-    return desk.wire.deliver(_request("push", view, _body(bundle, view)))
+    return desk.wire.deliver(request_for("push", view, _body(bundle, view)))
 
 
 def rollback(desk: Desk, view: View, to: int | None) -> Report:
     """Take the server back, as a new release: to the state of a number, or to that before its head."""
-    return desk.wire.deliver(_request("rollback", view, json.dumps({"to": to}).encode()))
+    return desk.wire.deliver(request_for("rollback", view, json.dumps({"to": to}).encode()))
 
 
 def _body(bundle: Bundle, view: View) -> bytes:
     body = bundle.encode()
     check_size(body, view)
     return body
-
-
-def _request(op: str, view: View, body: bytes = b"") -> Request:
-    number = view.head + 1 if op in ("push", "rollback") else view.head
-    return Request(op, view.app, view.epoch, view.head, number, view.python, body)
 
 
 def remember(desk: Desk, tree: Tree, decision: Decision, report: Report) -> Memory:
@@ -317,18 +209,3 @@ def timed(report: Report, begun: float, **parts: float) -> Report:
     total = (time.monotonic() - begun) * 1000
     ours = {**report.ms, "server": report.ms.get("total", 0.0), **parts, "total": total}
     return replace(report, ms=ours)
-
-
-def conflict_reason(now: Situation, name: str, record: Mapping[str, Any] | None) -> Reason:
-    """Return why a module that both sides changed can't be sent."""
-    by = f" by {record['who']} in #{record['number']}" if record else ""
-    hint = "bring their edit into your file, or replace it: flask habanero push --sync"
-    return Reason(ConflictError.slug, path_of(now, name), f"changed here, and on the server{by}", hint)
-
-
-def newer_reason(now: Situation, name: str, record: Mapping[str, Any] | None) -> Reason:
-    """Return why a module that only the server changed is not sent."""
-    by = f" by {record['who']} in #{record['number']}" if record else ""
-    verb = "changed" if name in now.view.tree else "deleted"
-    hint = "bring it into your tree; or replace it: flask habanero push --sync"
-    return Reason("newer", path_of(now, name), f"{verb} on the server{by}: the server is newer", hint)

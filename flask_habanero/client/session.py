@@ -19,12 +19,13 @@ from typing import Protocol
 from ..errors import BuildError, ConfigError, HabaneroError, Reason, RejectedError, StoreError, UndecidedError
 from ..release import Report
 from ..source import Source, Unit
-from . import push
+from . import desk, push
 from .build import check_python, compile_all, make_bundle
 from .decide import ABSENT, Decision, hold
 from .depends import waiting
+from .desk import Desk, Situation
 from .memory import Held
-from .push import Choice, Desk, Result, Situation
+from .push import Choice, Result
 from .tree import Tree, reread_tree
 from .watch import Folders, watch
 
@@ -60,8 +61,8 @@ class Screen(Protocol):
 class Session:
     """One `watch`: the server as it was last seen, the tree, and what was shown."""
 
-    def __init__(self, desk: Desk, screen: Screen, first: Choice) -> None:
-        self.desk, self.screen, self._first = desk, screen, first
+    def __init__(self, at: Desk, screen: Screen, first: Choice) -> None:
+        self.desk, self.screen, self._first = at, screen, first
         self._texts: dict[str, Source] = {}  # digest -> source, of all that was ever read here
         self._shown: dict[tuple[str, str], Hashable] = {}
         self._failures = 0
@@ -81,7 +82,7 @@ class Session:
         folders = Folders(met.tree.roots, met.tree.allowed)
         batches = watch(folders, stop, self.screen.note)
         next(batches)  # from here on no event is lost
-        self._view, self._tree = met.view, push.read(self.desk, met.view)
+        self._view, self._tree = met.view, desk.read(self.desk, met.view)
         self._know(self._tree)
         self.screen.begin(met)
         self._flush(time.monotonic())
@@ -95,9 +96,9 @@ class Session:
         """Meet the server, as often as it takes, and settle the first contact."""
         while not stop.is_set():
             try:
-                view = push.look(self.desk)
+                view = desk.look(self.desk)
                 check_python(view)
-                now = push.survey(self.desk, view, push.read(self.desk, view))
+                now = desk.survey(self.desk, view, desk.read(self.desk, view))
                 met = push.settle(now, self._first, push.remembering(self.desk))
             except (RejectedError, ConfigError, UndecidedError):
                 raise
@@ -120,7 +121,7 @@ class Session:
         """Send what can be sent, until nothing is left or the server is away."""
         try:
             if self._retry_at:
-                self._view = push.look(self.desk)
+                self._view = desk.look(self.desk)
                 check_python(self._view)
                 self._back()
             for _ in range(ROUNDS):
@@ -135,7 +136,7 @@ class Session:
 
     def _send_once(self, begun: float) -> bool:
         """Send one bundle, or find out why not. Returns whether to look again."""
-        now = push.survey(self.desk, self._view, self._tree)
+        now = desk.survey(self.desk, self._view, self._tree)
         now = push.settle(now, lambda _: (), push.remembering(self.desk))
         decision = self._possible(now)
         units, wrong = compile_all(now.tree, decision.send, now.view.optimize)
@@ -154,8 +155,8 @@ class Session:
         edits = {name: now.tree.sources[name] for name in decision.send if name in now.tree.sources}
         waits = waiting(edits, {name: now.tree.sources.get(name) for name in held}, self._server_text)
         for name, cause in waits.items():
-            what = f"waits for {push.path_of(now, cause)}: {_why(now, cause)}"
-            self._notice(now, "held", name, Reason("waits", push.path_of(now, name), what))
+            what = f"waits for {desk.path_of(now, cause)}: {_why(now, cause)}"
+            self._notice(now, "held", name, Reason("waits", desk.path_of(now, name), what))
         return hold(decision, waits)
 
     def _server_text(self, name: str) -> Source | None:
@@ -169,20 +170,20 @@ class Session:
         fresh = [
             n for n in (*conflicts, *now.decision.newer) if self._is_news("theirs", n, self._state(now, n))
         ]
-        records = push.who_changed(self.desk, now.view) if fresh else {}
+        records = desk.who_changed(self.desk, now.view) if fresh else {}
         for name in fresh:
-            path, record = push.path_of(now, name), records.get(name)
+            path, record = desk.path_of(now, name), records.get(name)
             if name in conflicts:
-                self.screen.notice("conflict", path, push.conflict_reason(now, name, record))
+                self.screen.notice("conflict", path, desk.conflict_reason(now, name, record))
             else:
-                self.screen.notice("newer", path, push.newer_reason(now, name, record))
+                self.screen.notice("newer", path, desk.newer_reason(now, name, record))
         for name, why in held.items():
             if why.code == "rolled-back":
-                self._notice(now, "held", name, Reason(why.code, push.path_of(now, name), why.why, HELD_HINT))
+                self._notice(now, "held", name, Reason(why.code, desk.path_of(now, name), why.why, HELD_HINT))
 
     def _notice(self, now: Situation, outcome: str, name: str, reason: Reason) -> None:
         if self._is_news(outcome, name, (self._state(now, name), reason.what)):
-            self.screen.notice(outcome, push.path_of(now, name), reason)
+            self.screen.notice(outcome, desk.path_of(now, name), reason)
 
     def _is_news(self, kind: str, name: str, state: Hashable) -> bool:
         news = self._shown.get((kind, name)) != state
@@ -207,7 +208,7 @@ class Session:
         parts = {"build": (built - begun) * 1000, "deliver": (time.monotonic() - built) * 1000}
         report = push.timed(report, begun, **parts)
         if report.outcome == "conflict":
-            self._view = push.look(self.desk)
+            self._view = desk.look(self.desk)
             return True
         if push.is_passing(report):
             raise StoreError(push.first_line(report))

@@ -1,8 +1,4 @@
-"""The only place that makes words and columns. Results go to stdout, progress to stderr.
-
-::
-
-    14:02:11  live  #42  shop/views.py   ~index +vat_rate   9.8 ms   2/2 workers
+"""Where words go: results to stdout, progress to stderr.
 
 `Lines` is for people, `JsonLines` for programs: one object a line on stdout, no colour.
 """
@@ -10,155 +6,29 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import click
 
-from ..errors import BuildError, ConfigError, DeliveryError, HabaneroError, PythonMismatchError, Reason
-from ..release import Report, WorkerCount
-from .push import Result, Situation, path_of
-
-PATH_WIDTH = 40
-STEPS_WIDTH = 60
-COLOURS = {
-    "live": "green",
-    "unchanged": "green",
-    "plan": "green",
-    "back": "green",
-    "held": "yellow",
-    "newer": "yellow",
-    "away": "yellow",
-    "conflict": "yellow",
-    "cold": "yellow",
-}
-"""Outcome -> colour; every other is red."""
-
-HINTS = {
-    "rejected": "is HABANERO_SECRET here the one that the server has?  a new one: flask habanero secret",
-    "unreachable": "nothing was sent; is the address right, and the server up?  flask habanero status",
-    "unknown": "it may be live; ask: flask habanero status",
-    "failed": "the server keeps its old code",
-    "python": "run this command with that Python, in a virtual environment of its own",
-    "too-large": "send less at once, or raise HABANERO_MAX_BYTES on the server",
-}
-
-
-def shorten(text: str, width: int = PATH_WIDTH) -> str:
-    """Return a path at most `width` characters wide, cut at its left."""
-    return text if len(text) <= width else "..." + text[-(width - 3) :]
-
-
-def clock() -> str:
-    """Return the time of day, for the first column."""
-    return datetime.now().astimezone().strftime("%H:%M:%S")
-
-
-def tag(outcome: str) -> str:
-    """Return an outcome in its colour, padded to the column."""
-    return click.style(f"{outcome:<5}", fg=COLOURS.get(outcome, "red"), bold=True)
-
-
-def dim(text: str) -> str:
-    """Return text that is not what a person looks for first."""
-    return click.style(text, dim=True)
-
-
-def files(paths: Sequence[str]) -> str:
-    """Return which files, in one column: one by name, more by number."""
-    if len(paths) == 1:
-        return shorten(paths[0])
-    return f"{len(paths)} files"
-
-
-def verbs(steps: Iterable[str], sent: Sequence[str]) -> str:
-    """Return what was done, short: without the module where there is only one, cut at the width."""
-    texts = []
-    for step in steps:
-        module, _, verb = step.partition(": ")
-        texts.append(verb if len(sent) == 1 and module in sent and verb else step)
-    shown: list[str] = []
-    for text in texts:
-        if shown and sum(map(len, shown)) + len(text) > STEPS_WIDTH:
-            return f"{' '.join(shown)} ... {len(texts) - len(shown)} more"
-        shown.append(text)
-    return " ".join(shown)
-
-
-def reach(workers: WorkerCount) -> str:
-    """Return how many workers run it."""
-    asleep = f" ({workers.asleep} asleep)" if workers.asleep else ""
-    return f"{workers.at_head}/{workers.total - workers.asleep} workers{asleep}"
-
-
-def result_line(outcome: str, result: Result, held: int = 0) -> str:
-    """Return the one line of a push."""
-    report = result.report
-    columns = [
-        f"{dim(clock())}  {tag(outcome)} #{report.release:<4} {files(result.paths) if result.paths else ''}"
-    ]
-    columns.append(verbs(report.steps, result.sent))
-    if "total" in report.ms:
-        columns.append(dim(f"{report.ms['total']:.1f} ms"))
-    if report.workers.total:
-        columns.append(reach(report.workers))
-    if held:
-        columns.append(click.style(f"{held} held", fg="yellow"))
-    return "   ".join(column.rstrip() for column in columns if column)
-
-
-def reason_lines(reasons: Iterable[Reason]) -> list[str]:
-    """Return reasons as they stand beneath a line, each with what to do."""
-    lines = []
-    for reason in reasons:
-        place = f"{reason.where}  " if reason.where else ""
-        first, *rest = reason.what.splitlines() or [""]
-        lines.append(f"          {place}{first}  {dim(f'[{reason.code}]')}")
-        lines += [f"            {text}" for text in rest]
-        if reason.hint:
-            lines.append(f"          hint: {reason.hint}")
-    return lines
-
-
-def caret_lines(error: BuildError) -> list[str]:
-    """Return the line that does not compile, with a caret under the place."""
-    if not error.text.strip():
-        return []
-    margin = f"            {error.line:>5} | "
-    cut = len(error.text) - len(error.text.lstrip())
-    caret = " " * max(0, error.column - 1 - cut)
-    return [margin + error.text.strip(), " " * (len(margin) - 2) + "| " + caret + "^"]
-
-
-def python_name(python: str) -> str:
-    """Return a Python's tag as people say it: "CPython 3.12 (optimize 1)"."""
-    match = re.fullmatch(r"([0-9a-f]{4})-cpython-(\d)(\d+)-o(\d)-(gil|nogil)", python)
-    if not match:
-        return python
-    magic, major, minor, level, gil = match.groups()
-    extras = [f"bytecode {magic}"]
-    extras += [f"-{'O' * int(level)}"] if level != "0" else []
-    extras += ["free-threaded"] if gil == "nogil" else []
-    return f"CPython {major}.{minor} ({', '.join(extras)})"
-
-
-def report_of(error: HabaneroError) -> Report:
-    """Return an error as the report that ends a command, each reason with what to type next."""
-    reasons = error.reasons
-    if isinstance(error, PythonMismatchError):
-        here, there = python_name(error.actual), python_name(error.expected)
-        what = f"this is {here}, the server runs {there}: its code can't be made here"
-        reasons = (Reason(error.slug, "", what, HINTS["python"]),)
-    elif isinstance(error, ConfigError):
-        reasons = (Reason(error.slug, error.key, error.why, error.hint),)
-    elif len(reasons) == 1 and not reasons[0].hint:
-        hint = HINTS.get(reasons[0].code) or HINTS.get(error.outcome, "")
-        if isinstance(error, BuildError):
-            hint = "correct it; nothing was sent"
-        reasons = (Reason(reasons[0].code, reasons[0].where, reasons[0].what, hint),)
-    return Report(error.outcome, reasons=reasons)
+from ..errors import BuildError, DeliveryError, HabaneroError, Reason
+from ..release import Report
+from .desk import Situation, path_of
+from .push import Result
+from .words import (
+    PATH_WIDTH,
+    also,
+    caret_lines,
+    clock,
+    dim,
+    python_name,
+    reach,
+    reason_lines,
+    report_of,
+    result_line,
+    shorten,
+    status_lines,
+    tag,
+)
 
 
 class Lines:
@@ -190,7 +60,7 @@ class Lines:
                 f"  {'-' if name in deleted else '~'} {path:<{PATH_WIDTH}}  {'  '.join(steps)}".rstrip()
             )
         self._reasons(result.report)
-        click.echo(f"Plan: {len(result.decision.send)} to send, {len(deleted)} to remove, {_also(result)}")
+        click.echo(f"Plan: {len(result.decision.send)} to send, {len(deleted)} to remove, {also(result)}")
 
     def _reasons(self, report: Report) -> None:
         for line in (
@@ -208,9 +78,8 @@ class Lines:
 
     def broken(self, error: BuildError) -> None:
         """Show a file that does not compile."""
-        click.echo(
-            f"{dim(clock())}  {tag('error')}  {error.path}:{error.line}:{error.column}  {error.why}   not sent"
-        )
+        place = f"{error.path}:{error.line}:{error.column}"
+        click.echo(f"{dim(clock())}  {tag('error')}  {place}  {error.why}   not sent")
         for line in caret_lines(error):
             click.echo(line)
 
@@ -251,66 +120,6 @@ class Lines:
         """Show what the server runs."""
         for line in status_lines(report, now):
             click.echo(line)
-
-
-def _also(result: Result) -> str:
-    return f"{len(result.decision.newer)} newer on the server, {len(result.report.reasons)} in the way"
-
-
-def status_lines(report: Report, now: Situation) -> list[str]:
-    """Return what `status` shows: app, epoch, head, workers, this tree, held files, the newest releases."""
-    data = report.data
-    head = data.get("head") or {}
-    by = (
-        f" by {head['who']}, {ago(head['time'], data.get('time', 0))}"
-        if head.get("who")
-        else " (the deployed base)"
-    )
-    lines = [
-        f"{tag(report.outcome)} {data.get('app', '?')}  epoch {str(data.get('epoch', ''))[:8]}",
-        f"  head     #{report.release}{by}",
-        f"  workers  {reach(report.workers)}",
-        *(f"  behind   {text}" for text in report.workers.behind),
-        f"  tree     {tree_words(now)}",
-        *(f"  held     {path_of(now, name)}: {held.why}" for name, held in sorted(now.held.items())),
-    ]
-    if data.get("drift"):
-        lines.append(
-            "  drift    the disk of the server differs from its head: restarts load head from the ledger"
-        )
-    return [*lines, *(log_line(record, data.get("time", 0)) for record in data.get("log", [])[:5])]
-
-
-def tree_words(now: Situation) -> str:
-    """Return how this tree stands to the server's."""
-    decision = now.decision
-    counts = {
-        "to send": len(decision.send) + len(decision.delete),
-        "newer on the server": len(decision.newer),
-        "changed on both sides": len(decision.conflicts) + len(decision.differs),
-        "only on the server": len(decision.foreign),
-    }
-    return (
-        ", ".join(f"{count} {words}" for words, count in counts.items() if count)
-        or "the same as the server's"
-    )
-
-
-def log_line(record: dict[str, Any], now: int) -> str:
-    """Return one release of the log."""
-    modules = " ".join(map(str, record["modules"][:4]))
-    more = f" and {len(record['modules']) - 4} more" if len(record["modules"]) > 4 else ""
-    what = f"#{record['number']:<4} {ago(record['time'], now):<12} {record['who']:<24} {record['kind']:<9}"
-    return f"  {what} {modules}{more}".rstrip()
-
-
-def ago(then: int, now: int) -> str:
-    """Return how long ago, in the unit that a person would say."""
-    seconds = max(0, int(now) - int(then))
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
 
 
 class JsonLines(Lines):

@@ -1,0 +1,153 @@
+"""What both sides have, and whose edits those are: read, compared, nothing sent.
+
+A `Desk` is what one command works with; a `Situation` is what it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ConfigError, ConflictError, Reason, RejectedError
+from ..release import Report
+from ..source import python_tag
+from .decide import ABSENT, Decision, decide
+from .memory import Held, Memory, Store
+from .target import Target
+from .transport import Request, Wire
+from .tree import Tree, is_on_disk, read_tree
+from .view import View
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What one command works with: where to, how, and what is remembered."""
+
+    target: Target
+    wire: Wire
+    store: Store
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What both sides have, and whose edits those are."""
+
+    view: View
+    tree: Tree
+    memory: Memory
+    decision: Decision
+
+    @property
+    def held(self) -> dict[str, Held]:
+        """What waits, of the files as they are now."""
+        mine = self.tree.digests
+        return {name: h for name, h in self.memory.held.items() if mine.get(name, ABSENT) == h.digest}
+
+
+def look(desk: Desk) -> View:
+    """Ask the server what it runs.
+
+    Raises:
+        DeliveryError: it can't be reached.
+        RejectedError: it does not believe us, or it is another app than the one that was pinned.
+    """
+    view = View.of(desk.wire.ask(Request("hello", python=python_tag())))
+    pinned = desk.target.app_id or desk.store.load().app
+    if pinned not in ("", view.app):
+        known = f"it is app {view.app!r}, and this project's is {pinned!r}"
+        raise RejectedError(f"{desk.target.endpoint}: {known}; if that is meant: --app-id {view.app}")
+    return view
+
+
+def read(desk: Desk, view: View) -> Tree:
+    """Read the laptop's modules.
+
+    Raises:
+        ConfigError: there are none, which would delete all of the server's.
+    """
+    tree = read_tree(desk.target.roots, view.modules, view.tree)
+    if not tree.digests:
+        places = ", ".join(map(str, desk.target.roots))
+        names = ", ".join(view.modules) or "nothing"
+        hint = 'start in the project\'s folder, or set roots = ["..."] in [tool.habanero] of pyproject.toml'
+        raise ConfigError("roots", f"no module under {places} is one that the server allows ({names})", hint)
+    return tree
+
+
+def survey(desk: Desk, view: View, tree: Tree) -> Situation:
+    """Compare both sides with what is remembered; believes the server's log where it was rolled back."""
+    memory = desk.store.load()
+    if memory.app != view.app:
+        memory = Memory()
+    decision = compare(tree, view, memory)
+    taken_back = _taken_back(desk, view, memory, decision)
+    if taken_back:
+        memory = desk.store.update(lambda m: m.rolled_back(taken_back))
+        decision = compare(tree, view, memory)
+    return Situation(view, tree, memory, decision)
+
+
+def compare(tree: Tree, view: View, memory: Memory) -> Decision:
+    """Decide about every module but those whose file lies here and is ignored: they were not deleted."""
+    mine, theirs = tree.digests, view.digests
+    aside = {name for name in {*theirs, *memory.agreed} if name not in mine and is_on_disk(tree, name)}
+
+    def without(digests: Mapping[str, str]) -> dict[str, str]:
+        return {name: digest for name, digest in digests.items() if name not in aside}
+
+    return decide(mine, without(theirs), without(memory.agreed))
+
+
+def _taken_back(desk: Desk, view: View, memory: Memory, decision: Decision) -> dict[str, str]:
+    """Return module -> digest where the server is at content that we know from before, by a rollback."""
+    now = {name: view.digests.get(name, ABSENT) for name in (*decision.newer, *decision.conflicts)}
+    known = {name: digest for name, digest in now.items() if digest in memory.past.get(name, ())}
+    if not known:
+        return {}
+    newest = who_changed(desk, view)
+    return {name: digest for name, digest in known.items() if newest.get(name, {}).get("kind") == "rollback"}
+
+
+def read_log(desk: Desk, view: View) -> Report:
+    """Return the answer to status."""
+    return desk.wire.ask(request_for("status", view))
+
+
+def who_changed(desk: Desk, view: View) -> dict[str, dict[str, Any]]:
+    """Return, for each module in the newest releases of this epoch, the record that changed it last."""
+    newest: dict[str, dict[str, Any]] = {}
+    for record in read_log(desk, view).data.get("log", []):
+        if record["number"] > view.first:
+            for name in record["modules"]:
+                if record["number"] > newest.get(name, {"number": 0})["number"]:
+                    newest[name] = record
+    return newest
+
+
+def request_for(op: str, view: View, body: bytes = b"") -> Request:
+    """Return a request to the server as it was last seen: built on that head, in that epoch."""
+    number = view.head + 1 if op in ("push", "rollback") else view.head
+    return Request(op, view.app, view.epoch, view.head, number, view.python, body)
+
+
+def path_of(now: Situation, name: str) -> str:
+    """Return what people call a module's file, also where only the server has it."""
+    if name not in now.tree.digests and name in now.view.tree:
+        return now.view.tree[name].path
+    return now.tree.path_of(name)
+
+
+def conflict_reason(now: Situation, name: str, record: Mapping[str, Any] | None) -> Reason:
+    """Return why a module that both sides changed can't be sent."""
+    by = f" by {record['who']} in #{record['number']}" if record else ""
+    hint = "bring their edit into your file, or replace it: flask habanero push --sync"
+    return Reason(ConflictError.slug, path_of(now, name), f"changed here, and on the server{by}", hint)
+
+
+def newer_reason(now: Situation, name: str, record: Mapping[str, Any] | None) -> Reason:
+    """Return why a module that only the server changed is not sent."""
+    by = f" by {record['who']} in #{record['number']}" if record else ""
+    verb = "changed" if name in now.view.tree else "deleted"
+    hint = "bring it into your tree; or replace it: flask habanero push --sync"
+    return Reason("newer", path_of(now, name), f"{verb} on the server{by}: the server is newer", hint)
