@@ -11,15 +11,13 @@ import json
 import os
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .envelope import Key, Keyring
 from .errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SECRET, SECRET_FILE = "HABANERO_SECRET", "HABANERO_SECRET_FILE"
 APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"

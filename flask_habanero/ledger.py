@@ -1,0 +1,317 @@
+"""The ledger: which releases were admitted, and the states that they add up to.
+
+An *epoch* is one cold deploy: it begins with a base, the sources on disk. Releases follow it,
+numbered without a gap; a new epoch goes on counting. Rows are only ever added, and none is
+believed before it is checked (`record.py`). Where it rests: `store.py`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from .envelope import Keyring
+from .errors import ConflictError, StoreError
+from .record import (
+    BASE,
+    ROLLBACK,
+    Fold,
+    Record,
+    State,
+    base_state,
+    check_record,
+    check_request,
+    kid_of,
+    lineage,
+    link,
+    pack_tree,
+    restored,
+    seal_record,
+    sealed,
+)
+from .release import Tree, digest_of
+from .staging import Staging
+from .store import Store, newest, was_locked
+
+__all__ = ["Ledger", "Record", "State"]
+
+_READ = 16  # rows at once: bounds the memory, and how long a reader keeps a writer waiting
+_ROW = (
+    "SELECT number, epoch, kind, nonce, header, body, tree_digest, who, kid, time, note, seal FROM releases"
+)
+_ROLLBACKS = f"WHERE epoch = ? AND kind = '{ROLLBACK}' AND number > ? AND number <= ? ORDER BY number"
+_DIGESTS = "SELECT number, tree_digest, kid, seal FROM releases WHERE epoch = ? ORDER BY number DESC"
+_RANGE = "SELECT MIN(first), MAX(number) FROM releases JOIN epochs USING(epoch) WHERE epoch = ?"
+_SEAL = "SELECT seal FROM releases WHERE epoch = ? AND number = ?"
+_INSERT = "INSERT INTO releases VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True)
+class _Folded:
+    epoch: str
+    link: str  # of the record whose state it is
+    state: State
+
+
+class Ledger:
+    """An append-only record of the releases of one app, shared by all its processes on one host.
+
+    Nothing is touched before the first call. Each call may raise StoreError: the folder or the
+    file can't be used, or what is in it can't be believed; with a sentence that says why.
+    """
+
+    def __init__(self, folder: Path, app_id: str, keys: Keyring) -> None:
+        self._store = Store(folder, app_id)
+        self._app, self._keys, self._staging = app_id, keys, Staging(self._store)
+        self._counter = self._store.counter
+        self._newest: _Folded | None = None  # the newest state that this process has folded
+
+    # --- epochs ---
+
+    def open_epoch(self, disk: Tree, build: str | None, now: int) -> tuple[str, int]:
+        """Return the epoch of a tree on disk, and the number whose state it is.
+
+        That is the newest epoch if the tree is that of one of its releases (the newest such) or
+        its base. With the name of a `build` the name alone decides which epoch it is, and the
+        tree only which number. Else a new epoch begins here, and goes on counting.
+
+        Args:
+            disk: all sources that may change, as they lie on disk.
+            build: name of the cold deploy, or None.
+            now: seconds, for the new record.
+        """
+        digest = digest_of(disk)
+        with self._store.reading() as db:
+            found = self._recognised(db, digest, build)
+        if found is None:
+            with self._store.writing() as db:  # all workers boot at once: only the first of them begins it
+                found = self._recognised(db, digest, build) or self._begin(db, disk, build, now)
+        return found
+
+    def _recognised(self, db: sqlite3.Connection, digest: str, build: str | None) -> tuple[str, int] | None:
+        found = newest(db)
+        if found is None or (build is not None and build != found.build):
+            return None
+        rows = db.execute(_DIGESTS, (found.epoch,)).fetchall()
+        number = next((row[0] for row in rows if row[1] == digest), None if build is None else found.first)
+        kids = {row[2] for row in rows} | {kid_of(row[3]) for row in rows}
+        if number is None or (number == found.head and not kids <= set(self._keys.kids)):
+            return None  # if its key was taken away it can't be replayed, and disk is head: nothing is lost
+        return found.epoch, number
+
+    def _begin(self, db: sqlite3.Connection, disk: Tree, build: str | None, now: int) -> tuple[str, int]:
+        epoch, before = secrets.token_hex(16), newest(db)
+        number = 0 if before is None else before.head
+        kid, digest = self._keys.first.kid, digest_of(disk)
+        db.execute("INSERT INTO epochs(epoch, build, first) VALUES(?, ?, ?)", (epoch, build, number))
+        base = Record(number, epoch, BASE, epoch, "", pack_tree(disk), digest, "", kid, now, build or "")
+        self._insert(db, base, "")
+        return epoch, number
+
+    def first(self, epoch: str) -> int:
+        """Return the number at which an epoch began, which is that of its base."""
+        with self._store.reading() as db:
+            return self._first(db, epoch)
+
+    def _first(self, db: sqlite3.Connection, epoch: str) -> int:
+        row = db.execute("SELECT first FROM epochs WHERE epoch = ?", (epoch,)).fetchone()
+        if row is None:
+            raise StoreError(f"{self._store.file} knows no epoch {epoch[:8]}: restart the app")
+        return int(row[0])
+
+    # --- records ---
+
+    def head(self, epoch: str) -> Record:
+        """Return the newest record of an epoch: its base if nothing was pushed."""
+        with self._store.reading() as db:
+            found = self._find(db, "epoch = ? ORDER BY number DESC LIMIT 1", epoch)
+        if found is None:
+            raise StoreError(f"{self._store.file} has no record of epoch {epoch[:8]}: restart the app")
+        return found
+
+    def by_nonce(self, nonce: str) -> Record | None:
+        """Return the release that a request became, or None: it did not become one."""
+        with self._store.reading() as db:
+            found = self._find(db, f"nonce = ? AND kind != '{BASE}'", nonce)
+            if found is not None:
+                self._store.ring(db)  # who recorded it may have died before, and its sender asks now
+        return found
+
+    def records(self, epoch: str, newest: int = 20) -> list[Record]:
+        """Return the newest records, newest first, unchecked: for people to read."""
+        with self._store.reading() as db:
+            where = "WHERE epoch = ? ORDER BY number DESC LIMIT ?"
+            rows = db.execute(f"{_ROW} {where}", (epoch, newest)).fetchall()
+        return [sealed(row)[0] for row in rows]
+
+    def record(  # noqa: PLR0913  # the columns of one row
+        self,
+        *,
+        epoch: str,
+        base: int,
+        kind: str,
+        nonce: str,
+        header: str,
+        body: bytes,
+        tree_digest: str,
+        claims: Mapping[str, Any],
+        note: str,
+        now: int,
+    ) -> Record:
+        """Append a release, durably, and bump the counter. A known nonce returns its record.
+
+        Raises:
+            ConflictError: (epoch, base) is not the newest epoch and its head.
+            StoreError: not recorded; also for what could not be replayed later.
+        """
+        note = note.encode("utf-8", "replace").decode()  # SQLite takes no lone surrogates
+        who, kid = str(claims["cid"]), kid_of(header)
+        record = Record(base + 1, epoch, kind, nonce, header, body, tree_digest, who, kid, now, note)
+        signed = check_request(record, self._app, self._keys)
+        if kind == ROLLBACK:
+            restored(record, signed, self.first(epoch))
+        try:
+            with self._store.writing() as db:
+                known = self._append(db, record)
+        except StoreError as error:
+            # The last flush of a commit may fail after it took effect: only the file knows
+            known = None if was_locked(error) else self.by_nonce(nonce)
+            if known is None:
+                raise
+        return known or record
+
+    def _append(self, db: sqlite3.Connection, record: Record) -> Record | None:
+        known = self._find(db, "nonce = ?", record.nonce)
+        if known is not None:
+            return known
+        at = newest(db)
+        if at is None or (at.epoch, at.head) != (record.epoch, record.number - 1):
+            raise ConflictError(at.epoch if at else "", at.head if at else 0)
+        self._store.check_counter(at)
+        (last,) = db.execute(_SEAL, (at.epoch, at.head)).fetchone()
+        self._insert(db, record, link(last))
+        return None
+
+    def _insert(self, db: sqlite3.Connection, record: Record, prev: str) -> None:
+        token = seal_record(record, prev, self._app, self._keys)
+        db.execute(_INSERT, (*(getattr(record, field.name) for field in fields(record)), token))
+
+    def _find(self, db: sqlite3.Connection, where: str, value: str) -> Record | None:
+        row = db.execute(f"{_ROW} WHERE {where}", (value,)).fetchone()
+        if row is None:
+            return None
+        record, token = sealed(row)
+        self._checked(record, token)
+        return record
+
+    def _checked(self, record: Record, token: str, prev: str | None = None) -> Mapping[str, Any]:
+        return check_record(record, token, self._app, self._keys, prev)
+
+    # --- replay ---
+
+    def state_at(self, epoch: str, number: int) -> State:
+        """Return the state at a number of an epoch, folded from its base and checked record by record.
+
+        Raises:
+            LookupError: the epoch has no such number.
+            StoreError: a record on the way can't be believed. States before it can still be had.
+        """
+        kept = self._newest
+        if kept is not None and (kept.epoch, kept.state.number) == (epoch, number):
+            return kept.state
+        with self._store.reading() as db:
+            first, head = db.execute(_RANGE, (epoch,)).fetchone()
+            if first is None or not first <= number <= head:
+                raise LookupError(f"epoch {epoch[:8]} has no #{number}")
+            start, pushes = self._way(db, epoch, number, first)
+            folded = self._fold(db, start, pushes, number)
+        self._keep(folded)
+        return folded.state
+
+    def _way(self, db: sqlite3.Connection, epoch: str, number: int, first: int) -> tuple[_Folded, list[int]]:
+        """Return a state to begin with, and the pushes that lead from there to a number's state."""
+        kept = self._newest
+        if kept is not None and kept.epoch == epoch and kept.state.number < number:
+            restores = self._restores(db, epoch, first, (kept.state.number, number))
+            start, pushes = lineage(restores, number, kept.state.number)
+            if start == kept.state.number:  # else a rollback leads to before it
+                return kept, pushes
+        restores = self._restores(db, epoch, first, (first, number))
+        return self._base(db, epoch, first), lineage(restores, number, first)[1]
+
+    def _keep(self, folded: _Folded) -> None:
+        kept = self._newest
+        if kept is None or kept.epoch != folded.epoch or kept.state.number < folded.state.number:
+            self._newest = folded
+
+    def _restores(
+        self, db: sqlite3.Connection, epoch: str, first: int, span: tuple[int, int]
+    ) -> dict[int, int]:
+        """Return of each rollback after a number, up to another, whose state it restores."""
+        found = {}
+        for row in db.execute(f"{_ROW} {_ROLLBACKS}", (epoch, *span)).fetchall():
+            record, token = sealed(row)
+            found[record.number] = restored(record, self._checked(record, token), first)
+        return found
+
+    def _base(self, db: sqlite3.Connection, epoch: str, first: int) -> _Folded:
+        row = db.execute(f"{_ROW} WHERE epoch = ? AND number = ?", (epoch, first)).fetchone()
+        if row is None:
+            raise StoreError(f"record #{first} of epoch {epoch[:8]}, its base, is missing")
+        record, token = sealed(row)
+        self._checked(record, token, "")
+        return _Folded(epoch, link(token), base_state(record))
+
+    def _fold(self, db: sqlite3.Connection, start: _Folded, pushes: list[int], number: int) -> _Folded:
+        """Check every record after a state, up to a number; apply those that make up its state."""
+        wanted, fold, prev, record = set(pushes), Fold(start.state), start.link, None
+        for record, token in self._following(db, start, number):
+            claims = self._checked(record, token, prev)
+            if record.number in wanted:
+                fold.push(record, claims)
+            prev = link(token)
+        return start if record is None else _Folded(start.epoch, prev, fold.state(record))
+
+    def _following(self, db: sqlite3.Connection, start: _Folded, number: int) -> Iterator[tuple[Record, str]]:
+        where = "WHERE epoch = ? AND number > ? AND number <= ? ORDER BY number LIMIT ?"
+        at = start.state.number
+        while at < number:
+            rows = db.execute(f"{_ROW} {where}", (start.epoch, at, number, _READ)).fetchall()
+            for row in rows or [(None,)]:
+                at += 1
+                if row[0] != at:
+                    raise StoreError(f"record #{at} of epoch {start.epoch[:8]} is missing")
+                yield sealed(row)
+
+    # --- what only lasts for one push ---
+
+    def stage(self, nonce: str, header: str, body: bytes) -> Path:
+        """Put a believed request where the other workers of this host find it. Returns its file."""
+        return self._staging.put(nonce, header, body)
+
+    def staged(self, nonce: str) -> tuple[str, bytes]:
+        """Return the header and body of a request that another worker staged; they prove nothing yet."""
+        return self._staging.get(nonce)
+
+    def unstage(self, path: Path) -> None:
+        """Take a staged request away again. It may be gone already."""
+        self._staging.remove(path)
+
+    def sweep(self) -> None:
+        """Remove what dead workers left: staged requests, and a counter that was not raised."""
+        with self._store.reading() as db:
+            self._store.ring(db)
+        self._staging.sweep()
+
+    def counter(self) -> int:
+        """Return a number that grows with each record and epoch. Asked at each request: 0.1 microseconds."""
+        try:
+            return self._counter.value()
+        except FileNotFoundError:
+            return 0  # before the first epoch
+        except OSError as error:
+            raise StoreError(f"{self._counter.path}: {error.strerror}") from error
