@@ -291,8 +291,8 @@ class FakeServer:
                 self._send(fake.answer(dict(self.headers.items()), body))
 
             def _send(self, answer: Answer) -> None:
-                result = fake.lies.pop(0)(answer) if fake.lies else answer
-                self.close_connection = result is not answer
+                result = fake.lies.pop(0)(answer) if fake.lies and answer else answer
+                self.close_connection = result is not answer or result is None
                 if result is not None:
                     self.wfile.write(result.raw() if isinstance(result, Answer) else result)
 

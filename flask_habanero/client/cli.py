@@ -120,6 +120,7 @@ def make_desk(options: dict[str, Any]) -> Desk:
     typed = Options(options["name"], options["url"], options["app_id"], allow_http, options["ca_file"])
     target = find_target(typed, cwd, environ)
     wire = Wire(target.endpoint, target.key, target.who, ca_file=target.ca_file)
+    click.get_current_context().call_on_close(wire.close)
     return Desk(target, wire, Store(state_folder(environ), target.endpoint, target.project))
 
 

@@ -128,11 +128,15 @@ class Session:
                 if not self._send_once(begun):
                     break
         except HabaneroError as error:
-            self._away(error, len(self._pending()))
+            self._away(error, self._pending())
 
-    def _pending(self) -> set[str]:
-        mine, theirs = self._tree.digests, self._view.digests
-        return {name for name, digest in mine.items() if theirs.get(name) != digest}
+    def _pending(self) -> int:
+        """Return how many files go when the server is back, without asking it."""
+        memory = self.desk.store.load()
+        decision = desk.compare(self._tree, self._view, memory)
+        now = Situation(self._view, self._tree, memory, decision)
+        waits = hold(decision, now.held)
+        return len(waits.send) + len(waits.delete)
 
     def _send_once(self, begun: float) -> bool:
         """Send one bundle, or find out why not. Returns whether to look again."""

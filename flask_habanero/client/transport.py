@@ -218,7 +218,7 @@ class Wire:
 
     def _within_deadline(self, token: str, wire: bytes) -> _Answer:
         """Post in a thread that can be left behind: sockets know time between bytes, not in all."""
-        session: requests.Session = self._session
+        session = self._session
         box: queue.SimpleQueue[_Answer | _LostError] = queue.SimpleQueue()
 
         def run() -> None:
@@ -226,6 +226,8 @@ class Wire:
                 box.put(self._post(session, token, wire))
             except (requests.RequestException, Urllib3Error, OSError) as error:
                 box.put(_LostError(_why(error), sent=_was_sent(error)))
+            if session is not self._session:  # nobody waits any more
+                session.close()
 
         threading.Thread(target=run, name="habanero-post", daemon=True).start()
         try:

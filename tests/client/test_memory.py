@@ -1,0 +1,105 @@
+"""What the laptop remembers survives a kill, and two processes at once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+from flask_habanero.client.memory import PAST, Held, Memory, Store, state_folder
+
+
+def store(tmp_path):
+    return Store(tmp_path / "state", "http://127.0.0.1:1/_habanero", tmp_path)
+
+
+def test_nothing_is_on_disk_before_something_is_remembered(tmp_path):
+    assert store(tmp_path).load() == Memory()
+    assert not (tmp_path / "state").exists()
+
+
+def test_what_was_remembered_comes_back(tmp_path):
+    held = {"m": Held("d", "cold", "why")}
+    memory = Memory("app", "epoch", 3).agree({"m": "a"}).agree({"m": "b", "gone": ""}).hold(held)
+    store(tmp_path).update(lambda _: memory)
+    assert store(tmp_path).load() == memory
+    assert memory.past == {"m": ("a",)}
+
+
+def test_only_the_owner_may_look(tmp_path):
+    store(tmp_path).update(lambda m: m.met("app", "e", 0))
+    assert (tmp_path / "state").stat().st_mode & 0o77 == 0
+
+
+def test_projects_and_servers_are_remembered_apart(tmp_path):
+    places = {Store(tmp_path, url, tmp_path / p).path for url in ("http://a", "http://b") for p in "xy"}
+    assert len(places) == 4
+
+
+def test_a_damaged_memory_is_a_first_contact(tmp_path):
+    one = store(tmp_path)
+    one.update(lambda m: m.met("app", "e", 0))
+    for damage in (b"", b"{", b"[]", b"null", b'{"v": 2}', b"\xff\xfe", b'{"v":1,"app":1}'):
+        one.path.write_bytes(damage)
+        assert one.load().is_first_contact, damage
+
+
+def test_agreeing_ends_holding_and_keeps_some_of_the_past():
+    memory = Memory().hold({"m": Held("x", "cold", "")})
+    for number in range(PAST + 5):
+        memory = memory.agree({"m": str(number)})
+    assert not memory.held
+    assert memory.past["m"] == tuple(str(n) for n in range(4, PAST + 4))
+
+
+def test_a_rollback_is_agreed_and_what_was_taken_back_is_held():
+    memory = Memory().agree({"m": "old"}).agree({"m": "new"}).rolled_back({"m": "old"})
+    assert memory.agreed == {"m": "old"}
+    assert memory.held["m"].digest == "new"
+
+
+def test_two_writers_at_once_lose_nothing(tmp_path):
+    def write(names):
+        for name in names:
+            store(tmp_path).update(lambda m, name=name: m.agree({name: "d"}))
+
+    threads = [threading.Thread(target=write, args=([f"{who}{i}" for i in range(10)],)) for who in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store(tmp_path).load().agreed) == 30
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from flask_habanero.client.memory import Store
+store = Store(Path(sys.argv[1]) / "state", "http://127.0.0.1:1/_habanero", Path(sys.argv[1]))
+for number in range(10**9):
+    store.update(lambda m: m.met("app", "e", number).agree({f"m{i}": str(number) for i in range(200)}))
+    print(number, flush=True)
+"""
+
+
+def test_a_kill_at_any_moment_leaves_the_old_memory_or_the_new(tmp_path):
+    """Killed while it writes, again and again: what is on disk is always whole."""
+    last = -1
+    for rounds in (1, 2, 5, 9):
+        child = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        with child:
+            for _ in range(rounds):
+                last = int(child.stdout.readline())
+            os.kill(child.pid, signal.SIGKILL)
+        raw = json.loads(store(tmp_path).path.read_text())
+        memory = Memory.from_json(raw)
+        assert memory.release >= last
+        assert set(memory.agreed.values()) == {str(memory.release)}
+
+
+def test_the_state_folder_follows_the_xdg_rules(tmp_path):
+    assert state_folder({"XDG_STATE_HOME": str(tmp_path)}) == tmp_path / "flask-habanero"
+    assert state_folder({"XDG_STATE_HOME": "relative"}) == state_folder({})
