@@ -1,3 +1,27 @@
-"""Saved code goes live in a running Flask app: signed, on every worker, without a restart."""
+"""Saved code goes live in a running Flask app: signed, on every worker, without a restart.
+
+Naming `Habanero` loads the server side and begins to keep the books of what starts: import it
+before your own modules. The command line does neither.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .server import Habanero as Habanero
 
 __version__ = "0.1.0"
+__all__ = ["Habanero", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Habanero":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .live import program
+
+    program.install()  # first: what is imported from here on is seen
+    from .server import Habanero
+
+    globals()["Habanero"] = Habanero
+    return Habanero

@@ -1,0 +1,95 @@
+"""Code objects: the only place that unmarshals them, after the envelope was believed.
+
+Also: walking the tree of code objects that one statement holds, and pairing two such trees.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from types import CodeType
+
+from ..errors import BundleError
+
+_MAX_CODES = 50_000  # in one statement; bounds the walk of a hostile or broken one
+_CO_HAS_DOCSTRING = 0x4000000  # CPython 3.13, Include/cpython/code.h
+_FLAG_TELLS_DOCSTRING = sys.version_info >= (3, 13)  # before, the first constant is the docstring or None
+
+
+def load(data: bytes, filename: str) -> CodeType:
+    """Return the code object in some believed bytes, under the file name that people know here.
+
+    Raises:
+        BundleError: the bytes hold anything but one code object.
+    """
+    try:
+        code = marshal.loads(data)
+    except (ValueError, EOFError, TypeError) as error:
+        raise BundleError(f"a statement holds no code: {error}") from None
+    if type(code) is not CodeType:
+        raise BundleError("a statement holds no code")
+    return under(code, filename)
+
+
+def under(code: CodeType, filename: str) -> CodeType:
+    """Return the code, and all that it holds, with another file name."""
+    budget = [_MAX_CODES]
+
+    def renamed(one: CodeType) -> CodeType:
+        budget[0] -= 1
+        if budget[0] < 0:
+            raise BundleError("a statement holds too much code")
+        consts = tuple(renamed(c) if type(c) is CodeType else c for c in one.co_consts)
+        return one.replace(co_filename=filename, co_consts=consts)
+
+    return renamed(code)
+
+
+def children(code: CodeType) -> list[CodeType]:
+    """Return the code objects that this one creates functions and classes from, in order."""
+    return [const for const in code.co_consts if type(const) is CodeType]
+
+
+def walk(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object and all that it holds."""
+    yield code
+    for child in children(code):
+        yield from walk(child)
+
+
+def named_children(code: CodeType) -> dict[tuple[str, int], CodeType]:
+    """Return the held code objects by (name, how many of that name stood before)."""
+    seen: Counter[str] = Counter()
+    result = {}
+    for child in children(code):
+        result[child.co_name, seen[child.co_name]] = child
+        seen[child.co_name] += 1
+    return result
+
+
+def pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType | None]]:
+    """Yield each code object inside `old` with its counterpart inside `new`, or None if it has none.
+
+    Nested ones are paired by name and order. Anonymous ones (lambdas, comprehensions) are paired
+    only where both sides hold equally many: else nobody can say which became which.
+    """
+    mine, theirs = named_children(old), named_children(new)
+    counts = [Counter(name for name, _ in side) for side in (mine, theirs)]
+    for key, child in mine.items():
+        anonymous = key[0].startswith("<")
+        partner = theirs.get(key)
+        if partner is None or (anonymous and counts[0][key[0]] != counts[1][key[0]]):
+            yield from ((code, None) for code in walk(child))
+        else:
+            yield child, partner
+            yield from pairs(child, partner)
+
+
+def docstring(code: CodeType) -> str | None:
+    """Return the docstring that a function made from this code would get."""
+    if _FLAG_TELLS_DOCSTRING and not code.co_flags & _CO_HAS_DOCSTRING:
+        return None
+    first = code.co_consts[0] if code.co_consts else None
+    return first if isinstance(first, str) else None

@@ -1,0 +1,220 @@
+"""Do: run a plan's steps in one worker, all or nothing.
+
+::
+
+    swap code -> drop names, run statements in cold-start order -> rebuild registries beside the
+    live ones and swap them -> empty memos and template caches -> show the sources -> the books
+
+Whatever is raised on the way, the inverses of what was done run in reverse and the process is as
+it was. The caller holds the gate closed meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import traceback
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from flask.sansio.app import App
+
+from ..errors import ColdChangeError, CommitError, Reason, UndoError
+from . import importer, registrations, startup, steps
+from .registrations import Entry, Target
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .program import Program
+
+Inverse = Callable[[], None]
+
+
+def stage(plan: Plan) -> None:
+    """Import what a plan needs from other packages, before any gate closes.
+
+    Raises:
+        ColdChangeError: one of them does not load.
+    """
+    for name in plan.preload:
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001  # whatever a foreign module raises, it is the reason
+            reason = Reason("import-missing", name, f"{type(error).__name__}: {error}", "install it on the server, then restart")
+            raise ColdChangeError((reason,)) from error
+
+
+def commit(program: Program, plan: Plan) -> Inverse:
+    """Make a plan live; return what takes it back.
+
+    Raises:
+        ColdChangeError: a thread is in the middle of code that would change. Nothing was done.
+        CommitError: a step raised. What was done before it is undone.
+        UndoError: and that failed, too.
+    """
+    _nobody_inside(plan)
+    done: list[Inverse] = []
+    where = [""]
+    try:
+        _run(program, plan, done, where)
+    except BaseException as error:  # also SystemExit: a statement's exit must not end a worker half-way
+        _undo(done)
+        raise CommitError(where[0], _said(error, where[0])) from error
+    return lambda: _undo(done)
+
+
+def _undo(done: list[Inverse]) -> None:
+    try:
+        while done:
+            done.pop()()
+    except BaseException as error:
+        raise UndoError("", f"taking back failed: {type(error).__name__}: {error}") from error
+
+
+def _said(error: BaseException, where: str) -> str:
+    """Return an exception with the last line of the app's own that it passed."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "flask_habanero" not in f.filename]
+    place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
+    return f"{place}{type(error).__name__}: {error}"
+
+
+def _nobody_inside(plan: Plan) -> None:
+    """Refuse when some thread is inside a function that would change: it would stay old for as long as it runs."""
+    changing = {swap.functions[0].__code__ for swap in plan.swaps}
+    for frame in list(sys._current_frames().values()):
+        while frame is not None:
+            if frame.f_code in changing and not _only_lines(plan, frame.f_code):
+                where = f"{frame.f_globals.get('__name__')}:{frame.f_lineno}"
+                what = f"{frame.f_code.co_qualname} is running in a thread that does not end"
+                raise ColdChangeError((Reason("running", where, what, "restart to take this change"),))
+            frame = frame.f_back  # type: ignore[assignment]  # None ends the walk
+
+
+def _only_lines(plan: Plan, code: object) -> bool:
+    swap = next(swap for swap in plan.swaps if swap.functions[0].__code__ == code)
+    old = swap.functions[0].__code__
+    return old.co_code == swap.code.co_code and old.co_names == swap.code.co_names and old.co_consts == swap.code.co_consts
+
+
+def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) -> None:
+    done.append(_books(program, plan))
+    if plan.runs_code:
+        done.append(steps.modules_before())
+    for swap in plan.swaps:
+        done.append(swap.apply())
+    with _watching(plan), registrations.recording() as pending:
+        for action in plan.actions:
+            if action.step is not None:
+                where[0] = action.where
+                done.append(action.step.apply())
+    where[0] = ""
+    for show in plan.show:
+        done.append(show.apply())
+    for clear in plan.clear:
+        done.append(clear.apply())
+    _settle(program, plan, pending)
+    _registrations(program, plan, pending, done)
+    _templates()
+
+
+@contextlib.contextmanager
+def _watching(plan: Plan) -> Iterator[None]:
+    """Keep the record of what runs for which statement."""
+    if not plan.runs_code:
+        yield
+        return
+    ours = not startup.recording()
+    startup.start() if ours else None
+    try:
+        yield
+    finally:
+        startup.stop() if ours else None
+
+
+def _books(program: Program, plan: Plan) -> Inverse:
+    """Let the books say what will be; return what puts the old ones back."""
+    before, removed, stacks = program.books, set(program.removed), dict(importer.import_stacks)
+    books = before.copy()
+    books.tree = dict(plan.target)
+    books.uids.update(plan.uids)
+    books.codes.update(plan.codes)
+    books.ran = {plan.renamed.get(key, key): owners for key, owners in books.ran.items()}
+    program.books = books
+    program.removed = (program.removed | set(plan.deletions)) - set(plan.target)
+
+    def inverse() -> None:
+        program.books, program.removed = before, removed
+        importer.import_stacks.clear()
+        importer.import_stacks.update(stacks)
+        startup.ran.clear()
+
+    return inverse
+
+
+def _settle(program: Program, plan: Plan, pending: list[tuple[Target, Entry]]) -> None:
+    """Say of each new registration where a cold start would have come to it."""
+    for _, entry in pending:
+        module = program.unit_name(entry.frames[0].module) if entry.frames else ""
+        entry.chain = (*program.import_chain(module), *program.chain(entry.frames))
+    program.settle()
+
+
+def _registrations(program: Program, plan: Plan, pending: list[tuple[Target, Entry]], done: list[Inverse]) -> None:
+    """Edit the journals, rebuild what they touch, swap it in."""
+    from .program import owner_of
+
+    ended = plan.withdraw | plan.moved
+    journals: dict[Target, list[Entry]] = {}
+    moving: list[tuple[Target, Entry]] = []
+    for target in list(registrations.targets):
+        entries = registrations.entries_of(target)
+        owners = [owner_of(entry, plan.target.__contains__) or owner_of(entry, program.books.uids.__contains__) for entry in entries]
+        kept = [entry for entry, owner in zip(entries, owners, strict=True) if owner not in ended]
+        moving += [(target, e) for e, owner in zip(entries, owners, strict=True) if owner in plan.moved - plan.withdraw]
+        if len(kept) != len(entries):
+            journals[target] = kept
+    for target, entry in [*moving, *pending]:
+        journal = journals.setdefault(target, list(registrations.entries_of(target)))
+        keys = [program.position(e.chain or (), program.books.uids) for e in journal]
+        journal.insert(bisect_right(keys, program.position(entry.chain or (), program.books.uids)), entry)
+    if journals:
+        _swap(journals, done)
+
+
+def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:
+    targets = [t for t in {**dict.fromkeys(registrations.targets), **journals} if not t.import_name.startswith("flask_habanero")]
+    before = {one.target: one for one in registrations.rebuild([t for t in targets if isinstance(t, App)], {})}
+    for one in registrations.rebuild(targets, journals):
+        done.append(steps.Assign(one.target, one.tables).apply())
+        if isinstance(one.target, App):
+            done.append(steps.Assign(one.target.url_map, one.url_map).apply())
+            _jinja(one.target, before[one.target].jinja, one.jinja, done)
+    for target, journal in journals.items():
+        old = registrations.entries_of(target)
+        registrations.set_entries(target, journal)
+        registrations.targets.add(target)
+        done.append(lambda target=target, old=old: registrations.set_entries(target, old))  # type: ignore[misc]  # bound now
+
+
+def _jinja(app: App, old: dict[str, dict[str, object]], new: dict[str, dict[str, object]], done: list[Inverse]) -> None:
+    """Filters, tests and globals live in Jinja's own tables, beside its defaults."""
+    from jinja2 import defaults
+
+    standard = {"filters": defaults.DEFAULT_FILTERS, "tests": defaults.DEFAULT_TESTS, "globals": defaults.DEFAULT_NAMESPACE}
+    for table, entries in new.items():
+        gone = [name for name in old[table] if name not in entries]
+        put = {name: value for name, value in entries.items() if old[table].get(name) is not value}
+        put.update({name: standard[table][name] for name in gone if name in standard[table]})
+        if put or gone:
+            live = getattr(app.jinja_env, table)
+            done.append(steps.Items(live, put, tuple(name for name in gone if name not in put)).apply())
+
+
+def _templates() -> None:
+    """Jinja folds constants through filters into compiled templates: they are compiled anew at their next use."""
+    for target in list(registrations.targets):
+        env = target.__dict__.get("jinja_env") if isinstance(target, App) else None
+        if env is not None and env.cache is not None:
+            env.cache.clear()

@@ -1,0 +1,104 @@
+"""Which statement of the old source became which of the new one."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from enum import Enum
+
+from ..source import Parsed, Piece, digest_node
+from . import names
+
+
+class Kind(Enum):
+    """What happened to a statement."""
+
+    SAME = "same"  # the same text in the same order
+    MOVED = "moved"  # the same text, elsewhere among its neighbours
+    BODY = "body"  # only bodies of functions in it differ
+    CHANGED = "changed"
+    ADDED = "added"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One statement, before and after; one side is None when it was added or removed."""
+
+    kind: Kind
+    old: Piece | None
+    new: Piece | None
+
+
+def compare(old: Parsed, new: Parsed) -> list[Pair]:
+    """Pair the statements of two sources: by equal digests in order, then moved ones, then by what they define."""
+    return _compare(old.pieces, new.pieces)
+
+
+def compare_bodies(old: list[ast.stmt], new: list[ast.stmt]) -> list[Pair]:
+    """Pair the statements of two class bodies in the same way."""
+    sides = [tuple(Piece(i, node, digest_node(node)) for i, node in enumerate(body)) for body in (old, new)]
+    return _compare(sides[0], sides[1])
+
+
+def _compare(old: tuple[Piece, ...], new: tuple[Piece, ...]) -> list[Pair]:
+    before, after = [p.digest for p in old], [p.digest for p in new]
+    result = []
+    left: list[Piece] = []
+    right: list[Piece] = []
+    at, bt = 0, 0
+    for a, b, size in SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
+        left.extend(old[at:a])
+        right.extend(new[bt:b])
+        result.extend(Pair(Kind.SAME, old[a + i], new[b + i]) for i in range(size))
+        at, bt = a + size, b + size
+    result.extend(_pair_up(left, right, Kind.MOVED, lambda piece: piece.digest))
+    result.extend(_pair_up(left, right, Kind.CHANGED, definition))
+    result.extend(Pair(Kind.REMOVED, piece, None) for piece in left)
+    result.extend(Pair(Kind.ADDED, None, piece) for piece in right)
+    return result
+
+
+def _pair_up(left: list[Piece], right: list[Piece], kind: Kind, key: Callable[[Piece], object]) -> list[Pair]:
+    """Take from both lists those with equal keys, in order."""
+    waiting: dict[object, list[Piece]] = {}
+    for piece in right:
+        waiting.setdefault(key(piece), []).append(piece)
+    found = []
+    for piece in list(left):
+        mine = key(piece)
+        if mine is not None and waiting.get(mine):
+            partner = waiting[mine].pop(0)
+            left.remove(piece)
+            right.remove(partner)
+            body = kind is Kind.CHANGED and names.skeleton(piece.node) == names.skeleton(partner.node)
+            found.append(Pair(Kind.BODY if body else kind, piece, partner))
+    return found
+
+
+def definition(piece: Piece) -> tuple[str, ...] | None:
+    """Return what a statement defines, if that names it: a function, a class, a variable, the docstring, an import."""
+    node = piece.node
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return ("def", node.name)
+    if isinstance(node, ast.ClassDef):
+        return ("class", node.name)
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        goals = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return ("assign", *(ast.unparse(goal) for goal in goals))
+    if isinstance(node, ast.ImportFrom):
+        return ("from", "." * node.level + (node.module or ""))
+    if piece.index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return ("docstring",)
+    if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
+        return (type(node).__name__, *sorted(names.skeleton(n) for n in [getattr(node, "test", None)] if n))
+    return None
+
+
+def bound_twice(parsed: Parsed) -> set[str]:
+    """Return the names that more than one statement of a source binds."""
+    counts = Counter(name for one in names.parsed_names(parsed) for name in one.binds)
+    return {name for name, count in counts.items() if count > 1}

@@ -1,0 +1,219 @@
+"""Follow what changed to what had been made from it at import, until nothing more is stale.
+
+- A *name* that stands for something else makes stale every statement that read it at import,
+  and every statement for which a function ran that reads it.
+- A *function* that keeps its identity and does something else makes stale the statements for
+  which it ran (`startup` has the record; for modules that ran before us, the worst is assumed).
+- A *member* of a class that changed in place makes stale who read it, or made an instance.
+
+A stale statement runs again if that can be judged harmless. Else the change is cold.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from typing import TYPE_CHECKING, Any
+
+from . import names, steps
+from .names import Names
+
+if TYPE_CHECKING:
+    from .plan import Planner
+
+    Owner = tuple[str, int] | None
+
+
+class Flow:
+    """Works on one planner's findings."""
+
+    def __init__(self, planner: Planner) -> None:
+        self.planner = planner
+        self.program = planner.program
+        self._loaded = [n for n in planner.out.target if self.program.loaded(n) is not None and n in self.program.tree]
+        self._seen: set[tuple[Any, ...]] = set()
+
+    def run(self) -> None:
+        """Work until nothing is left."""
+        planner = self.planner
+        while planner.dirty or planner.changed_functions or planner.dirty_members:
+            while planner.changed_functions:
+                self._function(*planner.changed_functions.pop())
+            while planner.dirty_members:
+                self._member(*planner.dirty_members.pop())
+            while planner.dirty:
+                self._name(*planner.dirty.pop())
+
+    def _first_time(self, *what: Any) -> bool:
+        new = what not in self._seen
+        self._seen.add(what)
+        return new
+
+    # functions
+
+    def _function(self, module: str, qualname: str, first: int) -> None:
+        if not self._first_time("function", module, qualname, first):
+            return
+        owners = self.program.books.ran.get((module, qualname, first), set())
+        for owner in owners:
+            self._owner(owner, module, qualname)
+        if not owners and not self.program.was_watched(module) and qualname.rpartition(".")[2] in self._maybe_ran:
+            what = f"{qualname} may have run at the start, before we could watch"
+            self.planner.refuse("startup", f"{module}:{first}", what, "import flask_habanero before your own modules, or restart")
+        self._memos(module, qualname)
+
+    def _owner(self, owner: Owner, module: str, qualname: str) -> None:
+        if owner is None:
+            what = f"{qualname} runs only at the start"
+            self.planner.refuse("startup", f"{module}:{self._line(module, qualname)}", what)
+        else:
+            self._stale(*owner, qualname)
+
+    def _line(self, module: str, qualname: str) -> int:
+        for piece in self.planner.out.target[module].parsed.pieces:
+            for name, node in names.functions_in(piece.node):
+                if name == qualname:
+                    return node.lineno
+        return 1
+
+    @functools.cached_property
+    def _maybe_ran(self) -> set[str]:
+        """Every name that the start may have called, by its last part: for modules that we did not see run."""
+        rows = [row for name in self._loaded for row in names.of_source(self.program.tree[name])]
+        found = {name for row in rows for name in row.calls | row.called_attributes}
+        bodies = [(key.rpartition(".")[2], body) for row in rows for key, body in row.bodies.items()]
+        while True:
+            more = {name for last, body in bodies if last in found for name in body.reads | body.attributes} - found
+            if not more:
+                return found
+            found |= more
+
+    def _memos(self, module: str, qualname: str) -> None:
+        """Empty the memos of a changed function, and of those that reach it."""
+        reached = self._reaching(qualname.rpartition(".")[2])
+        for name in self._loaded:
+            live = self.program.loaded(name)
+            for value in list(vars(live).values()):
+                self._memo(value, reached)
+                if isinstance(value, type) and value.__module__ == getattr(live, "__name__", ""):
+                    for member in list(vars(value).values()):
+                        self._memo(member, reached)
+
+    def _memo(self, value: Any, reached: set[str]) -> None:
+        if isinstance(value, functools._lru_cache_wrapper) and getattr(value, "__name__", "") in reached:
+            if self._first_time("memo", id(value)):
+                self.planner.out.clear.append(steps.ClearCache(value.cache_clear))
+
+    def _reaching(self, name: str) -> set[str]:
+        """Return the names of functions through which a name is reached, itself included; by name, so rather too many."""
+        bodies = [
+            (key.rpartition(".")[2], body)
+            for module in self._loaded
+            for row in names.of_source(self.planner.out.target[module])
+            for key, body in row.bodies.items()
+        ]
+        found = {name}
+        while True:
+            more = {last for last, body in bodies if (body.reads | body.attributes) & found} - found
+            if not more:
+                return found
+            found |= more
+
+    # names
+
+    def _name(self, module: str, name: str) -> None:
+        if not self._first_time("name", module, name):
+            return
+        self._memos(module, name)
+        for reader in self._loaded:
+            source = self.planner.out.target[reader]
+            if reader != module and name not in source.text and "*" not in source.text:
+                continue
+            rows = names.of_source(source)
+            local, modules = self._aliases(rows, reader, module, name)
+            for index, row in enumerate(rows):
+                if self._fetches(row, module, name) or row.reads & local or any((m, name) in row.dotted for m in modules):
+                    self._stale_at(reader, index, name)
+                if any(item.module == module and item.name == "*" for item in row.imports) and not name.startswith("_"):
+                    self.planner.star(reader, module, name)
+            self._readers_that_ran(reader, local, modules, name)
+
+    def _aliases(self, rows: tuple[Names, ...], reader: str, module: str, name: str) -> tuple[set[str], set[str]]:
+        """Return what a module calls (module, name), and what it calls the module."""
+        local = {name} if reader == module else set()
+        modules = set()
+        for row in rows:
+            for item in row.imports:
+                if item.module == module and item.name == name:
+                    local.add(item.bound)
+                if (item.name is None and item.module == module) or f"{item.module}.{item.name}" == module:
+                    modules.add(item.bound)
+        return local, modules
+
+    def _fetches(self, row: Names, module: str, name: str) -> bool:
+        return any(i.module == module and (i.name == name or (i.name == "*" and not name.startswith("_"))) for i in row.imports)
+
+    def _readers_that_ran(self, reader: str, local: set[str], modules: set[str], name: str) -> None:
+        for (unit, qualname, _), owners in list(self.program.books.ran.items()):
+            if unit != reader:
+                continue
+            body = self._body(unit, qualname)
+            if body and (body.reads & local or any((m, name) in body.dotted for m in modules)):
+                for owner in owners:
+                    self._owner(owner, unit, qualname)
+
+    def _body(self, unit: str, qualname: str) -> names.Body | None:
+        top = qualname.partition(".<locals>")[0]
+        for row in names.of_source(self.planner.out.target[unit]):
+            if top in row.bodies:
+                return row.bodies[top]
+        return None
+
+    # members of classes
+
+    def _member(self, module: str, cls: str, members: frozenset[str]) -> None:
+        for reader in self._loaded:
+            source = self.planner.out.target[reader]
+            if cls not in source.text:
+                continue
+            rows = names.of_source(source)
+            local, modules = self._aliases(rows, reader, module, cls)
+            for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
+                derived = isinstance(piece.node, ast.ClassDef)
+                if any((alias, member) in row.dotted for alias in local for member in members):
+                    self._stale_at(reader, index, cls)
+                elif not derived and (row.calls & local or any((m, cls) in row.dotted for m in modules)):
+                    self._stale_at(reader, index, cls)
+        for (unit, qualname, _), owners in list(self.program.books.ran.items()):
+            body = self._body(unit, qualname)
+            if body and body.attributes & members:
+                for owner in owners:
+                    self._owner(owner, unit, qualname)
+
+    # stale statements
+
+    def _stale_at(self, module: str, index: int, why: str) -> None:
+        uids = self.planner.out.uids.get(module) or self.program.uids(module)
+        self._stale(module, uids[index], why)
+
+    def _stale(self, module: str, uid: int, why: str) -> None:
+        planner = self.planner
+        uids = planner.out.uids.get(module) or self.program.uids(module)
+        if (module, uid) in planner.acted or uid not in uids or self.program.loaded(module) is None:
+            return
+        piece = planner.out.target[module].parsed.pieces[uids.index(uid)]
+        node = piece.node
+        if isinstance(node, ast.If) and names.never_runs(node):
+            return
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            planner.redo(module, piece, uid)
+        elif isinstance(node, ast.ClassDef):
+            planner.acted.add((module, uid))
+            planner.refuse("stale-class", planner.where(module, piece), f"class {node.name} was built from {why}, which changed")
+        elif (problem := planner.judge(module).statement(node)) is not None:
+            planner.acted.add((module, uid))
+            text = ast.unparse(node).splitlines()[0][:60]
+            planner.refuse("stale", planner.where(module, piece), f"`{text}` used {why}, which changed, and {problem}")
+        else:
+            planner.rerun(module, piece, uid)
+

@@ -1,0 +1,80 @@
+"""Serves modules from what the program runs, and knows who imported whom.
+
+- Before the program is attached it only notes the import stack of each module.
+- After, a module that is not loaded yet comes from the program's tree, whatever lies on the
+  disk by now; one that a release deleted is not found.
+
+The only place that touches `sys.meta_path`. Source files are never written.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import linecache
+import sys
+from collections.abc import Callable, Sequence
+from types import CodeType, ModuleType
+
+from ..source import Source, compile_nodes
+from . import startup
+from .registrations import Frame, stack
+
+Lookup = Callable[[str], tuple[Source, str] | None]
+"""Module name -> (source, file name), or None if the import is not ours; raises ModuleNotFoundError for a deleted one."""
+
+import_stacks: dict[str, tuple[Frame, ...]] = {}
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Notes who imports what; serves what `lookup` knows."""
+
+    lookup: Lookup | None = None
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname.partition(".")[0] in sys.stdlib_module_names:
+            return None
+        import_stacks.setdefault(fullname, stack(sys._getframe(1)))
+        if startup.recording():
+            startup.watched.add(fullname)
+        served = self.lookup(fullname) if self.lookup else None
+        if served is None:
+            return None
+        source, filename = served
+        loader = Loader(source, filename)
+        return importlib.util.spec_from_file_location(fullname, filename, loader=loader)
+
+
+class Loader(importlib.machinery.SourceFileLoader):
+    """Loads a module from a source that the program holds. Never reads or writes bytecode."""
+
+    def __init__(self, source: Source, filename: str) -> None:
+        super().__init__(source.name, filename)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile_nodes([piece.node for piece in self._source.parsed.pieces], self._source.parsed, self.path)
+
+    def get_source(self, fullname: str) -> str:
+        return self._source.text
+
+    def exec_module(self, module: ModuleType) -> None:
+        show_source(self.path, self._source.text)
+        super().exec_module(module)
+
+
+def show_source(filename: str, text: str) -> None:
+    """Let tracebacks and `inspect.getsource` see this text under a file name, whatever the disk says."""
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+
+
+finder = Finder()
+
+
+def install() -> None:
+    """Put the finder before all others. A second call changes nothing."""
+    if finder not in sys.meta_path:
+        sys.meta_path.insert(0, finder)

@@ -1,0 +1,221 @@
+"""Would a cold start of a tree get through its imports? Told without running it.
+
+Two faults look fine in a process that already runs and stop the next one from starting: a name
+that is imported but no longer there, and an import circle that comes to a name before it is bound.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator, Mapping
+
+from ..errors import Reason
+from ..source import Source
+from . import names
+from .names import Import
+
+Tree = Mapping[str, Source]
+
+
+def parents(name: str) -> Iterator[str]:
+    """Yield a dotted name's packages, outermost first, then the name."""
+    parts = name.split(".")
+    for size in range(1, len(parts) + 1):
+        yield ".".join(parts[:size])
+
+
+def is_own(name: str, tree: Tree) -> bool:
+    """Whether a module name lies among the app's own top-level names."""
+    top = name.partition(".")[0]
+    return any(known == top or known.startswith(f"{top}.") for known in tree)
+
+
+def is_open(source: Source) -> bool:
+    """Whether a module may have names that its text doesn't show."""
+    if any(one.star for one in names.of_source(source)):
+        return True
+    return "__getattr__" in source.text or "globals()" in source.text or "sys.modules" in source.text
+
+
+def binds(source: Source) -> set[str]:
+    """Return the names that a module's statements bind."""
+    return {name for one in names.of_source(source) for name in one.binds}
+
+
+def broken(tree: Tree, changed: set[str]) -> Iterator[Reason]:
+    """Yield the imports that a cold start of a tree would fail at, for changed modules and those that import them."""
+    for module, source in tree.items():
+        for one in names.of_source(source):
+            for item in one.imports:
+                if item.guarded or not (module in changed or item.module in changed):
+                    continue
+                if (what := _missing(item, tree)) is not None:
+                    hint = "import what there is, or send the module that defines it"
+                    yield Reason("import-broken", f"{module}:{item.line}", what, hint)
+
+
+def _missing(item: Import, tree: Tree) -> str | None:
+    if not is_own(item.module, tree):
+        return None
+    if item.module not in tree:
+        if any(known.startswith(f"{item.module}.") for known in tree):
+            return None  # a namespace package
+        return f"no module named {item.module!r}"
+    if item.name in (None, "*"):
+        return None
+    source = tree[item.module]
+    if item.name in binds(source) or f"{item.module}.{item.name}" in tree or is_open(source):
+        return None
+    return f"cannot import name {item.name!r} from {item.module!r}" if not item.name.startswith("__") else None
+
+
+def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]:
+    """Return the app's modules that imports would load for the first time, in the order of their execution's start."""
+    found: list[str] = []
+
+    def visit(name: str) -> None:
+        for one in parents(name):
+            if one in tree and one not in loaded and one not in found:
+                found.append(one)
+                for statement in names.of_source(tree[one]):
+                    for item in statement.imports:
+                        visit_item(item)
+
+    def visit_item(item: Import) -> None:
+        visit(item.module)
+        if item.name and f"{item.module}.{item.name}" in tree:
+            visit(f"{item.module}.{item.name}")
+
+    for item in items:
+        visit_item(item)
+    return found
+
+
+def foreign(items: list[Import], tree: Tree) -> list[str]:
+    """Return the modules of other packages that some unguarded imports need."""
+    return [item.module for item in items if not item.guarded and item.module and not is_own(item.module, tree)]
+
+
+def is_there(module: str) -> bool:
+    """Whether a module of another package can be found here. Its parents may be imported for it."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+class _Circle(Exception):
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(what)
+        self.where, self.what = where, what
+
+
+def circles(tree: Tree, roots: list[str]) -> Reason | None:
+    """Walk the imports as a cold start would, from its first modules; return the first one that comes too early."""
+    state: dict[str, int] = {}  # module -> statements executed so far; -1: all
+
+    def execute(name: str) -> None:
+        if name in state or name not in tree:
+            return
+        state[name] = 0
+        for index, one in enumerate(names.of_source(tree[name])):
+            state[name] = index
+            for item in one.imports:
+                if not item.guarded:
+                    fetch(item, name)
+        state[name] = -1
+
+    def fetch(item: Import, importer: str) -> None:
+        for one in parents(item.module):
+            execute(one)
+        if item.name in (None, "*") or item.module not in tree:
+            return
+        child = f"{item.module}.{item.name}"
+        done = state.get(item.module, -1)
+        if done >= 0 and item.name not in names.bound_before(names.of_source(tree[item.module]), done):
+            if child in tree:
+                execute(child)
+                return
+            if item.name in binds(tree[item.module]):
+                raise _Circle(f"{importer}:{item.line}", f"{item.module!r} is imported in a circle: {item.name!r} is not bound yet")
+        elif done < 0 and child in tree and item.name not in binds(tree[item.module]):
+            execute(child)
+
+    try:
+        for root in roots:
+            for one in parents(root):
+                execute(one)
+    except _Circle as circle:
+        return Reason("import-circle", circle.where, circle.what, "move the import into the function that needs it")
+    return None
+
+
+def execution_order(tree: Tree, roots: list[str]) -> dict[tuple[str, int], int]:
+    """Return when a cold start would end each statement: (module, index) -> rank. What no root reaches comes last."""
+    order: dict[tuple[str, int], int] = {}
+    begun: set[str] = set()
+
+    def execute(name: str) -> None:
+        if name in begun or name not in tree:
+            return
+        begun.add(name)
+        for index, row in enumerate(names.of_source(tree[name])):
+            for item in row.imports:
+                for one in parents(item.module):
+                    execute(one)
+                if item.name:
+                    execute(f"{item.module}.{item.name}")
+            order[name, index] = len(order)
+
+    for root in [*roots, *tree]:
+        for one in parents(root):
+            execute(one)
+    return order
+
+
+def star_names(source: Source) -> set[str] | None:
+    """Return what ``from source import *`` binds; None if that can't be told."""
+    if is_open(source):
+        return None
+    for piece in source.parsed.pieces:
+        node = piece.node
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            try:
+                return set(ast.literal_eval(node.value))
+            except ValueError:
+                return None
+    return {name for name in binds(source) if not name.startswith("_")}
+
+
+def imports_differ(old: Tree, new: Tree, changed: set[str]) -> bool:
+    """Whether changed modules import other things, or bind names in another order, than before."""
+
+    def outline(source: Source | None) -> list[tuple[tuple[str, ...], tuple[tuple[str, str | None], ...]]]:
+        if source is None:
+            return []
+        rows = names.of_source(source)
+        return [(tuple(sorted(r.binds)), tuple((i.module, i.name) for i in r.imports)) for r in rows]
+
+    return any(outline(old.get(name)) != outline(new.get(name)) for name in changed)
+
+
+def used_too_early(source: Source, indices: set[int] | None) -> Iterator[Reason]:
+    """Yield the names that statements read at import before anything has bound them.
+
+    Args:
+        indices: the statements to look at; None for all.
+    """
+    rows = names.of_source(source)
+    if is_open(source):
+        return
+    known = set(dir(__builtins__ if not isinstance(__builtins__, dict) else __import__("builtins")))
+    known |= {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__path__", "__builtins__", "__annotations__"}
+    for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
+        wanted = row.reads - known if indices is None or index in indices else set()
+        own = row.binds if not isinstance(piece.node, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AsyncFunctionDef) else set()
+        for name in sorted(wanted - own):
+            yield Reason(
+                "name-order", f"{source.name}:{piece.line}", f"{name!r} is used before it is defined", "define it above this line"
+            )
+        known |= row.binds

@@ -1,0 +1,114 @@
+"""A changed class: which of its members change in place, and what can't."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from ..errors import Reason
+from ..source import Parsed, compile_nodes
+from . import diff, effects, names
+from .codes import children
+from .diff import Kind
+from .steps import Members
+
+_SHAPES = {"__init__", "__new__", "__post_init__", "__slots__", "__setstate__", "__getstate__", "__reduce__"}
+_METHOD_DECORATORS = {
+    "staticmethod", "classmethod", "property", "abstractmethod", "abc.abstractmethod", "cached_property", "functools.cached_property"
+}  # fmt: skip
+
+
+@dataclass
+class ClassChange:
+    """What becomes of a class statement."""
+
+    put: list[ast.stmt] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)  # members that are new, other, or gone
+    reasons: list[Reason] = field(default_factory=list)
+
+
+def header(node: ast.ClassDef) -> str:
+    """Return a dump of all of a class but its body."""
+    parts = [*node.bases, *node.keywords, *node.decorator_list, *getattr(node, "type_params", [])]
+    return "|".join(ast.dump(part) for part in parts)
+
+
+def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> ClassChange:
+    """Return what must be done to a live class so that it becomes what its statement now says."""
+    change = ClassChange()
+
+    def refuse(code: str, node: ast.AST, what: str, hint: str) -> None:
+        change.reasons.append(Reason(code, f"{module}:{getattr(node, 'lineno', new.lineno)}", what, hint))
+
+    if header(old) != header(new):
+        refuse("class-header", new, f"class {new.name}: its bases, keywords or decorators changed", "restart to take this change")
+    elif not isinstance(cls, type) or cls.__name__ != new.name:
+        refuse("class-replaced", new, f"{new.name} does not stand for the class that this statement made", "restart to take it")
+    if change.reasons:
+        return change
+    assert isinstance(cls, type)
+    for pair in diff.compare_bodies(old.body, new.body):
+        _member(pair, change, refuse)
+    if change.names and not (effects.is_plain_class(cls) and not new.decorator_list and "__slots__" not in vars(cls)):
+        why = f"class {new.name}: members can't be exchanged in place in a class that builds itself from them"
+        refuse("class-builder", new, why, "restart to take it")
+    return change
+
+
+def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
+    assert callable(refuse)
+    old, new = pair.old.node if pair.old else None, pair.new.node if pair.new else None
+    if pair.kind in (Kind.SAME, Kind.MOVED, Kind.BODY):
+        return
+    for node in (old, new):
+        if node is not None and not is_simple(node):
+            refuse("class-member", node, f"`{ast.unparse(node).splitlines()[0][:60]}` in a class body", "restart to take this change")
+            return
+    gone = set(_bound(old)) if old else set()
+    there = set(_bound(new)) if new else set()
+    change.names |= gone | there
+    change.drop += sorted(gone - there)
+    if new is not None:
+        change.put.append(new)
+
+
+def is_simple(node: ast.stmt) -> bool:
+    """Whether a statement of a class body can be exchanged by itself."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        plain = (ast.unparse(decorator) in _METHOD_DECORATORS for decorator in node.decorator_list)
+        return node.name not in _SHAPES and all(plain)
+    if isinstance(node, ast.Assign):
+        return all(isinstance(t, ast.Name) and t.id not in _SHAPES for t in node.targets)
+    if isinstance(node, ast.AnnAssign):
+        return isinstance(node.target, ast.Name) and node.target.id not in _SHAPES
+    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
+def _bound(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield node.name
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from names.targets(target)
+    elif isinstance(node, ast.AnnAssign):
+        yield from names.targets(node.target)
+    elif isinstance(node, ast.Expr):
+        yield "__doc__"
+
+
+def step(change: ClassChange, node: ast.ClassDef, cls: type, module: ModuleType, parsed: Parsed, filename: str) -> Members:
+    """Return the step that makes the change. Each member is compiled inside a class of that name, as in the whole unit."""
+    put = []
+    for member in change.put:
+        hollow = ast.ClassDef(node.name, [], [], [member], [])
+        if hasattr(node, "type_params"):
+            hollow.type_params = []
+        ast.copy_location(hollow, node)
+        (code,) = children(compile_nodes([hollow], parsed, filename))
+        put += [(name, code) for name in _bound(member)]
+    declared = any("methods" in _bound(member) for member in node.body)
+    return Members(cls, module, tuple(put), tuple(change.drop), computed_methods=not declared)
+

@@ -1,0 +1,300 @@
+"""The running program as we know it: sources, statements, live modules, and where things stand.
+
+One per process; several apps attach to it, because modules are the process's. It answers
+questions and keeps the books; `plan` decides and `commit` does.
+
+- `tree` is what is loaded (or what an import would load), never what lies on the disk now.
+- Each statement has an identity (`uid`) that outlives edits: who registered what, and what ran
+  for whom, is kept by it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
+
+from ..errors import BundleError, Reason
+from ..source import Source, Unit, compile_piece
+from . import belongs, codes, importer, registrations, startup
+from .registrations import Entry, Frame
+
+if TYPE_CHECKING:
+    from flask.sansio.app import App
+
+    from .plan import Plan
+
+Place = tuple[str, int, int]
+"""(module, uid of the statement, line within the function that stood there): one step on the way to a registration."""
+
+_uids = itertools.count(1)
+
+
+@dataclass
+class Books:
+    """What changes with a release, and goes back when it is undone."""
+
+    tree: dict[str, Source] = field(default_factory=dict)
+    uids: dict[str, list[int]] = field(default_factory=dict)  # module -> uid of each statement
+    codes: dict[str, list[CodeType]] = field(default_factory=dict)  # module -> code of each statement
+    ran: dict[startup.Function, set[tuple[str, int] | None]] = field(default_factory=dict)  # function -> statements
+    ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
+
+    def copy(self) -> Books:
+        """Return books that can be written without touching these."""
+        ran = {key: set(owners) for key, owners in self.ran.items()}
+        return Books(dict(self.tree), dict(self.uids), dict(self.codes), ran, dict(self.ranks))
+
+
+class Program:
+    """The running program. Made by `attach`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.belongs = belongs.Belongings({}, None)
+        self.base: dict[str, Source] = {}
+        self.books = Books()
+        self.removed: set[str] = set()
+
+    # what others ask
+
+    @property
+    def tree(self) -> dict[str, Source]:
+        """What this process runs: module name -> source."""
+        return self.books.tree
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The allowed top-level names; "*" stands for new modules beside the app's."""
+        return self.belongs.names
+
+    def plan(self, units: Iterable[Unit], deletions: Iterable[str]) -> Plan:
+        """Return what would have to be done. Executes nothing and changes nothing."""
+        from .plan import make_plan
+
+        with self.lock:
+            return make_plan(self, tuple(units), tuple(deletions))
+
+    def stage(self, plan: Plan) -> None:
+        """Do the slow and harmless work of a plan: import what it needs from other packages."""
+        from .commit import stage
+
+        stage(plan)
+
+    def commit(self, plan: Plan) -> Callable[[], None]:
+        """Make a plan live, all or nothing; return what takes it back."""
+        from .commit import commit
+
+        with self.lock:
+            return commit(self, plan)
+
+    def check(self, units: Iterable[Unit]) -> None:
+        """Recompile shipped sources and compare: code that its source doesn't give is refused.
+
+        Raises:
+            BundleError: a unit's code is not that of its source.
+        """
+        for unit in units:
+            parsed = unit.source.parsed
+            if len(parsed.pieces) != len(unit.statements):
+                raise BundleError(f"{unit.name}: another number of statements than its source has")
+            for piece, statement in zip(parsed.pieces, unit.statements, strict=True):
+                mine = compile_piece(piece, parsed, unit.source.path)
+                if statement.digest != piece.digest or codes.load(statement.code, unit.source.path) != mine:
+                    raise BundleError(f"{unit.name}:{piece.line}: the code is not that of the source")
+
+    def fold_reasons(self, units: Iterable[Unit], deletions: Iterable[str]) -> tuple[Reason, ...]:
+        """Return why a freshly booted process could not reach such a tree in one plan."""
+        return ()
+
+    # modules and statements
+
+    def loaded(self, name: str) -> ModuleType | None:
+        """Return the live module of a unit, `__main__` included; None if nothing imported it."""
+        module = sys.modules.get(name)
+        if module is not None:
+            return module
+        main = sys.modules.get("__main__")
+        return main if main is not None and self.unit_name("__main__") == name else None
+
+    def unit_name(self, module: str) -> str:
+        """Return the name under which a live module's source is known (`__main__` is mapped by file)."""
+        if module != "__main__":
+            return module
+        file = getattr(sys.modules.get("__main__"), "__file__", None)
+        if file is None:
+            return module
+        path = Path(file).resolve()
+        for name, source in self.tree.items():
+            folder = self.belongs.folder(name)
+            if folder is not None and folder / source.path == path:
+                return name
+        return module
+
+    def filename(self, name: str, source: Source) -> str:
+        """Return the file name that people know a module by on this machine."""
+        module = self.loaded(name)
+        if module is not None and getattr(module, "__file__", None):
+            return str(module.__file__)
+        parent, _, last = name.rpartition(".")
+        package = self.loaded(parent) if parent else None
+        where = next(iter(getattr(package, "__path__", ())), None)
+        if where is None:
+            return str((self.belongs.folder(name) or Path()) / source.path)
+        return str(Path(where) / last / "__init__.py" if source.package else Path(where) / f"{last}.py")
+
+    def uids(self, name: str) -> list[int]:
+        """Return the identity of each statement of a module."""
+        if name not in self.books.uids:
+            self.books.uids[name] = [next(_uids) for _ in self.tree[name].parsed.pieces]
+        return self.books.uids[name]
+
+    def codes(self, name: str) -> list[CodeType]:
+        """Return the code of each statement of a module, as it is loaded."""
+        if name not in self.books.codes:
+            source = self.tree[name]
+            filename = self.filename(name, source)
+            self.books.codes[name] = [compile_piece(p, source.parsed, filename) for p in source.parsed.pieces]
+        return self.books.codes[name]
+
+    @staticmethod
+    def new_uid() -> int:
+        """Return the identity of a statement that was not there before."""
+        return next(_uids)
+
+    def statement_at(self, name: str, line: int) -> int | None:
+        """Return the uid of the statement that stands at a line of a module as loaded."""
+        source = self.tree.get(name)
+        if source is None:
+            return None
+        for piece, uid in zip(source.parsed.pieces, self.uids(name), strict=True):
+            if piece.line <= line <= piece.end_line:
+                return uid
+        return None
+
+    # where things stand
+
+    def settle(self) -> None:
+        """Turn lines that were noted since the last time into statements, while the sources still fit them."""
+        for key, owners in startup.ran.items():
+            module = self.unit_name(key[0])
+            if module in self.tree:
+                known = self.books.ran.setdefault((module, key[1], key[2]), set())
+                known.update(self._owner(owner) for owner in owners)
+        startup.ran.clear()
+        for target in list(registrations.targets):
+            for entry in registrations.entries_of(target):
+                if entry.chain is None:
+                    entry.chain = self.chain(entry.frames)
+
+    def _owner(self, owner: startup.Owner) -> tuple[str, int] | None:
+        if owner is None:
+            return None
+        module = self.unit_name(owner[0])
+        uid = self.statement_at(module, owner[1])
+        return (module, uid) if uid is not None else None
+
+    def chain(self, frames: Iterable[Frame]) -> tuple[Place, ...]:
+        """Return where a stack stands in cold-start order, outermost first."""
+        found = []
+        for frame in frames:
+            module = self.unit_name(frame.module)
+            self.books.ranks.setdefault(module, len(self.books.ranks))
+            uid = self.statement_at(module, frame.line if frame.function == "<module>" else frame.first)
+            within = 0 if frame.function == "<module>" else frame.line - frame.first + 1
+            found.append((module, uid if uid is not None else -frame.line, within))
+        return tuple(found)
+
+    def import_chain(self, name: str) -> tuple[Place, ...]:
+        """Return the chain of statements that led to a module's import; empty if it was the first or came before us."""
+        module = self.loaded(name)
+        real = "__main__" if module is not None and module.__name__ == "__main__" else name
+        return self.chain(importer.import_stacks.get(real, ()))
+
+    def position(self, chain: tuple[Place, ...], uids: dict[str, list[int]]) -> tuple[int, ...]:
+        """Return a chain as numbers that sort in cold-start order."""
+        numbers: list[int] = []
+        for module, uid, within in chain:
+            order = uids.get(module) or self.books.uids.get(module, [])
+            numbers += (self.books.ranks.get(module, 0), order.index(uid) if uid in order else -uid, within)
+        return tuple(numbers)
+
+    def was_watched(self, name: str) -> bool:
+        """Whether we were there when a module's body ran, so that `ran` is complete for it."""
+        module = self.loaded(name)
+        real = module.__name__ if module is not None else name
+        if real in startup.watched:
+            return True
+        source = self.tree.get(name)
+        return source is not None and _imports_us_first(source)
+
+    # the importer's questions
+
+    def lookup(self, name: str) -> tuple[Source, str] | None:
+        """Answer the importer: what to load for a name, or None if it is not ours."""
+        if name in self.removed:
+            raise ModuleNotFoundError(f"No module named {name!r} (a release deleted it)", name=name)
+        source = self.tree.get(name)
+        return (source, self.filename(name, source)) if source is not None else None
+
+
+def _imports_us_first(source: Source) -> bool:
+    """Whether nothing but imports and constants stands before the import of `flask_habanero`: we saw all the rest run."""
+    import ast
+
+    for piece in source.parsed.pieces:
+        node = piece.node
+        found = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", [])]
+        if isinstance(node, ast.Import | ast.ImportFrom) and any(f.partition(".")[0] == "flask_habanero" for f in found):
+            return True
+        if not isinstance(node, ast.Import | ast.ImportFrom) and not (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
+            return False
+    return False
+
+
+def owner_of(entry: Entry, known: Callable[[str], bool]) -> tuple[str, int] | None:
+    """Return the statement that made an entry: the innermost one at module level."""
+    for module, uid, within in reversed(entry.chain or ()):
+        if within == 0 and known(module):
+            return module, uid
+    return None
+
+
+_program: Program | None = None
+
+
+def attach(app: App, modules: tuple[str, ...] | None = None) -> Program:
+    """Return the process's program, which now knows this app.
+
+    Reads the sources of all that belongs to the app: the base.
+
+    Raises:
+        ConfigError: an explicit module is not to be found.
+    """
+    global _program  # noqa: PLW0603  # modules are the process's, and so is what we know of them
+    if _program is None:
+        _program = Program()
+    more = belongs.belongings(app.import_name, modules)
+    with _program.lock:
+        registrations.targets.add(app)
+        fresh = [name for name in more.folders if name not in _program.belongs.folders]
+        _program.belongs = _program.belongs.with_(more)
+        found = belongs.disk_tree(belongs.Belongings({name: more.folders[name] for name in fresh}, None))
+        _program.base.update(found)
+        _program.books.tree.update({name: source for name, source in found.items() if name not in _program.books.tree})
+        importer.finder.lookup = _program.lookup
+    return _program
+
+
+def install() -> None:
+    """Begin to keep the books: journal, import stacks, what ran. Once per process."""
+    registrations.install()
+    importer.install()
+    startup.start()

@@ -1,0 +1,102 @@
+"""Which functions of the app ran while it started, and for which statement.
+
+An unchanged statement must run again when a function that it called has changed: only a record
+of what really ran can say so without guessing. Recorded from our import until the first request
+(`sys.monitoring` on 3.12 and later, `sys.setprofile` before), for code outside the standard
+library and site-packages.
+
+- `ran` maps a function to the innermost module-level line that it ran for, or to None when
+  nobody's module was being executed: a factory that the server called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType
+from typing import Any
+
+Function = tuple[str, str, int]
+"""(module, qualified name, first line)."""
+
+Owner = tuple[str, int] | None
+"""(module, line at module level), or None."""
+
+ran: dict[Function, set[Owner]] = {}
+watched: set[str] = set()  # modules whose import began while we recorded
+
+_PATHS = sysconfig.get_paths()
+_FOREIGN = tuple(os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+_TOOL = 4  # ids 0-2 and 5 are named by the documentation of sys.monitoring for debuggers, coverage, profilers, optimisers
+_foreign: dict[CodeType, bool] = {}
+_ended: list[bool] = []
+
+
+def is_foreign(code: CodeType) -> bool:
+    """Whether code belongs to the interpreter, an installed package, or us."""
+    known = _foreign.get(code)
+    if known is None:
+        name = code.co_filename
+        known = name.startswith((*_FOREIGN, _OURS, "<")) or "site-packages" in name
+        _foreign[code] = known
+    return known
+
+
+def _note(code: CodeType, frame: FrameType | None) -> None:
+    module = frame.f_globals.get("__name__", "") if frame else ""
+    owner: Owner = None
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and not is_foreign(frame.f_code):
+            owner = (frame.f_globals.get("__name__", ""), frame.f_lineno)
+            break
+        frame = frame.f_back
+    ran.setdefault((module, code.co_qualname, code.co_firstlineno), set()).add(owner)
+
+
+def _on_start(code: CodeType, offset: int) -> Any:
+    if code.co_name == "<module>" or is_foreign(code):
+        return sys.monitoring.DISABLE
+    _note(code, sys._getframe(1))
+    return None
+
+
+def _on_event(frame: FrameType, event: str, arg: object) -> None:
+    if _ended:
+        sys.setprofile(None)  # of this thread: the one that called stop() may have been another
+    elif event == "call" and frame.f_code.co_name != "<module>" and not is_foreign(frame.f_code):
+        _note(frame.f_code, frame)
+
+
+def start() -> None:
+    """Begin to record, unless another tool has the place (then `recorded` is False)."""
+    _ended.clear()
+    if sys.version_info >= (3, 12):
+        if sys.monitoring.get_tool(_TOOL) is None:
+            sys.monitoring.use_tool_id(_TOOL, "flask-habanero")
+            sys.monitoring.register_callback(_TOOL, sys.monitoring.events.PY_START, _on_start)
+            sys.monitoring.set_events(_TOOL, sys.monitoring.events.PY_START)
+            sys.monitoring.restart_events()
+    elif sys.getprofile() is None:
+        sys.setprofile(_on_event)
+
+
+def recording() -> bool:
+    """Whether the record is being kept at this moment."""
+    if sys.version_info >= (3, 12):
+        return sys.monitoring.get_tool(_TOOL) == "flask-habanero"
+    return sys.getprofile() is _on_event
+
+
+def stop() -> None:
+    """End the record. What was recorded stays."""
+    _ended.append(True)
+    if not recording():
+        return
+    if sys.version_info >= (3, 12):
+        sys.monitoring.set_events(_TOOL, 0)
+        sys.monitoring.free_tool_id(_TOOL)
+    else:
+        sys.setprofile(None)
+    _foreign.clear()

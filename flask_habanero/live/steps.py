@@ -1,0 +1,324 @@
+"""The steps of a plan: what each does to the live program, and how it is taken back.
+
+The only place that assigns ``__code__`` or sets attributes of the user's objects. `apply`
+returns the inverse, ready to run; nothing else in the package changes the program.
+"""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import linecache
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from flask.views import MethodView
+
+from . import importer
+from .codes import docstring
+
+Inverse = Callable[[], None]
+_GONE = object()  # stands for: there was no such name
+
+
+@dataclass(frozen=True)
+class SwapCode:
+    """Functions of one definition get new code. Their identity, closures and attributes stay."""
+
+    functions: tuple[FunctionType, ...]
+    code: CodeType
+
+    def apply(self) -> Inverse:
+        before = [(function, function.__code__, function.__doc__) for function in self.functions]
+        was, now = docstring(self.functions[0].__code__), docstring(self.code)
+        for function in self.functions:
+            # one function may have been imported under another file name (a symlink): keep what it shows
+            function.__code__ = self.code.replace(co_filename=function.__code__.co_filename)
+            if was != now and function.__doc__ == was:
+                function.__doc__ = now
+
+        def inverse() -> None:
+            for function, code, doc in before:
+                function.__code__ = code
+                function.__doc__ = doc
+
+        return inverse
+
+
+_HEADER = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__")
+
+
+@dataclass(frozen=True)
+class Conform:
+    """A function takes over defaults, annotations, docstring of the `def` as it is now written."""
+
+    function: FunctionType
+    module: ModuleType
+    name: str
+    bare: CodeType  # the def without its decorators
+
+    def apply(self) -> Inverse:
+        names = (*_HEADER, *(["__type_params__"] if sys.version_info >= (3, 12) else []))
+        before = {name: getattr(self.function, name) for name in names}
+        scratch: dict[str, Any] = {}
+        exec(self.bare, vars(self.module), scratch)
+        fresh = scratch[self.name]
+        for name in names:
+            setattr(self.function, name, getattr(fresh, name))
+
+        def inverse() -> None:
+            for name, value in before.items():
+                setattr(self.function, name, value)
+
+        return inverse
+
+
+@dataclass(frozen=True)
+class Run:
+    """A statement runs in its module's namespace, as it would at a cold start."""
+
+    module: ModuleType
+    code: CodeType
+
+    def apply(self) -> Inverse:
+        restore = remember(self.module)
+        try:
+            exec(self.code, vars(self.module))
+        except BaseException:  # also SystemExit: whatever a statement raises, its names go back
+            restore()
+            raise
+        return restore
+
+
+@dataclass(frozen=True)
+class Decorate:
+    """The decorators of a `def` are applied anew to the function that there is."""
+
+    module: ModuleType
+    name: str
+    function: FunctionType
+    code: CodeType  # `name = decorator(_habanero_raw)`
+
+    def apply(self) -> Inverse:
+        restore = remember(self.module)
+        scratch: dict[str, Any] = {RAW: self.function}
+        exec(self.code, vars(self.module), scratch)
+        vars(self.module)[self.name] = scratch[self.name]
+        return restore
+
+
+RAW = "_habanero_raw"
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Names that a removed statement had bound go from the namespace."""
+
+    module: ModuleType
+    names: tuple[str, ...]
+
+    def apply(self) -> Inverse:
+        restore = remember(self.module)
+        for name in self.names:
+            if name == "__doc__":
+                vars(self.module)[name] = None
+                continue
+            vars(self.module).pop(name, None)
+            vars(self.module).get("__annotations__", {}).pop(name, None)
+        return restore
+
+
+def remember(module: ModuleType) -> Inverse:
+    """Return what puts a module's namespace back as it is now."""
+    namespace = vars(module)
+    before = dict(namespace)
+    hints = namespace.get("__annotations__")
+    hints_before = dict(hints) if isinstance(hints, dict) else None
+
+    def restore() -> None:
+        for name in [name for name in namespace if name not in before]:
+            del namespace[name]
+        for name, value in before.items():
+            if namespace.get(name, _GONE) is not value:
+                namespace[name] = value
+        if hints_before is not None and isinstance(hints, dict):
+            hints.clear()
+            hints.update(hints_before)
+
+    return restore
+
+
+@dataclass(frozen=True)
+class Members:
+    """Members of a class are set and deleted in place."""
+
+    cls: type
+    module: ModuleType
+    put: tuple[tuple[str, CodeType], ...]  # name -> body of a class that holds only the statement which makes it
+    drop: tuple[str, ...]
+    computed_methods: bool = False  # a MethodView whose `methods` Flask told from its members
+
+    def apply(self) -> Inverse:
+        names = {"__annotations__", "__doc__", "methods", *self.drop, *(name for name, _ in self.put)}
+        before = {name: self.cls.__dict__.get(name, _GONE) for name in names}
+        hints = dict(before["__annotations__"]) if isinstance(before["__annotations__"], dict) else None
+        for name in self.drop:
+            if name in self.cls.__dict__:
+                delattr(self.cls, name)
+            if hints is not None:
+                self.cls.__dict__["__annotations__"].pop(name, None)
+        for name, code in self.put:
+            self._put(name, code)
+        _abstract_methods(self.cls)
+        self._http_methods()
+
+        def inverse() -> None:
+            for name, value in before.items():
+                if value is _GONE:
+                    if name in self.cls.__dict__:
+                        delattr(self.cls, name)
+                elif self.cls.__dict__.get(name) is not value:
+                    setattr(self.cls, name, value)
+            if hints is not None:
+                self.cls.__annotations__ = hints
+            _abstract_methods(self.cls)
+
+        return inverse
+
+    def _http_methods(self) -> None:
+        """Flask tells a view's HTTP methods from its members once, when the class is made."""
+        if issubclass(self.cls, MethodView) and self.computed_methods and "methods" in self.cls.__dict__:
+            del self.cls.methods
+            self.cls.__init_subclass__()
+
+    def _put(self, name: str, code: CodeType) -> None:
+        """Run one statement of the class body in a scratch that sees the class's names; take what it binds."""
+        body = {key: value for key, value in self.cls.__dict__.items() if key not in ("__annotations__", "__doc__")}
+        exec(code, vars(self.module), body)
+        if "__classcell__" in body:  # super() and __class__ in the new method mean the class that there is
+            body["__classcell__"].cell_contents = self.cls
+        if "__annotations__" in body:
+            self.cls.__annotations__ = {**self.cls.__dict__.get("__annotations__", {}), **body["__annotations__"]}
+        if name in body:
+            setattr(self.cls, name, body[name])
+            if hasattr(body[name], "__set_name__"):
+                body[name].__set_name__(self.cls, name)
+
+
+def _abstract_methods(cls: type) -> None:
+    for one in (cls, *cls.__subclasses__()):
+        if isinstance(one, abc.ABCMeta):
+            abc.update_abstractmethods(one)
+
+
+@dataclass(frozen=True)
+class Assign:
+    """Attributes of one object are replaced: how fresh registries take the place of the old ones."""
+
+    target: Any
+    values: Mapping[str, Any]
+
+    def apply(self) -> Inverse:
+        before = {name: self.target.__dict__.get(name, _GONE) for name in self.values}
+        for name, value in self.values.items():
+            setattr(self.target, name, value)
+
+        def inverse() -> None:
+            for name, value in before.items():
+                delattr(self.target, name) if value is _GONE else setattr(self.target, name, value)
+
+        return inverse
+
+
+@dataclass(frozen=True)
+class Items:
+    """Items of a mapping are set and deleted: Jinja's tables."""
+
+    mapping: dict[str, Any]
+    put: Mapping[str, Any]
+    drop: tuple[str, ...]
+
+    def apply(self) -> Inverse:
+        before = {name: self.mapping.get(name, _GONE) for name in (*self.put, *self.drop)}
+        self.mapping.update(self.put)
+        for name in self.drop:
+            self.mapping.pop(name, None)
+
+        def inverse() -> None:
+            for name, value in before.items():
+                if value is _GONE:
+                    self.mapping.pop(name, None)
+                else:
+                    self.mapping[name] = value
+
+        return inverse
+
+
+@dataclass(frozen=True)
+class DropModule:
+    """A module that a release deleted goes from `sys.modules` and from its package."""
+
+    name: str
+
+    def apply(self) -> Inverse:
+        module = sys.modules.pop(self.name)
+        parent, _, child = self.name.rpartition(".")
+        package = sys.modules.get(parent)
+        held = vars(package).pop(child, _GONE) if package else _GONE
+
+        def inverse() -> None:
+            sys.modules[self.name] = module
+            if package and held is not _GONE:
+                setattr(package, child, held)
+
+        return inverse
+
+
+@dataclass(frozen=True)
+class ClearCache:
+    """A memo (`functools.lru_cache`) whose results came from code that changed is emptied."""
+
+    clear: Callable[[], None]
+
+    def apply(self) -> Inverse:
+        self.clear()
+        return lambda: None  # an empty memo is right before and after
+
+
+@dataclass(frozen=True)
+class ShowSource:
+    """Tracebacks and `inspect.getsource` see the pushed text."""
+
+    filename: str
+    text: str
+
+    def apply(self) -> Inverse:
+        before = linecache.cache.get(self.filename, _GONE)
+        importer.show_source(self.filename, self.text)
+
+        def inverse() -> None:
+            if before is _GONE:
+                linecache.cache.pop(self.filename, None)
+            else:
+                linecache.cache[self.filename] = before  # type: ignore[assignment]  # it came from there
+
+        return inverse
+
+
+def modules_before() -> Inverse:
+    """Return what takes modules that were imported since out again."""
+    before = set(sys.modules)
+
+    def inverse() -> None:
+        for name in [name for name in sys.modules if name not in before]:
+            module = sys.modules.pop(name)
+            parent, _, child = name.rpartition(".")
+            package = sys.modules.get(parent)
+            if package is not None and vars(package).get(child) is module:
+                delattr(package, child)
+        importlib.invalidate_caches()
+
+    return inverse
