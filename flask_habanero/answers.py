@@ -1,0 +1,109 @@
+"""What the server tells those who hold the secret: hello, status, and what became of a push."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+from .census import Census
+from .change import Request
+from .errors import RejectedError
+from .record import PUSH, Record
+from .release import Bundle, Report, WorkerCount
+from .source import python_tag
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .fleet import Fleet
+    from .worker import Worker
+
+NEWEST = 20  # releases that status tells
+
+
+class Answers:
+    """Reports about what is. Changes nothing."""
+
+    def __init__(self, worker: Worker, fleet: Fleet, config: Config) -> None:
+        self.census = Census(worker, fleet)
+        self._worker, self._config, self._ledger, self._keys = worker, config, worker.ledger, fleet.keys
+
+    def report(self, outcome: str, **fields: Any) -> Report:
+        """Return a report with the head as this worker knows it."""
+        head = self._worker.head
+        return Report(outcome, **{"release": head.number, "digest": head.digest, **fields})
+
+    def count(self) -> WorkerCount:
+        """Ask the workers where they are."""
+        return self.census.count(self.census.ask())
+
+    def hello(self) -> Report:
+        """Return what a client must know to build a push. Raises StoreError."""
+        self._worker.catch_up()
+        tree = {s.name: [s.digest, s.path, s.package] for s in self._worker.head.tree.values()}
+        return self._state({"tree": tree})
+
+    def status(self) -> Report:
+        """Return who runs what, and the newest releases. Raises StoreError."""
+        self._worker.catch_up()
+        newest = self._ledger.records(self._worker.epoch, NEWEST)
+        return self._state({"log": [self._told(record) for record in newest]})
+
+    def _state(self, more: Mapping[str, Any]) -> Report:
+        fleet = self.census.ask()
+        workers = self.census.count(fleet)
+        outcome = "diverged" if workers.behind else "live"
+        return self.report(outcome, workers=workers, data={**self._facts(), **more, "fleet": fleet})
+
+    def _facts(self) -> dict[str, Any]:
+        worker, config = self._worker, self._config
+        first, head = self._ledger.first(worker.epoch), self._ledger.head(worker.epoch)
+        return {
+            "app": config.app_id,
+            "epoch": worker.epoch,
+            "python": python_tag(),
+            "optimize": sys.flags.optimize,
+            "modules": list(worker.program.modules),
+            "path": config.path,
+            "max_bytes": config.max_bytes,
+            "first": first,
+            "head": self._told(head) if head.number > first else None,
+            "time": int(time.time()),
+            "version": __version__,
+        }
+
+    def _told(self, record: Record) -> dict[str, Any]:
+        """Return a record as people are told it."""
+        return {
+            "number": record.number,
+            "kind": record.kind,
+            "who": record.who,
+            "time": record.time,
+            "note": record.note,
+            "modules": self._modules(record),
+        }
+
+    def outcome(self, nonce: str) -> Report:
+        """Return what became of the push with a nonce. Raises StoreError."""
+        record = self._ledger.by_nonce(nonce)
+        return self.report("unknown", data={"recorded": False}) if record is None else self.recorded(record)
+
+    def recorded(self, record: Record) -> Report:
+        """Return the report on a push that was recorded before: it is never done twice."""
+        workers = self.count()
+        outcome = "diverged" if workers.behind else "live"
+        data = {"duplicate": True, "recorded": True}
+        return Report(outcome, record.number, record.tree_digest, workers=workers, data=data)
+
+    def _modules(self, record: Record) -> list[str]:
+        """Return the names of the modules in a push; none for a base or a rollback."""
+        if record.kind != PUSH:
+            return []
+        try:
+            request = Request.verified(record.header, record.body, self._keys)
+            bundle = Bundle.decode(request.unpacked())
+        except RejectedError:
+            return []  # a list for people does without; who must run it says why it can't
+        return sorted([*(unit.name for unit in bundle.units), *bundle.deletions])

@@ -1,0 +1,70 @@
+"""Who is where: the workers as status shows them, and how many of them are at head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .post import Message, label
+from .release import WorkerCount
+
+if TYPE_CHECKING:
+    from .fleet import Fleet
+    from .worker import Worker
+
+ASK_S = 2.0  # a worker that lives answers in a millisecond, on a loaded machine in a hundred
+AT_HEAD = "live"
+
+Row = dict[str, Any]
+"""One worker in status: host, pid, release, since, state."""
+
+
+class Census:
+    """Asks the workers of this host what they run."""
+
+    def __init__(self, worker: Worker, fleet: Fleet) -> None:
+        self._worker, self._fleet = worker, fleet
+
+    def ask(self) -> list[Row]:
+        """Return every worker that has served, our own first."""
+        with self._fleet.round() as others:
+            others.tell("ask")
+            answers = list(others.answers(ASK_S))
+        own = self._row(f"{self._worker.pid}-", self._fleet.describe())
+        return [own, *(self._row(name, answer) for name, answer in answers)]
+
+    def count(self, rows: Sequence[Row]) -> WorkerCount:
+        """Return how many are where, of what `ask` returned."""
+        arrived = [row for row in rows if row["state"] == AT_HEAD]
+        behind = [row for row in rows if row["state"] != AT_HEAD]
+        return self.counted(arrived, tuple(f"{row['host']}/{row['pid']}: {row['state']}" for row in behind))
+
+    def counted(self, arrived: Sequence[Row], behind: tuple[str, ...]) -> WorkerCount:
+        """Return the count of those at head, those behind ("host/pid: why") and those asleep."""
+        named = [int(text.partition(":")[0].rpartition("/")[2]) for text in behind]
+        asleep = self._fleet.asleep([*(row["pid"] for row in arrived), *named])
+        return WorkerCount(len(arrived), asleep, len(arrived) + asleep + len(behind), behind)
+
+    def _row(self, name: str, answer: Message | None) -> Row:
+        host, _, pid = label(name).partition("/")
+        row: Row = {"host": host, "pid": int(pid), "release": 0, "since": 0, "state": "no answer"}
+        if answer is None or "no" in answer:
+            return row
+        return {**row, "release": answer["release"], "since": answer["since"], "state": self._state(answer)}
+
+    def _state(self, answer: Message) -> str:
+        if answer["epoch"] != self._worker.epoch:
+            return "runs another deploy"
+        if answer["trouble"]:
+            return str(answer["trouble"])
+        at_head = answer["release"] == self._worker.head.number
+        return AT_HEAD if at_head else "comes to head at its next request"
+
+
+def words_of(answer: Message | None) -> str:
+    """Return in words why a worker is not where it should be."""
+    if answer is None:
+        return "no answer"
+    if "no" in answer:
+        return "; ".join(str(row[2]) for row in answer["no"])
+    return str(answer.get("trouble") or f"at #{answer.get('release')}")

@@ -1,0 +1,175 @@
+"""What a believed request asks the program to become.
+
+The coordinator of a push and every other worker come to the same answer with the same functions:
+a worker believes the sealed request itself, not the worker that tells it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .envelope import REQUEST, REQUEST_CLAIMS, Keyring, same, sha256, unpack, unseal
+from .errors import BundleError, ConflictError, EnvelopeError, PythonMismatchError, Reason, RefusedError
+from .release import Bundle, digest_of, loads_json
+from .source import Source, Unit, build_unit, python_tag
+
+if TYPE_CHECKING:
+    from .record import State
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request whose header and body are believed.
+
+    Attributes:
+        claims: what its header says.
+        kid: id of the key that sealed it, which also seals the answer.
+        header: the sealed header as it came.
+        body: the bytes on the wire, of the length and digest that the header says.
+    """
+
+    claims: Mapping[str, Any]
+    kid: str
+    header: str
+    body: bytes
+
+    @property
+    def op(self) -> str:
+        """Which operation is asked for."""
+        return str(self.claims["op"])
+
+    @property
+    def nonce(self) -> str:
+        """The same on each retry of one push."""
+        return str(self.claims["n"])
+
+    @classmethod
+    def verified(cls, header: str, body: bytes, keys: Keyring) -> Request:
+        """Return a request that another process of ours staged, verified again.
+
+        Its times are not looked at: they were right when it came in.
+
+        Raises:
+            RejectedError: it is not one that a holder of the secret sealed.
+        """
+        claims, kid = unseal(header, keys, REQUEST, REQUEST_CLAIMS)
+        if len(body) != claims["len"] or not same(sha256(body), claims["sha"]):
+            raise EnvelopeError("body is not the one that the header was made for")
+        return cls(claims, kid, header, body)
+
+    def unpacked(self) -> bytes:
+        """Return the body unpacked. Raises BundleError if it is not what the header says."""
+        try:
+            return unpack(self.body, self.claims["enc"], self.claims["ulen"])
+        except EnvelopeError as error:
+            raise BundleError(str(error)) from None  # its sender is believed, and must learn what is wrong
+
+
+@dataclass(frozen=True)
+class Change:
+    """Where a request leads: the whole tree after it, and what was shipped for it."""
+
+    tree: Mapping[str, Source]
+    units: Mapping[str, Unit]
+    digest: str
+    note: str = ""
+
+    def from_(self, tree: Mapping[str, Source]) -> tuple[tuple[Unit, ...], tuple[str, ...]]:
+        """Return the units and deletions that lead there from some tree.
+
+        Raises:
+            BuildError: a source that is in no release no longer compiles here.
+        """
+        units = tuple(
+            self.units.get(name) or build_unit(source)
+            for name, source in sorted(self.tree.items())
+            if name not in tree or tree[name].digest != source.digest
+        )
+        return units, tuple(sorted(tree.keys() - self.tree.keys()))
+
+
+def change_to(state: State, note: str = "") -> Change:
+    """Return the change that leads to a state of the ledger."""
+    return Change(state.tree, state.units, state.digest, note)
+
+
+def change_of(request: Request, head: State, state_at: Callable[[int], State]) -> Change:
+    """Return where a push, a plan or a rollback leads from head. Nothing is unmarshalled here.
+
+    Raises:
+        RejectedError: the body is not what its header or its kind says.
+        RefusedError: compiled for another Python; nothing to roll back to.
+    """
+    if request.op == "rollback":
+        return _rolled_back(request, head, state_at)
+    check_python(request.claims["py"])
+    bundle = Bundle.decode(request.unpacked())
+    check_python(bundle.python)
+    if not same(bundle.parent, head.digest):
+        raise ConflictError(request.claims["epoch"], head.number)
+    tree = bundle.applied_to(head.tree)
+    if not same(digest_of(tree), bundle.target):
+        raise BundleError("applied to head it leads to another tree than it says")
+    units = {**head.units, **{unit.name: unit for unit in bundle.units}}
+    return Change(tree, units, bundle.target, bundle.note)
+
+
+def check_python(tag: str) -> None:
+    """Check that code of some Python may be loaded into this one.
+
+    Raises:
+        PythonMismatchError: it may not; another Python's marshal can crash this one.
+    """
+    if tag != python_tag():
+        raise PythonMismatchError(python_tag(), tag)
+
+
+def _rolled_back(request: Request, head: State, state_at: Callable[[int], State]) -> Change:
+    target = _wish(request, "to")
+    if target is not None and (type(target) is not int or target < 0):
+        raise BundleError("rollback: no release number")
+    number = head.number - 1 if target is None else target
+    try:
+        state = state_at(number)
+    except (LookupError, ValueError):
+        raise NothingThereError(number) from None
+    return change_to(state, f"back to #{state.number}")
+
+
+def _wish(request: Request, key: str) -> Any:
+    try:
+        body = loads_json(request.unpacked())
+    except ValueError:
+        raise BundleError(f"{request.op}: no JSON") from None
+    if type(body) is not dict or body.keys() != {key}:
+        raise BundleError(f"{request.op}: wrong keys")
+    return body[key]
+
+
+def nonce_asked(request: Request) -> str:
+    """Return the nonce that an outcome request asks about.
+
+    Raises:
+        BundleError: there is none.
+    """
+    nonce = _wish(request, "nonce")
+    if type(nonce) is not str:
+        raise BundleError("outcome: no nonce")
+    return nonce
+
+
+class NothingThereError(RefusedError):
+    """The release that a rollback names does not exist."""
+
+    slug = "no-such-release"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no #{number} to go back to in this epoch")
+        self.number = number
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The error as a reason, with the way to see what there is."""
+        return (Reason(self.slug, "", str(self), "flask habanero log"),)

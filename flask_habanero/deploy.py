@@ -1,0 +1,301 @@
+"""From one believed request to one report: the line of docs/architecture.md, straight down.
+
+Every stage raises its own error. They become reports in one place, `Deployer.receive`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .answers import Answers
+from .census import words_of
+from .change import Change, Request, check_python, nonce_asked
+from .errors import (
+    BusyError,
+    ColdChangeError,
+    CommitError,
+    ConflictError,
+    HabaneroError,
+    Reason,
+    RefusedError,
+    StoreError,
+    TooLargeError,
+)
+from .fleet import Round
+from .post import Message, label
+from .release import Report
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .fleet import Fleet
+    from .live.plan import Plan
+    from .record import Record
+    from .worker import Worker
+
+PREPARE_S = 20.0  # planning and importing what is new may be slow; nobody is held up meanwhile
+BUSY_FOR_S = 5.0  # how long a push tries again to find all workers still
+BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.4)  # the last one again and again; requests run meanwhile
+CONVERGE_S = 5.0  # how long the answer waits for the other workers
+INFLATES_TO = 16  # a body may unpack to so many times its largest size on the wire: code packs 3 to 4 times
+log = logging.getLogger("flask_habanero")
+
+
+class Clock:
+    """Where the milliseconds of one request went, by stage."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self.ms: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add what happens inside to a stage."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.ms[name] = self.ms.get(name, 0.0) + (time.perf_counter() - began) * 1000
+
+    def read(self) -> dict[str, float]:
+        """Return the stages and the total, in milliseconds."""
+        return {**self.ms, "total": (time.perf_counter() - self._began) * 1000}
+
+
+class Deployer:
+    """Answers the requests that are believed. One per process, beside its worker."""
+
+    def __init__(self, worker: Worker, fleet: Fleet, config: Config) -> None:
+        self.worker, self.fleet, self.config = worker, fleet, config
+        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config)
+
+    def receive(self, request: Request) -> Report:
+        """Return what became of a request. Every error of ours is a report."""
+        clock = Clock()
+        try:
+            self._check_sizes(request.claims)
+            report = self._operations[request.op](self, request, clock)
+        except HabaneroError as error:
+            log.warning("%s by %s: %s: %s", request.op, request.claims["cid"], error.outcome, error)
+            report = self.answers.report(error.outcome, reasons=error.reasons)
+        return replace(report, ms=clock.read())
+
+    def _hello(self, _request: Request, _clock: Clock) -> Report:
+        return self.answers.hello()
+
+    def _status(self, _request: Request, _clock: Clock) -> Report:
+        return self.answers.status()
+
+    def _outcome(self, request: Request, _clock: Clock) -> Report:
+        return self.answers.outcome(nonce_asked(request))
+
+    def _plan(self, request: Request, clock: Clock) -> Report:
+        self.worker.catch_up()
+        with clock.stage("verify"):
+            change = self._verified(request)
+        with clock.stage("plan"):
+            plan = self._planned(change)
+        return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
+
+    def _push(self, request: Request, clock: Clock) -> Report:
+        with self.fleet.lock():
+            self.worker.catch_up()
+            record = self.ledger.by_nonce(request.nonce)
+            if record is not None:
+                return self.answers.recorded(record)
+            with clock.stage("verify"):
+                change = self._verified(request)
+            if change.digest == self.worker.head.digest:
+                return self.answers.report("unchanged", workers=self.answers.count())
+            return self._release(request, change, clock)
+
+    _operations: Mapping[str, Callable[[Deployer, Request, Clock], Report]] = {
+        "hello": _hello,
+        "status": _status,
+        "outcome": _outcome,
+        "plan": _plan,
+        "push": _push,
+        "rollback": _push,
+    }
+
+    def _verified(self, request: Request) -> Change:
+        """Everything about a request that needs no plan. Raises RejectedError, RefusedError."""
+        claims, worker = request.claims, self.worker
+        check_python(claims["py"])
+        if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
+            raise ConflictError(worker.epoch, worker.head.number)
+        if request.op != "plan" and claims["rel"] != claims["base"] + 1:
+            raise ConflictError(worker.epoch, worker.head.number)
+        change = worker.change_of(request)
+        self._check_names(change)
+        if request.op != "rollback":  # its units are those of the ledger, or compiled here
+            worker.program.check(change.from_(worker.head.tree)[0])
+        reasons = worker.program.fold_reasons(*change.from_(worker.program.base))
+        if reasons:
+            raise ColdChangeError(tuple(reasons))
+        return change
+
+    def _check_sizes(self, claims: Mapping[str, Any]) -> None:
+        most = self.config.max_bytes
+        for size, limit in ((claims["len"], most), (claims["ulen"], INFLATES_TO * most)):
+            if size > limit:
+                raise TooLargeError(limit, size)
+
+    def _check_names(self, change: Change) -> None:
+        units, deletions = change.from_(self.worker.head.tree)
+        program = self.worker.program
+        strange = [n for n in (*(u.name for u in units), *deletions) if not program.belongs.allows(n)]
+        if strange:
+            raise NotAllowedError(strange, program.modules)
+
+    def _planned(self, change: Change) -> Plan:
+        try:
+            return self.worker.plan(change)
+        except ColdChangeError as error:
+            raise self._explained(error) from None
+
+    def _explained(self, error: ColdChangeError) -> ColdChangeError:
+        trouble = self.worker.trouble
+        if not trouble:
+            return error
+        what = f"this worker is not at head: {trouble}"
+        reason = Reason("behind", label(f"{self.worker.pid}-"), what, "restart it")
+        return ColdChangeError((reason, *error.reasons))
+
+    def _release(self, request: Request, change: Change, clock: Clock) -> Report:
+        worker = self.worker
+        with worker.moving(), self._staged(request), self.fleet.round() as others:
+            with clock.stage("plan"):
+                plan = self._planned(change)
+            with clock.stage("prepare"):
+                others.tell("prepare", nonce=request.nonce)
+                worker.hold(others.id, request, plan, change)
+                behind = self._prepared(others)
+            with clock.stage("quiesce"):
+                self._quiesce(others)
+            with clock.stage("commit"):
+                undo = worker.commit_first(others.id)
+            with clock.stage("record"):
+                record = self._record(request, change, undo)
+            others.tell("commit")
+            worker.settle(others.id, record)
+            with clock.stage("converge"):
+                arrived, late = self._arrived(others, record)
+        workers = self.answers.census.counted(arrived, (*behind, *late))
+        outcome = "diverged" if workers.behind else "live"
+        log.info("#%d by %s: %s", record.number, request.claims["cid"], outcome)
+        return self.answers.report(outcome, steps=tuple(map(str, plan.steps)), workers=workers)
+
+    @contextmanager
+    def _staged(self, request: Request) -> Iterator[None]:
+        path = self.ledger.stage(request.nonce, request.header, request.body)
+        try:
+            yield
+        finally:
+            self.ledger.unstage(path)
+
+    def _prepared(self, others: Round) -> tuple[str, ...]:
+        """Wait until every other worker has prepared. Returns who was behind before, and stays so.
+
+        Raises:
+            ColdChangeError: it is not possible in one of them.
+            CommitError: one of them failed, or did not answer.
+        """
+        behind: list[str] = []
+        for name, answer in others.answers(PREPARE_S):
+            if answer is None:
+                raise BusyError((f"{label(name)}: no answer",))
+            if answer.get("outcome") == "conflict":  # it runs an old deploy, or could not come to head
+                behind.append(f"{label(name)}: {words_of(answer)}")
+                others.names.remove(name)
+            elif "no" in answer:
+                raise _refusal(name, answer)
+        return tuple(behind)
+
+    def _quiesce(self, others: Round) -> None:
+        """Close all gates at one moment. Raises BusyError: they would not all be still in time."""
+        deadline, backoff = time.monotonic() + BUSY_FOR_S, iter(BACKOFF_S)
+        while holders := self._quiesce_once(others):
+            pause = next(backoff, BACKOFF_S[-1])
+            if time.monotonic() + pause > deadline:
+                raise BusyError(holders)
+            time.sleep(pause)  # all gates are open: the requests that hold us up go on
+
+    def _quiesce_once(self, others: Round) -> tuple[str, ...]:
+        others.tell("quiesce")
+        holders = [f"{label(f'{self.worker.pid}-')}: {h}" for h in self.worker.quiesce(others.id)]
+        for name, answer in others.answers(self.config.quiesce_ms / 1000 + 2.0):  # 2.0: a loaded machine
+            holders += _holders(name, answer)
+        if holders:
+            self.worker.reopen(others.id)
+            others.tell("reopen")
+        return tuple(holders)
+
+    def _record(self, request: Request, change: Change, undo: Callable[[], None]) -> Record:
+        claims = request.claims
+        try:
+            return self.ledger.record(
+                epoch=claims["epoch"],
+                base=claims["base"],
+                kind=request.op,
+                nonce=request.nonce,
+                header=request.header,
+                body=request.body,
+                tree_digest=change.digest,
+                claims=claims,
+                note=change.note,
+                now=int(time.time()),
+            )
+        except BaseException:
+            self.worker.take_back(undo)
+            raise
+
+    def _arrived(self, others: Round, record: Record) -> tuple[list[Message], tuple[str, ...]]:
+        arrived, behind = [self.fleet.describe()], []
+        for name, answer in others.answers(CONVERGE_S):
+            if answer is not None and answer.get("release") == record.number and not answer.get("trouble"):
+                arrived.append(answer)
+            else:
+                behind.append(f"{label(name)}: {words_of(answer)}")
+        return arrived, tuple(behind)
+
+
+class NotAllowedError(RefusedError):
+    """A module outside the names that may change here."""
+
+    slug = "not-allowed"
+
+    def __init__(self, names: list[str], allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{', '.join(names[:10])}: this server lets only {', '.join(allowed)} change")
+        self.names, self.allowed = tuple(names), allowed
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """One reason for each module."""
+        what = "may not be changed here"
+        hint = f"HABANERO_MODULES on the server allows: {', '.join(self.allowed)}"
+        return tuple(Reason(self.slug, name, what, hint) for name in self.names)
+
+
+def _holders(name: str, answer: Message | None) -> list[str]:
+    if answer is None:
+        return [f"{label(name)}: no answer"]
+    if "no" in answer:
+        return [f"{label(name)}: {words_of(answer)}"]
+    return [f"{label(name)}: {holder}" for holder in answer["holders"]]
+
+
+def _refusal(name: str, answer: Message) -> HabaneroError:
+    """Return another worker's "no" as the error that it was there."""
+    rows = answer["no"]
+    if answer["outcome"] == "cold":
+        return ColdChangeError(tuple(Reason(*map(str, row)) for row in rows))
+    if answer["outcome"] == "refused":
+        return RefusedError(f"{label(name)}: {words_of(answer)}")
+    if answer["outcome"] == "failed" and rows and rows[0][0] == StoreError.slug:
+        return StoreError(f"{label(name)}: {words_of(answer)}")
+    return CommitError(label(name), words_of(answer))

@@ -1,0 +1,119 @@
+"""Stand-ins with the real interfaces: a program whose faults are written in its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from flask_habanero.errors import BundleError, ColdChangeError, CommitError, Reason, RefusedError, UndoError
+from flask_habanero.release import Bundle, Tree, digest_of
+from flask_habanero.source import Source, Unit, build_unit, python_tag
+
+
+def source(name: str, text: str) -> Source:
+    """Return a module's source; its path follows from its name."""
+    return Source(name, name.replace(".", "/") + ".py", False, text)
+
+
+def tree_of(**texts: str) -> dict[str, Source]:
+    """Return a tree: ``tree_of(shop="x = 1", shop__views="...")``."""
+    return {s.name: s for s in (source(name.replace("__", "."), text) for name, text in texts.items())}
+
+
+def bundle_to(parent: Tree, child: Tree, note: str = "") -> Bundle:
+    """Return the bundle that leads from one tree to another."""
+    units = tuple(build_unit(s) for name, s in child.items() if parent.get(name) != s)
+    deletions = tuple(sorted(parent.keys() - child.keys()))
+    return Bundle(units, deletions, python_tag(), digest_of(parent), digest_of(child), note)
+
+
+@dataclass(frozen=True)
+class FakePlan:
+    """A plan of the fake program."""
+
+    steps: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    target: dict[str, Source]
+    units: tuple[Unit, ...] = ()
+
+
+@dataclass
+class FakeProgram:
+    """A program that is nothing but its tree.
+
+    A source with one of these words in it fails where the word says:
+    ``#cold``, ``#stage-fails``, ``#commit-fails``, ``#undo-fails``, ``#crash``, ``#not-foldable``.
+
+    Attributes:
+        calls: what was asked of it, in order.
+        on_commit: called in the middle of each commit; may raise.
+    """
+
+    base: dict[str, Source]
+    modules: tuple[str, ...] = ("shop",)
+    calls: list[str] = field(default_factory=list)
+    tree: dict[str, Source] = field(init=False)
+    on_commit: Callable[[], object] = lambda: None
+    fails: str = ""  # one of the words, as if it stood in every source
+
+    def __post_init__(self) -> None:
+        self.tree = dict(self.base)
+
+    @property
+    def belongs(self) -> FakeProgram:
+        return self
+
+    def allows(self, name: str) -> bool:
+        return name.partition(".")[0] in self.modules
+
+    def plan(self, units: Iterable[Unit], deletions: Iterable[str]) -> FakePlan:
+        units, deletions = tuple(units), tuple(deletions)
+        self.calls.append("plan")
+        reasons = tuple(
+            Reason("fake-cold", f"{unit.name}:1", "can't be hot")
+            for unit in units
+            if "#cold" in unit.source.text + self.fails
+        )
+        steps = tuple(f"{unit.name}: ~" for unit in units) + tuple(f"{name}: -" for name in deletions)
+        target = {name: s for name, s in self.tree.items() if name not in deletions}
+        target |= {unit.name: unit.source for unit in units}
+        return FakePlan(steps, reasons, target, units)
+
+    def check(self, units: Iterable[Unit]) -> None:
+        for unit in units:
+            if unit != build_unit(unit.source):
+                raise BundleError(f"{unit.name}: shipped code is not its source's")
+
+    def fold_reasons(self, units: Iterable[Unit], deletions: Iterable[str]) -> tuple[Reason, ...]:
+        return tuple(
+            Reason("fake-fold", unit.name, "can't be folded")
+            for unit in units
+            if "#not-foldable" in unit.source.text
+        )
+
+    def stage(self, plan: FakePlan) -> None:
+        self.calls.append("stage")
+        if plan.reasons:
+            raise ColdChangeError(plan.reasons)
+        if self._has(plan, "#stage-fails"):
+            raise RefusedError("no module named 'missing'")
+
+    def commit(self, plan: FakePlan) -> Callable[[], None]:
+        self.calls.append("commit")
+        self.on_commit()
+        if self._has(plan, "#commit-fails"):
+            raise CommitError("shop:1", "ZeroDivisionError")
+        if self._has(plan, "#undo-fails"):
+            raise UndoError("shop:1", "half-way")
+        if self._has(plan, "#crash"):
+            raise KeyError("a fault of ours")
+        before, self.tree = self.tree, dict(plan.target)
+
+        def undo() -> None:
+            self.calls.append("undo")
+            self.tree = before
+
+        return undo
+
+    def _has(self, plan: FakePlan, word: str) -> bool:
+        return any(word in unit.source.text + self.fails for unit in plan.units)

@@ -1,0 +1,120 @@
+"""A client in fifty lines: seals requests itself, so that tests can seal wrong ones too."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flask_habanero.envelope import (
+    REQUEST,
+    RESPONSE,
+    RESPONSE_CLAIMS,
+    Key,
+    Keyring,
+    pack,
+    seal,
+    sha256,
+    unseal,
+)
+from flask_habanero.release import Bundle, Report, tree_digest
+from flask_habanero.source import Source, build_unit, python_tag
+
+PATH = "/_habanero"
+
+Send = Callable[[Mapping[str, str], bytes], tuple[int, Mapping[str, str], bytes]]
+"""Headers and body of a POST to the endpoint -> status, headers, body."""
+
+
+@dataclass
+class Peer:
+    """Knows the secret, the server's head as the last hello told it, and how to send.
+
+    Attributes:
+        send: carries a request, e.g. `over_client(app.test_client())`.
+        head: the last hello.
+    """
+
+    key: Key
+    send: Send
+    app: str = "*"
+    head: Report = field(default_factory=lambda: Report("unknown"))
+
+    def claims(self, op: str, body: bytes = b"", /, **over: Any) -> tuple[dict[str, Any], bytes]:
+        """Return valid claims and the body on the wire, with some claims exchanged."""
+        wire, encoding = pack(body)
+        number, now = self.head.release, int(time.time())
+        claims = {
+            "v": 1,
+            "op": op,
+            "app": "*" if op == "hello" else self.app,
+            "epoch": self.head.data.get("epoch", ""),
+            "base": number,
+            "rel": number + (op in ("push", "rollback")),
+            "py": python_tag(),
+            "len": len(wire),
+            "ulen": len(body),
+            "enc": encoding,
+            "sha": sha256(wire),
+            "n": secrets.token_hex(16),
+            "iat": now,
+            "exp": now + 30,
+            "cid": "someone@laptop",
+        }
+        return {**claims, **over}, wire
+
+    def raw(self, claims: Mapping[str, Any], wire: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        """Send claims, sealed."""
+        return self.send({"Habanero": seal(claims, self.key, REQUEST)}, wire)
+
+    def ask(self, op: str, body: bytes = b"", /, **over: Any) -> Report:
+        """Send a request and return the report in the answer, which must be signed and ours."""
+        claims, wire = self.claims(op, body, **over)
+        status, headers, data = self.raw(claims, wire)
+        answer, kid = unseal(headers.get("Habanero"), Keyring([self.key]), RESPONSE, RESPONSE_CLAIMS)
+        assert (answer["rn"], answer["st"], kid) == (claims["n"], status, self.key.kid)
+        assert (answer["len"], answer["sha"]) == (len(data), sha256(data))
+        report = Report.from_json(json.loads(data))
+        return replace(report, data={**report.data, "status": status})
+
+    def hello(self) -> Report:
+        """Learn the server's head."""
+        self.head = self.ask("hello")
+        self.app = self.head.data["app"]
+        return self.head
+
+    def bundle(self, changed: Mapping[str, str], deleted: tuple[str, ...] = ()) -> Bundle:
+        """Return the bundle that gives modules of the server's head these texts (name -> text)."""
+        digests = {name: row[0] for name, row in self.head.data["tree"].items()}
+        parent = tree_digest(digests.items())
+        units = []
+        for name, text in changed.items():
+            _, path, package = self.head.data["tree"].get(name, ["", name.replace(".", "/") + ".py", False])
+            units.append(build_unit(Source(name, path, package, text)))
+        digests |= {unit.name: unit.source.digest for unit in units}
+        for name in deleted:
+            del digests[name]
+        return Bundle(tuple(units), deleted, python_tag(), parent, tree_digest(digests.items()))
+
+    def push(self, changed: Mapping[str, str], deleted: tuple[str, ...] = (), **over: Any) -> Report:
+        """Say hello and push these texts."""
+        self.hello()
+        return self.ask("push", self.bundle(changed, deleted).encode(), **over)
+
+    def rollback(self, to: int | None = None) -> Report:
+        """Say hello and roll back."""
+        self.hello()
+        return self.ask("rollback", json.dumps({"to": to}).encode())
+
+
+def over_client(client: Any, path: str = PATH) -> Send:
+    """Return how to send through a Werkzeug test client."""
+
+    def send(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        answer = client.post(path, headers=dict(headers), data=body, content_type="application/octet-stream")
+        return answer.status_code, answer.headers, answer.data
+
+    return send

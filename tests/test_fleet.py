@@ -1,0 +1,404 @@
+"""Several workers of one host, in one process: each with a program, a gate and a socket of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask_habanero import census, deploy, fleet, manager, worker
+from flask_habanero.envelope import Keyring
+from flask_habanero.errors import StoreError
+from flask_habanero.gate import Unavailable
+from flask_habanero.guard import DeadlyError, attempt
+from flask_habanero.post import LONGEST_PATH, Post, pid_of
+
+from tests.fakes import tree_of
+from tests.hosts import KEY, Host, eventually
+
+BASE = tree_of(shop="x = 1", shop__views="y = 1")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path)
+    yield host
+    host.close()
+
+
+def test_a_push_is_live_in_every_worker(host: Host) -> None:
+    one, two, three = host.workers(3, BASE)
+    report = host.peer(one).push({"shop": "x = 2"})
+    assert (report.outcome, report.release) == ("live", 1)
+    assert (report.workers.at_head, report.workers.total, report.workers.behind) == (3, 3, ())
+    for each in (one, two, three):
+        assert each.program.tree["shop"].text == "x = 2"
+        assert each.worker.number == 1
+    assert set(report.ms) == {"verify", "plan", "prepare", "quiesce", "commit", "record", "converge", "total"}
+
+
+def test_any_worker_leads(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    assert host.peer(one).push({"shop": "x = 2"}).release == 1
+    assert host.peer(two).push({"shop": "x = 3"}).release == 2
+    assert one.program.tree["shop"].text == two.program.tree["shop"].text == "x = 3"
+
+
+def test_gates_are_closed_while_code_changes_and_open_afterwards(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    seen = []
+    for each in (one, two):
+        each.program.on_commit = lambda each=each: seen.append(each.gate.close(0))
+    host.peer(one).push({"shop": "x = 2"})
+    assert len(seen) == 2
+    for each in (one, two):
+        assert each.get() == "x = 2"
+
+
+def test_what_is_cold_for_the_leader_reaches_no_other(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    report = host.peer(one).push({"shop": "x = 2 #cold"})
+    assert (report.outcome, report.release) == ("cold", 0)
+    assert [(r.code, r.where) for r in report.reasons] == [("fake-cold", "shop:1")]
+    assert two.program.calls == []
+    assert one.program.tree == two.program.tree == BASE
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome"), [("#stage-fails", "refused"), ("#commit-fails", "failed"), ("#undo-fails", "failed")]
+)
+def test_a_failure_of_the_leader_leaves_everybody_as_before(host: Host, word: str, outcome: str) -> None:
+    one, two = host.workers(2, BASE)
+    report = host.peer(one).push({"shop": f"x = 2 {word}"})
+    assert (report.outcome, report.release) == (outcome, 0)
+    assert one.program.tree == two.program.tree == BASE
+    assert "commit" not in two.program.calls
+    assert two.get() == "x = 1"
+    assert host.peer(two).push({"shop": "x = 3"}).release == 1
+
+
+def test_a_worker_that_can_not_be_undone_asks_for_its_end(host: Host) -> None:
+    one, _two = host.workers(2, BASE)
+    assert host.peer(one).push({"shop": "x = 2 #undo-fails"}).outcome == "failed"
+    assert one.ended
+    with pytest.raises(Unavailable):
+        one.get()
+
+
+@pytest.mark.parametrize("word", ["#cold", "#stage-fails"])
+def test_what_is_not_possible_in_one_worker_is_done_in_none(host: Host, word: str) -> None:
+    one, two, three = host.workers(3, BASE)
+    three.program.fails = word
+    report = host.peer(one).push({"shop": "x = 2"})
+    assert report.outcome in ("cold", "refused")
+    assert report.reasons
+    for each in (one, two, three):
+        assert each.program.tree == BASE
+        assert each.get() == "x = 1"
+
+
+def test_a_release_that_can_not_be_recorded_is_taken_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = host.workers(2, BASE)
+
+    def full(**_: object) -> None:
+        raise StoreError("no space left on device")
+
+    monkeypatch.setattr(one.worker.ledger, "record", full)
+    report = host.peer(one).push({"shop": "x = 2"})
+    assert (report.outcome, report.data["status"]) == ("failed", 503)
+    assert one.program.calls[-1] == "undo"
+    assert one.get() == two.get() == "x = 1"
+
+
+def test_a_worker_that_fails_after_the_record_is_named_and_serves_no_more(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    two.get()
+    two.program.fails = "#commit-fails"
+    report = host.peer(one).push({"shop": "x = 2"})
+    assert (report.outcome, report.release) == ("diverged", 1)
+    (behind,) = report.workers.behind
+    assert "ZeroDivisionError" in behind
+    assert two.ended
+    with pytest.raises(Unavailable):
+        two.get()
+
+
+def test_a_fault_of_ours_in_a_worker_is_named_too(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    two.get()
+    two.program.fails = "#crash"
+    report = host.peer(one).push({"shop": "x = 2"})
+    assert report.outcome == "diverged"
+    assert "a fault in flask-habanero" in report.workers.behind[0]
+
+
+def test_without_a_manager_a_worker_that_fails_serves_what_it_has(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    two.get()
+    two.replaceable = False
+    two.program.fails = "#commit-fails"
+    assert host.peer(one).push({"shop": "x = 2"}).outcome == "diverged"
+    assert two.get() == "x = 1"
+    assert host.peer(two).ask("status").outcome == "diverged"
+
+
+def test_the_next_push_heals_a_worker_that_stayed_behind(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    two.get()
+    two.replaceable = False
+    two.program.fails = "#commit-fails"
+    host.peer(one).push({"shop": "x = 2"})
+    two.program.fails = ""
+    report = host.peer(one).push({"shop.views": "y = 2"})
+    assert (report.outcome, report.workers.at_head) == ("live", 2)
+    assert two.get() == "x = 2"
+
+
+def test_a_busy_worker_lets_nobody_move(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "BUSY_FOR_S", 0.3)
+    one, two = host.workers(2, BASE)
+    with two.busy("/slow"):
+        report = host.peer(one).push({"shop": "x = 2"})
+        assert (report.outcome, report.release) == ("failed", 0)
+        assert "GET /slow" in report.reasons[0].what
+    assert one.get() == two.get() == "x = 1"
+
+
+def test_a_request_that_ends_in_time_holds_nothing_up(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    with two.busy("/slow") as end:
+        one.program.on_commit = lambda: seen.append(two.gate.running)
+        seen: list[int] = []
+        pushed = host.in_thread(lambda: host.peer(one).push({"shop": "x = 2"}))
+        eventually(lambda: "stage" in two.program.calls)
+        end()
+        assert pushed.result(10).outcome == "live"
+    assert seen == [0]
+
+
+def test_one_push_at_a_time(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    peer = host.peer(two)
+    peer.hello()
+    bundle = peer.bundle({"shop": "x = 2"}).encode()
+    with one.fleet.lock():
+        report = peer.ask("push", bundle)
+        assert (report.outcome, report.reasons[0].code, report.data["status"]) == (
+            "refused",
+            "in-progress",
+            423,
+        )
+    assert peer.ask("push", bundle).outcome == "live"
+
+
+def test_a_worker_that_missed_everything_comes_to_head_in_one_plan(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    two.deafen()
+    for number in range(2, 5):
+        assert host.peer(one).push({"shop": f"x = {number}"}).outcome == "live"
+    assert two.get() == "x = 4"
+    assert two.program.calls.count("commit") == 1
+
+
+def test_a_worker_that_lost_the_last_message_commits_at_its_next_request(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    with one.fleet.lock():
+        request = host.peer(one).request_for("push", {"shop": "x = 2"})
+        with one.staged(request), one.fleet.round() as others:
+            others.tell("prepare", nonce=request.nonce)
+            assert [answer["id"] for _, answer in others.answers(5)] == [others.id]
+            others.tell("quiesce")
+            assert [answer["holders"] for _, answer in others.answers(5)] == [[]]
+            one.record(request)
+    plans = two.program.calls.count("plan")
+    assert two.get() == "x = 2"
+    assert two.program.calls.count("plan") == plans
+
+
+def test_a_gate_opens_when_its_leader_is_gone(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "LEASE_S", 0.1)
+    one, two = host.workers(2, BASE)
+    request = host.peer(one).request_for("push", {"shop": "x = 2"})
+    with one.staged(request), one.fleet.round() as others:
+        others.tell("prepare", nonce=request.nonce)
+        list(others.answers(5))
+        others.tell("quiesce")
+        list(others.answers(5))
+    assert two.get() == "x = 1"  # waits at the gate until the lease ends
+    assert host.peer(two).push({"shop": "x = 3"}).outcome == "live"
+
+
+def test_an_answer_to_an_earlier_question_does_not_count(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    with one.fleet.round() as others:
+        others.tell("ask")
+        name = two.fleet.name
+        first = others.post.receive(5)
+        assert first is not None
+        others.tell("ask")
+        other = Post(one.fleet.folder, f"{os.getpid()}-late", host.keys)
+        other.send(others.post.name, first)
+        other.close()
+        assert [n for n, _ in others.answers(5)] == [name]
+
+
+def test_a_message_that_none_of_ours_signed_is_not_obeyed(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    stranger = Post(one.fleet.folder, f"{os.getpid()}-stranger", Keyring([host.stranger]))
+    with one.busy("/slow"):
+        stranger.send(one.fleet.name, {"k": "abort", "id": "x", "turn": 1})
+        assert stranger.receive(0.1) is None
+    stranger.close()
+    assert host.peer(one).push({"shop": "x = 2"}).workers.at_head == 2
+    assert two.get() == "x = 2"
+
+
+def test_the_socket_of_a_dead_worker_is_removed(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    two.deafen()
+    dead = one.fleet.folder / "999999-dead.sock"
+    Post(one.fleet.folder, dead.name, host.keys)._socket.close()
+    assert host.peer(one).push({"shop": "x = 2"}).workers.total == 1
+    assert not dead.exists()
+
+
+def test_a_worker_that_does_not_answer_stops_a_push(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploy, "PREPARE_S", 0.2)
+    monkeypatch.setattr(census, "ASK_S", 0.2)
+    (one,) = host.workers(1, BASE)
+    silent = Post(one.fleet.folder, f"{os.getpid()}-silent.sock", host.keys)
+    report = host.peer(one).push({"shop": "x = 2"})
+    silent.close()
+    assert report.outcome == "failed"
+    assert "no answer" in report.reasons[0].what
+    assert one.get() == "x = 1"
+
+
+def test_sockets_work_below_a_very_long_path(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * LONGEST_PATH)
+    folder.mkdir()
+    ring = Keyring([KEY])
+    here, there = Post(folder, "1-here", ring), Post(folder, "2-there", ring)
+    assert here.send("2-there", {"k": "ask"})
+    assert there.receive(5) == {"k": "ask", "from": "1-here"}
+    here.close()
+    there.close()
+    assert list(folder.iterdir()) == []
+
+
+# --- the start of a worker ---
+
+
+def test_a_new_worker_is_at_head_before_its_first_request(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    host.peer(one).push({"shop": "x = 2"})
+    host.peer(one).push({"shop.views": "y = 2"})
+    (two,) = host.workers(1, BASE)
+    assert two.worker.number == 2
+    assert two.get() == "x = 2"
+    assert two.program.calls.count("commit") == 1
+
+
+def test_a_release_that_fails_at_the_start_never_takes_the_app_down(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    host.peer(one).push({"shop": "x = 2"})
+    two = host.worker(BASE, fails="#commit-fails")
+    assert two.get() == "x = 1"
+    assert not two.ended
+    assert two.get() == "x = 1"
+    assert two.program.calls.count("commit") == 1
+    report = host.peer(one).ask("status")
+    assert report.outcome == "diverged"
+    assert "ZeroDivisionError" in report.workers.behind[0]
+    assert [row["release"] for row in report.data["fleet"]] == [1, 0]
+
+
+def test_other_code_on_disk_begins_a_new_epoch(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    host.peer(one).push({"shop": "x = 2"})
+    two = host.worker(tree_of(shop="x = 10"))
+    assert two.get() == "x = 10"
+    assert two.worker.epoch != one.worker.epoch
+    report = host.peer(two).push({"shop": "x = 11"})
+    assert (report.outcome, report.release) == ("diverged", 2)  # the old deploy's worker still serves
+    assert one.get() == "x = 2"
+
+
+def test_a_store_that_is_down_never_fails_a_request(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = host.workers(2, BASE)
+    two.deafen()
+    host.peer(one).push({"shop": "x = 2"})
+
+    def down(*_: object) -> None:
+        raise StoreError("input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(two.worker.ledger, "head", down)
+        assert two.get() == "x = 1"
+    two.worker._again_at = 0.0  # a second later
+    assert two.get() == "x = 2"
+
+
+def test_a_release_that_killed_two_workers_is_not_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "attempts"
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            with attempt(path, 7):
+                os._exit(1)
+        os.waitpid(child, 0)
+    with pytest.raises(DeadlyError), attempt(path, 7):
+        pass
+    with attempt(path, 8):
+        pass
+    with attempt(path, 7):  # something else has come to head since
+        pass
+
+
+# --- who is there ---
+
+
+def test_without_a_server_that_forked_us_nobody_is_asleep() -> None:
+    assert manager.siblings() == {os.getpid()}
+    assert not manager.end_this_worker()
+
+
+def test_asleep_are_the_siblings_that_have_not_served(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    (one,) = host.workers(1, BASE)
+    monkeypatch.setattr(fleet, "siblings", lambda: {os.getpid(), 1_000_001, 1_000_002})
+    report = host.peer(one).push({"shop": "x = 2"})
+    assert (report.outcome, report.workers.at_head, report.workers.asleep, report.workers.total) == (
+        "live",
+        1,
+        2,
+        3,
+    )
+
+
+def test_a_name_tells_its_process() -> None:
+    assert pid_of("42-abcd.sock") == 42
+
+
+def test_pushes_at_once_through_all_workers_lose_none(host: Host) -> None:
+    all_of_them = host.workers(3, BASE)
+    barrier = threading.Barrier(3)
+
+    def pushing(index: int) -> list[str]:
+        peer = host.peer(all_of_them[index])
+        barrier.wait(10)
+        return [peer.push({f"shop.m{index}_{turn}": "z = 1"}).outcome for turn in range(5)]
+
+    jobs = [host.in_thread(lambda i=i: pushing(i)) for i in range(3)]
+    outcomes = [outcome for job in jobs for outcome in job.result(60)]
+    assert set(outcomes) <= {"live", "conflict", "refused"}
+    live = outcomes.count("live")
+    assert live
+    for each in all_of_them:
+        each.get()
+        assert each.worker.number == live
+        assert len(each.program.tree) == len(BASE) + live
+    assert len({frozenset(each.program.tree) for each in all_of_them}) == 1
