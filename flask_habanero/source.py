@@ -5,7 +5,8 @@ compiled alone, with its true line numbers, and must behave as it does in the wh
 
 - ``from __future__`` flags of the source hold for each of its statements;
 - a string that is not the first statement is no docstring;
-- names, qualified names, ``__class__`` cells and line tables equal those of the whole.
+- names, qualified names, ``__class__`` cells and line tables equal those of the whole;
+- calls compile as they do beside the module's imports (see `_shade`).
 
 A statement's ``digest`` is one of its AST without positions: moving it changes nothing, except
 where its place gives it a meaning (a first string is the docstring).
@@ -24,15 +25,23 @@ import sys
 import tokenize
 from dataclasses import dataclass
 from functools import cached_property
-from types import CodeType  # noqa: TC003  # in signatures that are looked at while running
+from symtable import symtable
+from types import CodeType
 
 from .errors import BuildError
 
 # the second: null bytes, lone surrogates; the others: nested too deeply
 _COMPILE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
-_FUTURE_MASK = 0
-for _name in __future__.all_feature_names:
-    _FUTURE_MASK |= getattr(__future__, _name).compiler_flag
+
+
+def _future_mask() -> int:
+    """Return the flags that a compiled module shows: features that became mandatory leave none."""
+    features = [getattr(__future__, name) for name in __future__.all_feature_names]
+    pending = [f for f in features if (f.getMandatoryRelease() or (99,)) > tuple(sys.version_info)]
+    return sum(f.compiler_flag for f in pending)
+
+
+_FUTURE_MASK = _future_mask()
 
 
 def python_tag(optimize: int | None = None) -> str:
@@ -113,6 +122,8 @@ class Parsed:
     source: Source
     pieces: tuple[Piece, ...]
     flags: int  # of __future__, for compile()
+    imported: frozenset[str]  # names that an import binds in the module's own scope
+    has_super: bool  # whether the module's own scope knows a name "super"
 
 
 def digest_node(node: ast.AST) -> str:
@@ -180,6 +191,7 @@ def parse(source: Source) -> Parsed:
         # not only ast.parse(): errors of the symbol table ("return outside function") show up here
         compile(source.text, source.path, "exec", dont_inherit=True)
         tree = ast.parse(source.text, source.path)
+        scope = symtable(source.text, source.path, "exec")
     except _COMPILE_ERRORS as error:
         raise _build_error(source, error) from None
     flags = 0
@@ -188,7 +200,33 @@ def parse(source: Source) -> Parsed:
             for alias in node.names:
                 flags |= getattr(__future__, alias.name).compiler_flag
     flags &= _FUTURE_MASK
-    return Parsed(source, tuple(_piece(i, node, flags) for i, node in enumerate(tree.body)), flags)
+    pieces = tuple(_piece(i, node, flags) for i, node in enumerate(tree.body))
+    imported = frozenset(symbol.get_name() for symbol in scope.get_symbols() if symbol.is_imported())
+    return Parsed(source, pieces, flags, imported, "super" in scope.get_identifiers())
+
+
+def _shade(nodes: list[ast.stmt], parsed: Parsed) -> list[ast.stmt]:
+    """Return a dead statement that says what the compiler looks up in the module's scope.
+
+    Of a call ``name.attribute()`` it asks whether an import binds the name there, and of ``super()``
+    whether the module knows that name itself: then it is a call like any other, without ``__class__``.
+    It stands last, where it can't displace a docstring, a ``__future__`` or a ``global``.
+    """
+    used = [node for statement in nodes for node in ast.walk(statement)]
+    called = {_called_on(node) for node in used} & parsed.imported
+    dead: list[ast.stmt] = [ast.Import([ast.alias(name, None)]) for name in sorted(called)]
+    if parsed.has_super and any(isinstance(node, ast.Name) and node.id == "super" for node in used):
+        dead.append(ast.Expr(ast.Name("super", ast.Load())))
+    if not dead:
+        return []
+    shade = ast.copy_location(ast.If(ast.Constant(0), dead, []), nodes[-1])
+    return [ast.fix_missing_locations(shade)]
+
+
+def _called_on(node: ast.AST) -> str:
+    """Return `name` for ``name.attribute()``, else nothing."""
+    base = node.func.value if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else None
+    return base.id if isinstance(base, ast.Name) else ""
 
 
 def compile_nodes(nodes: list[ast.stmt], parsed: Parsed, filename: str, optimize: int = -1) -> CodeType:
@@ -196,7 +234,7 @@ def compile_nodes(nodes: list[ast.stmt], parsed: Parsed, filename: str, optimize
 
     Positions are kept. The nodes must come from `parsed`, or have positions.
     """
-    module = ast.Module(nodes, [])
+    module = ast.Module([*nodes, *_shade(nodes, parsed)], [])
     code: CodeType = compile(module, filename, "exec", parsed.flags, dont_inherit=True, optimize=optimize)
     return code
 
