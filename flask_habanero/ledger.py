@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,42 +19,25 @@ from .errors import ConflictError, StoreError
 from .record import (
     BASE,
     ROLLBACK,
-    Fold,
     Record,
     State,
-    base_state,
-    check_record,
     check_request,
     kid_of,
-    lineage,
     link,
     pack_tree,
     restored,
     seal_record,
-    sealed,
 )
 from .release import Tree, digest_of
+from .replay import Replay, bounds
 from .staging import Staging
-from .store import Store, newest, was_locked
+from .store import Store, check_types, newest, rows, was_locked
 
 __all__ = ["Ledger", "Record", "State"]
 
-_READ = 16  # rows at once: bounds the memory, and how long a reader keeps a writer waiting
-_ROW = (
-    "SELECT number, epoch, kind, nonce, header, body, tree_digest, who, kid, time, note, seal FROM releases"
-)
-_ROLLBACKS = f"WHERE epoch = ? AND kind = '{ROLLBACK}' AND number > ? AND number <= ? ORDER BY number"
 _DIGESTS = "SELECT number, tree_digest, kid, seal FROM releases WHERE epoch = ? ORDER BY number DESC"
-_RANGE = "SELECT MIN(first), MAX(number) FROM releases JOIN epochs USING(epoch) WHERE epoch = ?"
 _SEAL = "SELECT seal FROM releases WHERE epoch = ? AND number = ?"
 _INSERT = "INSERT INTO releases VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-
-@dataclass(frozen=True)
-class _Folded:
-    epoch: str
-    link: str  # of the record whose state it is
-    state: State
 
 
 class Ledger:
@@ -68,7 +51,7 @@ class Ledger:
         self._store = Store(folder, app_id)
         self._app, self._keys, self._staging = app_id, keys, Staging(self._store)
         self._counter = self._store.counter
-        self._newest: _Folded | None = None  # the newest state that this process has folded
+        self._replay = Replay(app_id, keys)
 
     # --- epochs ---
 
@@ -96,9 +79,9 @@ class Ledger:
         found = newest(db)
         if found is None or (build is not None and build != found.build):
             return None
-        rows = db.execute(_DIGESTS, (found.epoch,)).fetchall()
-        number = next((row[0] for row in rows if row[1] == digest), None if build is None else found.first)
-        kids = {row[2] for row in rows} | {kid_of(row[3]) for row in rows}
+        known = db.execute(_DIGESTS, (found.epoch,)).fetchall()
+        number = next((row[0] for row in known if row[1] == digest), None if build is None else found.first)
+        kids = {row[2] for row in known} | {kid_of(row[3]) for row in known}
         if number is None or (number == found.head and not kids <= set(self._keys.kids)):
             return None  # if its key was taken away it can't be replayed, and disk is head: nothing is lost
         return found.epoch, number
@@ -115,13 +98,7 @@ class Ledger:
     def first(self, epoch: str) -> int:
         """Return the number at which an epoch began, which is that of its base."""
         with self._store.reading() as db:
-            return self._first(db, epoch)
-
-    def _first(self, db: sqlite3.Connection, epoch: str) -> int:
-        row = db.execute("SELECT first FROM epochs WHERE epoch = ?", (epoch,)).fetchone()
-        if row is None:
-            raise StoreError(f"{self._store.file} knows no epoch {epoch[:8]}: restart the app")
-        return int(row[0])
+            return bounds(db, epoch)[0]
 
     # --- records ---
 
@@ -144,9 +121,8 @@ class Ledger:
     def records(self, epoch: str, newest: int = 20) -> list[Record]:
         """Return the newest records, newest first, unchecked: for people to read."""
         with self._store.reading() as db:
-            where = "WHERE epoch = ? ORDER BY number DESC LIMIT ?"
-            rows = db.execute(f"{_ROW} {where}", (epoch, newest)).fetchall()
-        return [sealed(row)[0] for row in rows]
+            found = rows(db, "epoch = ? ORDER BY number DESC LIMIT ?", epoch, newest)
+        return [record for record, _ in found]
 
     def record(  # noqa: PLR0913  # the columns of one row
         self,
@@ -192,8 +168,9 @@ class Ledger:
         if at is None or (at.epoch, at.head) != (record.epoch, record.number - 1):
             raise ConflictError(at.epoch if at else "", at.head if at else 0)
         self._store.check_counter(at)
-        (last,) = db.execute(_SEAL, (at.epoch, at.head)).fetchone()
-        self._insert(db, record, link(last))
+        last = db.execute(_SEAL, (at.epoch, at.head)).fetchone()
+        check_types(last, (str,))
+        self._insert(db, record, link(last[0]))
         return None
 
     def _insert(self, db: sqlite3.Connection, record: Record, prev: str) -> None:
@@ -201,17 +178,12 @@ class Ledger:
         db.execute(_INSERT, (*(getattr(record, field.name) for field in fields(record)), token))
 
     def _find(self, db: sqlite3.Connection, where: str, value: str) -> Record | None:
-        row = db.execute(f"{_ROW} WHERE {where}", (value,)).fetchone()
-        if row is None:
-            return None
-        record, token = sealed(row)
-        self._checked(record, token)
-        return record
+        for record, token in rows(db, where, value):
+            self._replay.checked(record, token)
+            return record
+        return None
 
-    def _checked(self, record: Record, token: str, prev: str | None = None) -> Mapping[str, Any]:
-        return check_record(record, token, self._app, self._keys, prev)
-
-    # --- replay ---
+    # --- states ---
 
     def state_at(self, epoch: str, number: int) -> State:
         """Return the state at a number of an epoch, folded from its base and checked record by record.
@@ -220,72 +192,8 @@ class Ledger:
             LookupError: the epoch has no such number.
             StoreError: a record on the way can't be believed. States before it can still be had.
         """
-        kept = self._newest
-        if kept is not None and (kept.epoch, kept.state.number) == (epoch, number):
-            return kept.state
         with self._store.reading() as db:
-            first, head = db.execute(_RANGE, (epoch,)).fetchone()
-            if first is None or not first <= number <= head:
-                raise LookupError(f"epoch {epoch[:8]} has no #{number}")
-            start, pushes = self._way(db, epoch, number, first)
-            folded = self._fold(db, start, pushes, number)
-        self._keep(folded)
-        return folded.state
-
-    def _way(self, db: sqlite3.Connection, epoch: str, number: int, first: int) -> tuple[_Folded, list[int]]:
-        """Return a state to begin with, and the pushes that lead from there to a number's state."""
-        kept = self._newest
-        if kept is not None and kept.epoch == epoch and kept.state.number < number:
-            restores = self._restores(db, epoch, first, (kept.state.number, number))
-            start, pushes = lineage(restores, number, kept.state.number)
-            if start == kept.state.number:  # else a rollback leads to before it
-                return kept, pushes
-        restores = self._restores(db, epoch, first, (first, number))
-        return self._base(db, epoch, first), lineage(restores, number, first)[1]
-
-    def _keep(self, folded: _Folded) -> None:
-        kept = self._newest
-        if kept is None or kept.epoch != folded.epoch or kept.state.number < folded.state.number:
-            self._newest = folded
-
-    def _restores(
-        self, db: sqlite3.Connection, epoch: str, first: int, span: tuple[int, int]
-    ) -> dict[int, int]:
-        """Return of each rollback after a number, up to another, whose state it restores."""
-        found = {}
-        for row in db.execute(f"{_ROW} {_ROLLBACKS}", (epoch, *span)).fetchall():
-            record, token = sealed(row)
-            found[record.number] = restored(record, self._checked(record, token), first)
-        return found
-
-    def _base(self, db: sqlite3.Connection, epoch: str, first: int) -> _Folded:
-        row = db.execute(f"{_ROW} WHERE epoch = ? AND number = ?", (epoch, first)).fetchone()
-        if row is None:
-            raise StoreError(f"record #{first} of epoch {epoch[:8]}, its base, is missing")
-        record, token = sealed(row)
-        self._checked(record, token, "")
-        return _Folded(epoch, link(token), base_state(record))
-
-    def _fold(self, db: sqlite3.Connection, start: _Folded, pushes: list[int], number: int) -> _Folded:
-        """Check every record after a state, up to a number; apply those that make up its state."""
-        wanted, fold, prev, record = set(pushes), Fold(start.state), start.link, None
-        for record, token in self._following(db, start, number):
-            claims = self._checked(record, token, prev)
-            if record.number in wanted:
-                fold.push(record, claims)
-            prev = link(token)
-        return start if record is None else _Folded(start.epoch, prev, fold.state(record))
-
-    def _following(self, db: sqlite3.Connection, start: _Folded, number: int) -> Iterator[tuple[Record, str]]:
-        where = "WHERE epoch = ? AND number > ? AND number <= ? ORDER BY number LIMIT ?"
-        at = start.state.number
-        while at < number:
-            rows = db.execute(f"{_ROW} {where}", (start.epoch, at, number, _READ)).fetchall()
-            for row in rows or [(None,)]:
-                at += 1
-                if row[0] != at:
-                    raise StoreError(f"record #{at} of epoch {start.epoch[:8]} is missing")
-                yield sealed(row)
+            return self._replay.state_at(db, epoch, number)
 
     # --- what only lasts for one push ---
 

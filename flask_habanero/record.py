@@ -73,23 +73,10 @@ class State:
     units: dict[str, Unit]
 
 
-_TYPES = (int, str, str, str, str, bytes, str, str, str, int, str, str)
-
-
-def sealed(row: tuple[Any, ...]) -> tuple[Record, str]:
-    """Return the record and its seal in a row of the table. Neither is checked yet.
-
-    Raises:
-        StoreError: a column is not of its type, which SQLite does not see to.
-    """
-    if tuple(map(type, row)) != _TYPES:
-        raise StoreError(f"record #{row[0]}: a column is not of its type")
-    return Record(*row[:-1]), row[-1]
-
-
-def kid_of(token: str) -> str:
+def kid_of(token: object) -> str:
     """Return the id of the key that a sealed header or record names. It proves nothing."""
-    return token.split(".", 2)[1] if token.count(".") >= 2 else ""
+    parts = token.split(".", 2) if isinstance(token, str) else ()
+    return parts[1] if len(parts) == 3 else ""
 
 
 def link(token: str) -> str:
@@ -214,20 +201,20 @@ def restored(record: Record, claims: Mapping[str, Any], first: int) -> int:
     return number
 
 
-def lineage(restores: Mapping[int, int], number: int, first: int) -> tuple[int, list[int]]:
-    """Return where a state begins, and the pushes after that which make it up, oldest first.
+def lineage(restores: Mapping[int, int], number: int, first: int) -> tuple[int, set[int]]:
+    """Return where a state begins, and which pushes after that make it up.
 
     `restores` says of each rollback whose state it restores. The walk ends at `first`, or below
     it if a rollback leads there.
     """
-    pushes = []
+    pushes = set()
     while number > first:
         if number in restores:
             number = restores[number]
         else:
-            pushes.append(number)
+            pushes.add(number)
             number -= 1
-    return number, pushes[::-1]
+    return number, pushes
 
 
 class Fold:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 from .counter import Counter
 from .errors import StoreError
+from .record import Record
 
 LOCKED_S = 1.0  # a commit takes milliseconds: who holds the file for longer is stuck
 _VERSION = 1  # of the tables
@@ -35,19 +36,22 @@ CREATE TABLE releases(number INTEGER NOT NULL, epoch TEXT NOT NULL, kind TEXT NO
     who TEXT NOT NULL, kid TEXT NOT NULL, time INTEGER NOT NULL, note TEXT NOT NULL, seal TEXT NOT NULL,
     PRIMARY KEY(epoch, number));
 """
+_COLUMNS = "number, epoch, kind, nonce, header, body, tree_digest, who, kid, time, note, seal"
+_COLUMN_TYPES = (int, str, str, str, str, bytes, str, str, str, int, str, str)
 _NEWEST = (
     "SELECT id, epoch, build, first,"
     " (SELECT COALESCE(MAX(number), first) FROM releases WHERE releases.epoch = epochs.epoch)"
     " FROM epochs ORDER BY id DESC LIMIT 1"
 )
 
+_DAMAGED = "the ledger is damaged: move its folder away and restart the app"
 _WORDS = {  # what SQLite's names of errors mean for a person
     "SQLITE_BUSY": f"another process has held it locked for more than {LOCKED_S:g} s",
     "SQLITE_FULL": "the disk is full",
     "SQLITE_READONLY": "it can't be written",
     "SQLITE_CANTOPEN": "it can't be opened",
-    "SQLITE_CORRUPT": "it is damaged: move it away and restart the app",
-    "SQLITE_NOTADB": "it is damaged: move it away and restart the app",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
     "SQLITE_IOERR": "the disk fails, or is full",
 }
 
@@ -80,7 +84,25 @@ def was_locked(error: StoreError) -> bool:
 def newest(db: sqlite3.Connection) -> Newest | None:
     """Return the newest epoch, or None before the first."""
     row = db.execute(_NEWEST).fetchone()
-    return None if row is None else Newest(*row)
+    if row is None:
+        return None
+    check_types(row, (int, str, str if row[2] is not None else type(None), int, int))
+    return Newest(*row)
+
+
+def rows(db: sqlite3.Connection, where: str, *values: object) -> list[tuple[Record, str]]:
+    """Return records with their seals. Neither is checked, but each column is of its type."""
+    found = []
+    for row in db.execute(f"SELECT {_COLUMNS} FROM releases WHERE {where}", values):  # noqa: S608  # our own text
+        check_types(row, _COLUMN_TYPES)
+        found.append((Record(*row[:-1]), row[-1]))
+    return found
+
+
+def check_types(row: tuple[object, ...] | None, types: tuple[type, ...]) -> None:
+    """Check that a row is there and has these types, which SQLite does not see to. Raises StoreError."""
+    if row is None or tuple(map(type, row)) != types:
+        raise StoreError(_DAMAGED)
 
 
 class Store:
@@ -137,7 +159,7 @@ class Store:
         """Turn what the disk and SQLite raise inside into StoreError."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:  # the second: SQLite quotes a damaged schema
             name = getattr(error, "sqlite_errorname", "")
             why = next((words for key, words in _WORDS.items() if name.startswith(key)), str(error))
             raise StoreError(f"{self.file}: {why}") from error
@@ -180,8 +202,10 @@ class Store:
             db.execute("COMMIT")
         if _version(db) != _VERSION:
             raise StoreError(f"{self.file} is of another version of Flask-Habanero: {_ELSEWHERE}")
-        (app,) = db.execute("SELECT app FROM meta").fetchone()
-        if app != self._app:
+        row = db.execute("SELECT app FROM meta").fetchone()
+        check_types(row, (str,))
+        if row[0] != self._app:
+            app = row[0]
             raise StoreError(f"{self.folder} belongs to the app {app!r}, this is {self._app!r}: {_ELSEWHERE}")
 
 
