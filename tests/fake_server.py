@@ -271,7 +271,9 @@ class FakeServer:
         if (claims["epoch"], claims["base"]) != (self.epoch, self.head):
             return self.report("conflict")
         to = loads_json(body)["to"]
-        old = self.states[self.head - 1 if to is None else to]
+        old = self.states.get(self.head - 1 if to is None else to)
+        if old is None:
+            return self.report("refused", reasons=(Reason("rollback", "", "nothing to go back to"),))
         names = {n for n in {*old, *self.tree} if old.get(n) != self.tree.get(n)}
         self._record(dict(old), sorted(names), claims["cid"], "rollback")
         self.nonces[claims["n"]] = self.report(data={"recorded": True})

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -52,6 +53,7 @@ def project(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "pyproject.toml").write_text("")
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # for child processes
     made = Project(folder)
     for module, text in BASE.items():
         made.write(module, text)

@@ -1,0 +1,326 @@
+"""`watch`, from real files to a fake server's tree: nobody's work is lost or undone."""
+
+import threading
+
+import pytest
+from flask_habanero.client import session as module
+from flask_habanero.client.choose import first_watch, nobody, whole_tree, yes
+from flask_habanero.client.desk import Desk
+from flask_habanero.client.memory import Store
+from flask_habanero.client.session import Session
+from flask_habanero.client.target import Options, find_target, here
+from flask_habanero.client.transport import Wire
+from flask_habanero.errors import ConfigError, HabaneroError, RejectedError, UndecidedError
+
+from tests.client.conftest import until
+
+
+class Screen:
+    """Notes what was shown."""
+
+    def __init__(self):
+        self.lines = []
+        self.begun = threading.Event()
+
+    def begin(self, now):
+        self.begun.set()
+
+    def result(self, result, held):
+        self.lines.append((result.report.outcome, *sorted(result.paths), f"{held} held"))
+
+    def broken(self, error):
+        self.lines.append(("error", error.path, error.line))
+
+    def notice(self, outcome, path, reason):
+        self.lines.append((outcome, path, reason.code))
+
+    def away(self, error, pending):
+        self.lines.append(("away", pending))
+
+    def back(self):
+        self.lines.append(("back",))
+
+    def note(self, text):
+        self.lines.append(("note", text))
+
+
+class Watching:
+    """A session in a thread of its own, as a person has it in a terminal."""
+
+    def __init__(self, ask=yes, choice=None):
+        target = find_target(Options(), *here())
+        self.wire = Wire(target.endpoint, target.key, target.who)
+        desk = Desk(
+            target, self.wire, Store(target.project.parent / "state", target.endpoint, target.project)
+        )
+        self.store, self.screen, self.stop, self.ended = desk.store, Screen(), threading.Event(), None
+        self.session = Session(desk, self.screen, choice(desk) if choice else first_watch(desk, ask))
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        try:
+            self.session.run(self.stop)
+        except HabaneroError as error:
+            self.ended = error
+
+    def ready(self):
+        assert self.screen.begun.wait(10), self.ended
+        return self
+
+    def end(self):
+        self.stop.set()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        self.wire.close()
+
+    @property
+    def lines(self):
+        return self.screen.lines
+
+    def shows(self, line):
+        try:
+            until(lambda: self.ended or line in self.lines)
+        finally:
+            assert line in self.lines, f"{self.lines}, {self.ended!r}"
+
+
+@pytest.fixture
+def start(project, environ, monkeypatch):
+    monkeypatch.setattr(module, "RETRY_S", (0.05,))
+    running = []
+
+    def start(**more):
+        running.append(Watching(**more))
+        return running[-1]
+
+    yield start
+    for watching in running:
+        watching.end()
+
+
+@pytest.fixture
+def watching(start):
+    return start().ready()
+
+
+def test_each_save_goes_live(watching, project, server):
+    for number in range(5):
+        text = f"def index():\n    return {number + 10}\n"
+        project.write("shop.views", text)
+        server.wait_for(lambda text=text: server.tree["shop.views"].text == text)
+    watching.shows(("live", "shop/views.py", "0 held"))
+    assert server.head == 5
+
+
+def test_a_touch_sends_nothing(watching, project, server):
+    project.path("shop.views").touch()
+    project.write("shop.pricing", "x = 1\n")  # later than the touch, and alone in what is sent
+    server.wait_for(lambda: server.head == 1)
+    watching.shows(("live", "shop/pricing.py", "0 held"))
+    assert server.log[0]["modules"] == ["shop.pricing"]
+
+
+def test_new_and_deleted_modules_go(watching, project, server):
+    project.write("shop.deep.vat", "RATE = 7\n")
+    server.wait_for(lambda: "shop.deep.vat" in server.tree)
+    project.delete("shop.deep.vat")
+    server.wait_for(lambda: "shop.deep.vat" not in server.tree)
+
+
+def test_what_was_edited_while_nobody_watched_goes_at_the_start(start, project, server):
+    start().ready().end()
+    project.write("shop.views", "x = 1\n")
+    start().ready()
+    server.wait_for(lambda: server.tree["shop.views"].text == "x = 1\n")
+
+
+def test_a_syntax_error_is_shown_and_held_and_the_rest_goes(watching, project, server):
+    project.write("shop.views", "def index(:\n")
+    watching.shows(("error", "shop/views.py", 1))
+    project.write("shop.models", "class Order:\n    x = 1\n")
+    watching.shows(("live", "shop/models.py", "1 held"))
+    project.write("shop.views", "def index():\n    return 3\n")
+    watching.shows(("live", "shop/views.py", "0 held"))
+    assert watching.lines.count(("error", "shop/views.py", 1)) == 1
+
+
+def test_an_edit_that_rests_on_a_held_one_waits_with_it(watching, project, server):
+    project.write("shop.pricing", "def price(:\n")
+    watching.shows(("error", "shop/pricing.py", 1))
+    project.write("shop.views", "from .pricing import price\n\ndef index():\n    return price()\n")
+    watching.shows(("held", "shop/views.py", "waits"))
+    assert server.head == 0
+    project.write("shop.pricing", "def price():\n    return 2\n")
+    watching.shows(("live", "shop/pricing.py", "shop/views.py", "0 held"))
+
+
+def test_a_cold_file_is_held_until_it_changes(watching, project, server):
+    project.write("shop.models", "class Order:  # cold\n    pass\n")
+    watching.shows(("cold", "shop/models.py", "1 held"))
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("live", "shop/views.py", "1 held"))
+    pushes = [c["op"] for c in server.seen].count("push")
+    assert pushes == 2  # the cold one was not tried again
+    project.write("shop.models", "class Order:\n    y = 1\n")
+    watching.shows(("live", "shop/models.py", "0 held"))
+
+
+def test_one_cold_file_does_not_hold_back_the_others_of_its_batch(watching, project, server):
+    project.write("shop.models", "class Order:  # cold\n    pass\n").touch()
+    project.write("shop.views", "x = 1\n")
+    project.write("shop.pricing", "y = 1\n")
+    server.wait_for(lambda: {"shop.views", "shop.pricing"} <= {n for r in server.log for n in r["modules"]})
+    assert "# cold" not in server.tree["shop.models"].text
+
+
+def test_held_is_remembered_by_the_next_watch(start, project, server):
+    first = start().ready()
+    project.write("shop.models", "class Order:  # cold\n    pass\n")
+    first.shows(("cold", "shop/models.py", "1 held"))
+    first.end()
+    start().ready()
+    project.write("shop.views", "x = 1\n")
+    server.wait_for(lambda: server.head == 1)
+    assert server.log[0]["modules"] == ["shop.views"]
+
+
+def test_a_server_that_is_away_is_said_once_and_gets_everything_when_it_is_back(watching, project, server):
+    server.stop()
+    project.write("shop.views", "x = 1\n")
+    until(lambda: watching.lines)
+    project.write("shop.pricing", "y = 1\n")
+    server.start(server.port)
+    server.wait_for(lambda: {"shop.views", "shop.pricing"} <= {n for r in server.log for n in r["modules"]})
+    assert watching.lines[:2] == [("away", 1), ("back",)]
+
+
+def test_a_server_that_is_away_at_the_start_is_waited_for(start, project, server):
+    server.stop()
+    watching = start()
+    until(lambda: watching.lines)
+    server.start(server.port)
+    watching.ready()
+    assert watching.lines[:2] == [("away", 0), ("back",)]
+
+
+def test_a_wrong_secret_ends_it_at_the_start(start, server, environ):
+    from flask_habanero.envelope import new_secret
+
+    environ.setenv("HABANERO_SECRET", new_secret())
+    watching = start()
+    watching.thread.join(10)
+    assert isinstance(watching.ended, RejectedError)
+
+
+def test_a_folder_without_code_ends_it_at_the_start(start, server):
+    server.allowed = ["elsewhere"]
+    watching = start()
+    watching.thread.join(10)
+    assert isinstance(watching.ended, ConfigError)
+
+
+def test_others_edits_of_other_files_do_not_stop_mine(watching, project, server):
+    server.release({"shop.models": "class Order:\n    bob = 1\n"})
+    project.write("shop.views", "x = 1\n")
+    server.wait_for(lambda: server.tree["shop.views"].text == "x = 1\n")
+    watching.shows(("newer", "shop/models.py", "newer"))
+    assert "bob" in server.tree["shop.models"].text
+
+
+def test_an_edit_on_both_sides_is_shown_and_never_sent(watching, project, server):
+    server.release({"shop.views": "bob = 1\n"})
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("conflict", "shop/views.py", "conflict"))
+    project.write("shop.pricing", "y = 1\n")
+    watching.shows(("live", "shop/pricing.py", "0 held"))
+    assert server.tree["shop.views"].text == "bob = 1\n"
+
+
+def test_a_rollback_elsewhere_holds_until_the_file_changes(watching, project, server):
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("live", "shop/views.py", "0 held"))
+    server.release({"shop.views": "def index():\n    return 1\n"}, kind="rollback")
+    project.write("shop.pricing", "y = 1\n")
+    watching.shows(("held", "shop/views.py", "rolled-back"))
+    watching.shows(("live", "shop/pricing.py", "1 held"))
+    assert server.tree["shop.views"].text == "def index():\n    return 1\n"
+    project.write("shop.views", "x = 2\n")
+    server.wait_for(lambda: server.tree["shop.views"].text == "x = 2\n")
+
+
+def test_a_revert_by_an_edit_is_no_rollback(watching, project, server):
+    """The same content, but somebody's push: the server is newer."""
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("live", "shop/views.py", "0 held"))
+    server.release({"shop.views": "def index():\n    return 1\n"})
+    project.write("shop.pricing", "y = 1\n")
+    watching.shows(("newer", "shop/views.py", "newer"))
+
+
+def test_another_cold_deploy_is_newer_not_undone(watching, project, server):
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("live", "shop/views.py", "0 held"))
+    server.deploy({"shop.views": "deployed = 1\n"})
+    project.write("shop.pricing", "y = 1\n")
+    watching.shows(("newer", "shop/views.py", "newer"))
+    watching.shows(("live", "shop/pricing.py", "0 held"))
+    assert server.tree["shop.views"].text == "deployed = 1\n"
+
+
+def test_a_stale_checkout_that_starts_to_watch_undoes_nothing(start, project, server):
+    """It asks first, and whoever says no keeps the server as it is."""
+    server.release({"shop.views": "bob = 1\n"})
+    asked = []
+    watching = start(ask=lambda lines, question: asked.append(lines) or False).ready()
+    assert asked == [("~ shop/views.py",)]
+    project.write("shop.pricing", "y = 1\n")
+    watching.shows(("live", "shop/pricing.py", "1 held"))
+    assert server.tree["shop.views"].text == "bob = 1\n"
+    project.write("shop.views", "x = 1\n")  # never agreed: still no edit on top of bob's
+    watching.shows(("conflict", "shop/views.py", "conflict"))
+
+
+def test_without_a_terminal_the_first_contact_ends_it(start, project, server):
+    project.write("shop.views", "x = 1\n")
+    watching = start(ask=nobody)
+    watching.thread.join(10)
+    assert isinstance(watching.ended, UndecidedError)
+    assert server.head == 0
+
+
+def test_a_tree_that_is_the_truth_replaces_what_differs(start, project, server):
+    server.release({"shop.views": "bob = 1\n", "shop.extra": "pushed = 1\n"})
+    server.put(shop__deployed="kept = 1\n")
+    start(choice=whole_tree).ready()
+    server.wait_for(lambda: "bob" not in server.tree["shop.views"].text)
+    assert "shop.extra" not in server.tree  # the ledger had it
+    assert "shop.deployed" in server.tree  # nobody here ever did
+
+
+def test_a_busy_server_is_tried_again(watching, project, server):
+    """Nothing is wrong with the file: it is not held."""
+    server.verdict = "in-progress"
+    project.write("shop.views", "x = 1  # busy\n")
+    until(lambda: [c["op"] for c in server.seen].count("push") >= 1)
+    server.verdict = "live"
+    watching.shows(("away", 1))
+    assert not watching.store.load().held
+
+
+def test_a_lost_answer_is_found_again(watching, project, server):
+    server.lies.append(lambda answer: None)
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("live", "shop/views.py", "0 held"))
+    assert server.head == 1
+
+
+def test_two_people_edit_different_files_at_once(start, project, server, tmp_path, monkeypatch):
+    """Every save of both arrives, whoever was first each time."""
+    watching = start().ready()
+    for number in range(10):
+        server.release({"shop.models": f"bob = {number}\n"})
+        project.write("shop.views", f"x = {number}\n")
+        server.wait_for(lambda number=number: server.tree["shop.views"].text == f"x = {number}\n")
+        assert server.tree["shop.models"].text == f"bob = {number}\n"
+    assert not watching.ended
