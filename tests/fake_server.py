@@ -113,10 +113,17 @@ class FakeServer:
         self.release(texts, "", "base")
         self.epoch, self.first = secrets.token_hex(16), self.head
 
-    def _record(self, tree: dict[str, Source], modules: list[str], who: str, kind: str) -> None:
+    def roll_back(self, to: int, who: str = "bob@example.org") -> None:
+        """Let somebody take the server back; the record names no modules, as the real one's."""
+        with self.lock:
+            self._record(dict(self.states[to]), [], who, "rollback", f"back to #{to}")
+
+    def _record(
+        self, tree: dict[str, Source], modules: list[str], who: str, kind: str, note: str = ""
+    ) -> None:
         self.tree, self.head = tree, self.head + 1
         self.states[self.head] = dict(tree)
-        record = {"number": self.head, "kind": kind, "who": who, "time": int(time.time()), "note": ""}
+        record = {"number": self.head, "kind": kind, "who": who, "time": int(time.time()), "note": note}
         self.log.insert(0, {**record, "modules": sorted(modules)})
         self.changed.notify_all()
 
@@ -271,11 +278,12 @@ class FakeServer:
         if (claims["epoch"], claims["base"]) != (self.epoch, self.head):
             return self.report("conflict")
         to = loads_json(body)["to"]
-        old = self.states.get(self.head - 1 if to is None else to)
-        if old is None:
-            return self.report("refused", reasons=(Reason("rollback", "", "nothing to go back to"),))
-        names = {n for n in {*old, *self.tree} if old.get(n) != self.tree.get(n)}
-        self._record(dict(old), sorted(names), claims["cid"], "rollback")
+        number = self.head - 1 if to is None else to
+        if number not in self.states:
+            return self.report(
+                "refused", reasons=(Reason("no-such-release", "", f"there is no #{number} to go back to"),)
+            )
+        self._record(dict(self.states[number]), [], claims["cid"], "rollback", f"back to #{number}")
         self.nonces[claims["n"]] = self.report(data={"recorded": True})
         return self.nonces[claims["n"]]
 

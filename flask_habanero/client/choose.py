@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..errors import Reason, UndecidedError
 from .decide import ABSENT, disputed
 from .desk import Desk, Situation, path_of, read_log
+from .history import had
 from .memory import Held
 from .push import Choice, remembering, settle
 
@@ -69,11 +70,8 @@ def whole_tree(desk: Desk) -> Choice:
     """Return the choice of --sync: this tree is the truth, also where the server was changed since."""
 
     def choose(now: Situation) -> frozenset[str]:
-        had: set[str] = set()
-        if now.decision.foreign:
-            log = read_log(desk, now.view).data.get("log", [])
-            had = {name for record in log if record["number"] > now.view.first for name in record["modules"]}
-        return disputed(now.decision, had)
+        log = read_log(desk, now.view).data.get("log", []) if now.decision.foreign else []
+        return disputed(now.decision, had(log, now.view.first))
 
     return choose
 

@@ -13,6 +13,7 @@ from ..errors import ConfigError, ConflictError, Reason, RejectedError
 from ..release import Report
 from ..source import python_tag
 from .decide import ABSENT, Decision, decide
+from .history import is_taken_back, makers
 from .memory import Held, Memory, Store
 from .target import Target
 from .transport import Request, Wire
@@ -105,8 +106,8 @@ def _taken_back(desk: Desk, view: View, memory: Memory, decision: Decision) -> d
     known = {name: digest for name, digest in now.items() if digest in memory.past.get(name, ())}
     if not known:
         return {}
-    newest = who_changed(desk, view)
-    return {name: digest for name, digest in known.items() if newest.get(name, {}).get("kind") == "rollback"}
+    records = who_changed(desk, view)
+    return {name: digest for name, digest in known.items() if is_taken_back(records.get(name))}
 
 
 def read_log(desk: Desk, view: View) -> Report:
@@ -114,15 +115,10 @@ def read_log(desk: Desk, view: View) -> Report:
     return desk.wire.ask(request_for("status", view))
 
 
-def who_changed(desk: Desk, view: View) -> dict[str, dict[str, Any]]:
-    """Return, for each module in the newest releases of this epoch, the record that changed it last."""
-    newest: dict[str, dict[str, Any]] = {}
-    for record in read_log(desk, view).data.get("log", []):
-        if record["number"] > view.first:
-            for name in record["modules"]:
-                if record["number"] > newest.get(name, {"number": 0})["number"]:
-                    newest[name] = record
-    return newest
+def who_changed(desk: Desk, view: View) -> Mapping[str, Mapping[str, Any]]:
+    """Return module -> the record that made it what the server runs, as far as its log goes back."""
+    report = read_log(desk, view)
+    return makers(report.data.get("log", []), view.first) if report.release == view.head else {}
 
 
 def request_for(op: str, view: View, body: bytes = b"") -> Request:

@@ -53,9 +53,8 @@ class Lines:
         click.echo(result_line("plan" if result.report.outcome == "live" else result.report.outcome, result))
         deleted = set(result.decision.delete)
         for name, path in zip(result.sent, result.paths, strict=True):
-            steps = [
-                step.partition(": ")[2] for step in result.report.steps if step.partition(": ")[0] == name
-            ]
+            parts = (step.partition(": ") for step in result.report.steps)
+            steps = [verb for where, _, verb in parts if where in (name, path)]
             click.echo(
                 f"  {'-' if name in deleted else '~'} {path:<{PATH_WIDTH}}  {'  '.join(steps)}".rstrip()
             )

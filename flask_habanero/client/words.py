@@ -71,12 +71,13 @@ def files(paths: Sequence[str]) -> str:
     return f"{len(paths)} files"
 
 
-def verbs(steps: Iterable[str], sent: Sequence[str]) -> str:
+def verbs(result: Result) -> str:
     """Return what was done, short: without the module where there is only one, cut at the width."""
     texts = []
-    for step in steps:
-        module, _, verb = step.partition(": ")
-        texts.append(verb if len(sent) == 1 and module in sent and verb else step)
+    alone = {*result.sent, *result.paths} if len(result.sent) == 1 else set()
+    for step in result.report.steps:
+        where, _, verb = step.partition(": ")
+        texts.append(verb if where in alone and verb else step)
     shown: list[str] = []
     for text in texts:
         if shown and sum(map(len, shown)) + len(text) > STEPS_WIDTH:
@@ -97,7 +98,7 @@ def result_line(outcome: str, result: Result, held: int = 0) -> str:
     columns = [
         f"{dim(clock())}  {tag(outcome)} #{report.release:<4} {files(result.paths) if result.paths else ''}"
     ]
-    columns.append(verbs(report.steps, result.sent))
+    columns.append(verbs(result))
     if "total" in report.ms:
         columns.append(dim(f"{report.ms['total']:.1f} ms"))
     if report.workers.total:

@@ -365,7 +365,7 @@ def test_a_named_target_has_its_own_address_and_secret(run, project, environ, se
 def test_there_is_nothing_to_roll_back_at_the_base(run, project, server):
     ran = run("rollback")
     assert (ran.code, server.head) == (1, 0)
-    assert "nothing to go back to" in ran.out
+    assert "there is no #-1 to go back to" in ran.out
 
 
 def test_a_fault_of_ours_exits_70_and_is_shown_whole(run, project, monkeypatch):

@@ -240,7 +240,7 @@ def test_an_edit_on_both_sides_is_shown_and_never_sent(watching, project, server
 def test_a_rollback_elsewhere_holds_until_the_file_changes(watching, project, server):
     project.write("shop.views", "x = 1\n")
     watching.shows(("live", "shop/views.py", "0 held"))
-    server.release({"shop.views": "def index():\n    return 1\n"}, kind="rollback")
+    server.roll_back(0)
     project.write("shop.pricing", "y = 1\n")
     watching.shows(("held", "shop/views.py", "rolled-back"))
     watching.shows(("live", "shop/pricing.py", "1 held"))
