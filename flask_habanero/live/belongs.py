@@ -15,7 +15,18 @@ BESIDE = "*"
 """Stands among the allowed names for: any new module beside the app's own."""
 
 _NAME = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
-_NEVER = {"__pycache__", "node_modules", "site-packages", "build", "dist", "instance", "venv", "env", "tests", "test"}
+_NEVER = {
+    "__pycache__",
+    "node_modules",
+    "site-packages",
+    "build",
+    "dist",
+    "instance",
+    "venv",
+    "env",
+    "tests",
+    "test",
+}
 _NEVER_FILES = re.compile(r"\A(test_.*|.*_test|conftest|setup)\.py\Z")
 
 
@@ -72,7 +83,7 @@ def belongings(import_name: str, explicit: tuple[str, ...] | None) -> Belongings
         return Belongings({top: Path(next(iter(package.__path__))).resolve().parent}, None)
     if "site-packages" in file.parts or "dist-packages" in file.parts:
         return Belongings({top: file.parent}, None)
-    return Belongings({name: file.parent for name in _top_level(file.parent)}, file.parent)
+    return Belongings(dict.fromkeys(_top_level(file.parent), file.parent), file.parent)
 
 
 def _find(name: str) -> Path:
@@ -84,7 +95,9 @@ def _find(name: str) -> Path:
         folder = Path(entry or ".").resolve()
         if (folder / name).is_dir() or (folder / f"{name}.py").is_file():
             return folder
-    raise ConfigError("HABANERO_MODULES", f"no module {name!r} is to be found", 'name top-level modules, e.g. ["shop"]')
+    raise ConfigError(
+        "HABANERO_MODULES", f"no module {name!r} is to be found", 'name top-level modules, e.g. ["shop"]'
+    )
 
 
 def _top_level(folder: Path) -> Iterator[str]:

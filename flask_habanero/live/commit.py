@@ -41,8 +41,13 @@ def stage(plan: Plan) -> None:
     for name in plan.preload:
         try:
             importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001  # whatever a foreign module raises, it is the reason
-            reason = Reason("import-missing", name, f"{type(error).__name__}: {error}", "install it on the server, then restart")
+        except Exception as error:  # whatever a foreign module raises, it is the reason
+            reason = Reason(
+                "import-missing",
+                name,
+                f"{type(error).__name__}: {error}",
+                "install it on the server, then restart",
+            )
             raise ColdChangeError((reason,)) from error
 
 
@@ -95,7 +100,11 @@ def _nobody_inside(plan: Plan) -> None:
 def _only_lines(plan: Plan, code: object) -> bool:
     swap = next(swap for swap in plan.swaps if swap.functions[0].__code__ == code)
     old = swap.functions[0].__code__
-    return old.co_code == swap.code.co_code and old.co_names == swap.code.co_names and old.co_consts == swap.code.co_consts
+    return (
+        old.co_code == swap.code.co_code
+        and old.co_names == swap.code.co_names
+        and old.co_consts == swap.code.co_consts
+    )
 
 
 def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) -> None:
@@ -161,7 +170,9 @@ def _settle(program: Program, plan: Plan, pending: list[tuple[Target, Entry]]) -
     program.settle()
 
 
-def _registrations(program: Program, plan: Plan, pending: list[tuple[Target, Entry]], done: list[Inverse]) -> None:
+def _registrations(
+    program: Program, plan: Plan, pending: list[tuple[Target, Entry]], done: list[Inverse]
+) -> None:
     """Edit the journals, rebuild what they touch, swap it in."""
     from .program import owner_of
 
@@ -170,9 +181,16 @@ def _registrations(program: Program, plan: Plan, pending: list[tuple[Target, Ent
     moving: list[tuple[Target, Entry]] = []
     for target in list(registrations.targets):
         entries = registrations.entries_of(target)
-        owners = [owner_of(entry, plan.target.__contains__) or owner_of(entry, program.books.uids.__contains__) for entry in entries]
+        owners = [
+            owner_of(entry, plan.target.__contains__) or owner_of(entry, program.books.uids.__contains__)
+            for entry in entries
+        ]
         kept = [entry for entry, owner in zip(entries, owners, strict=True) if owner not in ended]
-        moving += [(target, e) for e, owner in zip(entries, owners, strict=True) if owner in plan.moved - plan.withdraw]
+        moving += [
+            (target, e)
+            for e, owner in zip(entries, owners, strict=True)
+            if owner in plan.moved - plan.withdraw
+        ]
         if len(kept) != len(entries):
             journals[target] = kept
     for target, entry in [*moving, *pending]:
@@ -184,8 +202,14 @@ def _registrations(program: Program, plan: Plan, pending: list[tuple[Target, Ent
 
 
 def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:
-    targets = [t for t in {**dict.fromkeys(registrations.targets), **journals} if not t.import_name.startswith("flask_habanero")]
-    before = {one.target: one for one in registrations.rebuild([t for t in targets if isinstance(t, App)], {})}
+    targets = [
+        t
+        for t in {**dict.fromkeys(registrations.targets), **journals}
+        if not t.import_name.startswith("flask_habanero")
+    ]
+    before = {
+        one.target: one for one in registrations.rebuild([t for t in targets if isinstance(t, App)], {})
+    }
     for one in registrations.rebuild(targets, journals):
         done.append(steps.Assign(one.target, one.tables).apply())
         if isinstance(one.target, App):
@@ -198,11 +222,17 @@ def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:
         done.append(lambda target=target, old=old: registrations.set_entries(target, old))  # type: ignore[misc]  # bound now
 
 
-def _jinja(app: App, old: dict[str, dict[str, object]], new: dict[str, dict[str, object]], done: list[Inverse]) -> None:
+def _jinja(
+    app: App, old: dict[str, dict[str, object]], new: dict[str, dict[str, object]], done: list[Inverse]
+) -> None:
     """Filters, tests and globals live in Jinja's own tables, beside its defaults."""
     from jinja2 import defaults
 
-    standard = {"filters": defaults.DEFAULT_FILTERS, "tests": defaults.DEFAULT_TESTS, "globals": defaults.DEFAULT_NAMESPACE}
+    standard = {
+        "filters": defaults.DEFAULT_FILTERS,
+        "tests": defaults.DEFAULT_TESTS,
+        "globals": defaults.DEFAULT_NAMESPACE,
+    }
     for table, entries in new.items():
         gone = [name for name in old[table] if name not in entries]
         put = {name: value for name, value in entries.items() if old[table].get(name) is not value}

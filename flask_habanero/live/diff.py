@@ -102,3 +102,22 @@ def bound_twice(parsed: Parsed) -> set[str]:
     """Return the names that more than one statement of a source binds."""
     counts = Counter(name for one in names.parsed_names(parsed) for name in one.binds)
     return {name for name, count in counts.items() if count > 1}
+
+
+def title(piece: Piece) -> str:
+    """Return what people call a statement."""
+    node = piece.node
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return node.name
+    if isinstance(node, ast.Assign):
+        return ",".join(name for target in node.targets for name in names.targets(target)) or ast.unparse(
+            node.targets[0]
+        )
+    if isinstance(node, ast.AnnAssign | ast.AugAssign):
+        return ast.unparse(node.target)
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return "import " + ",".join(alias.asname or alias.name for alias in node.names)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return "docstring"
+    text = ast.unparse(node).splitlines()[0]
+    return text if len(text) <= 40 else text[:39] + "…"

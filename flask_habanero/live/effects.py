@@ -24,21 +24,142 @@ from flask.sansio.blueprints import Blueprint
 from . import names, registrations
 
 _PURE_BUILTINS = frozenset(
-    "abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float format "
-    "frozenset getattr hasattr hash hex id int isinstance issubclass iter len list map max memoryview min next object oct ord "
-    "pow property range repr reversed round set slice sorted staticmethod str sum super tuple type zip".split()
+    [
+        "abs",
+        "all",
+        "any",
+        "ascii",
+        "bin",
+        "bool",
+        "bytearray",
+        "bytes",
+        "callable",
+        "chr",
+        "classmethod",
+        "complex",
+        "dict",
+        "divmod",
+        "enumerate",
+        "filter",
+        "float",
+        "format",
+        "frozenset",
+        "getattr",
+        "hasattr",
+        "hash",
+        "hex",
+        "id",
+        "int",
+        "isinstance",
+        "issubclass",
+        "iter",
+        "len",
+        "list",
+        "map",
+        "max",
+        "memoryview",
+        "min",
+        "next",
+        "object",
+        "oct",
+        "ord",
+        "pow",
+        "property",
+        "range",
+        "repr",
+        "reversed",
+        "round",
+        "set",
+        "slice",
+        "sorted",
+        "staticmethod",
+        "str",
+        "sum",
+        "super",
+        "tuple",
+        "type",
+        "zip",
+    ]
 )
 _PURE_MODULES = frozenset(
-    "abc base64 binascii bisect calendar cmath collections collections.abc colorsys contextlib copy dataclasses datetime "
-    "decimal difflib enum fnmatch fractions functools hashlib heapq hmac html ipaddress itertools json keyword locale math "
-    "numbers operator os.path pathlib posixpath ntpath pprint random re secrets statistics string struct textwrap time types "
-    "typing unicodedata urllib.parse uuid weakref zlib zoneinfo markupsafe contextvars threading _thread".split()
+    [
+        "abc",
+        "base64",
+        "binascii",
+        "bisect",
+        "calendar",
+        "cmath",
+        "collections",
+        "collections.abc",
+        "colorsys",
+        "contextlib",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "difflib",
+        "enum",
+        "fnmatch",
+        "fractions",
+        "functools",
+        "hashlib",
+        "heapq",
+        "hmac",
+        "html",
+        "ipaddress",
+        "itertools",
+        "json",
+        "keyword",
+        "locale",
+        "math",
+        "numbers",
+        "operator",
+        "os.path",
+        "pathlib",
+        "posixpath",
+        "ntpath",
+        "pprint",
+        "random",
+        "re",
+        "secrets",
+        "statistics",
+        "string",
+        "struct",
+        "textwrap",
+        "time",
+        "types",
+        "typing",
+        "unicodedata",
+        "urllib.parse",
+        "uuid",
+        "weakref",
+        "zlib",
+        "zoneinfo",
+        "markupsafe",
+        "contextvars",
+        "threading",
+        "_thread",
+    ]
 )
-_PURE_NAMES = {("os", "getenv"), ("os", "fspath"), ("logging", "getLogger"), ("typing", "TypeVar"), ("flask.blueprints", "Blueprint")}
+_PURE_NAMES = {
+    ("os", "getenv"),
+    ("os", "fspath"),
+    ("logging", "getLogger"),
+    ("typing", "TypeVar"),
+    ("flask.blueprints", "Blueprint"),
+}
 _PURE_DECORATORS = {"staticmethod", "classmethod", "property"}
-_IMPURE = {("threading", "Thread"), ("threading", "Timer"), ("time", "sleep"), ("functools", "singledispatch"), ("weakref", "finalize")}
+_IMPURE = {
+    ("threading", "Thread"),
+    ("threading", "Timer"),
+    ("time", "sleep"),
+    ("functools", "singledispatch"),
+    ("weakref", "finalize"),
+}
 _STABLE = (str, bytes, int, float, complex, bool, tuple, frozenset, type(None), range)
-_READERS = frozenset("get keys values items copy index count union intersection difference".split())
+_READERS = frozenset(
+    ["get", "keys", "values", "items", "copy", "index", "count", "union", "intersection", "difference"]
+)
 _DEPTH = 8  # calls that are followed into the app's own functions
 
 Live = Callable[[str, str], Any]
@@ -153,12 +274,18 @@ class Judge:
         return next(filter(None, map(self.statement, nodes)), None)
 
     def _functiondef(self, node: names.Function) -> str | None:
-        return self._first(self.decorator(one) for one in node.decorator_list) or self._header(node.args, node.returns)
+        return self._first(self.decorator(one) for one in node.decorator_list) or self._header(
+            node.args, node.returns
+        )
 
     _asyncfunctiondef = _functiondef
 
     def _header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
-        hints = [a.annotation for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a]
+        hints = [
+            a.annotation
+            for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+            if a
+        ]
         return self._all([n for n in [*args.defaults, *args.kw_defaults, *hints, returns] if n is not None])
 
     def _classdef(self, node: ast.ClassDef) -> str | None:
@@ -186,7 +313,11 @@ class Judge:
         if isinstance(target, ast.Attribute):
             if target.attr in registrations.DECORATORS and self._is_target(target.value):
                 return self._all([*call.args, *(k.value for k in call.keywords)]) if call else None
-            if isinstance(target.value, ast.Name) and target.value.id in self.local and target.attr in ("setter", "getter", "deleter"):
+            if (
+                isinstance(target.value, ast.Name)
+                and target.value.id in self.local
+                and target.attr in ("setter", "getter", "deleter")
+            ):
                 return None
         if isinstance(target, ast.Name) and target.id in _PURE_DECORATORS:
             return None
@@ -195,7 +326,11 @@ class Judge:
     def keeps_function(self, node: ast.expr) -> bool:
         """Whether a decorator is one of Flask's that registers its function and gives it back."""
         target = node.func if isinstance(node, ast.Call) else node
-        return isinstance(target, ast.Attribute) and target.attr in registrations.DECORATORS and self._is_target(target.value)
+        return (
+            isinstance(target, ast.Attribute)
+            and target.attr in registrations.DECORATORS
+            and self._is_target(target.value)
+        )
 
     # expressions
 
@@ -217,7 +352,13 @@ class Judge:
             if isinstance(child, ast.expr) and (why := self.expression(child)) is not None:
                 return why
             if isinstance(child, ast.comprehension):
-                inside = Judge(self.module, self.live, self.depth, self.local | set(names.targets(child.target)), self.fresh)
+                inside = Judge(
+                    self.module,
+                    self.live,
+                    self.depth,
+                    self.local | set(names.targets(child.target)),
+                    self.fresh,
+                )
                 if (why := inside._all([child.iter, *child.ifs])) is not None:
                     return why
         return None
@@ -238,7 +379,9 @@ class Judge:
     def _makes_pure_decorator(self, call: ast.Call) -> bool:
         """`lru_cache(maxsize=8)` and its like: calling what they return is as harmless as calling them."""
         value = self.value(call.func)
-        return getattr(value, "__module__", None) in ("functools", "dataclasses", "contextlib") or isinstance(value, FunctionType)
+        return getattr(value, "__module__", None) in ("functools", "dataclasses", "contextlib") or isinstance(
+            value, FunctionType
+        )
 
     def _unknown(self, node: ast.expr) -> str:
         return f"what calling `{_short(node)}` does can't be told"
@@ -247,12 +390,22 @@ class Judge:
         """A method of a literal, of an immutable value, or one that only reads a builtin container."""
         if isinstance(node.value, ast.Constant | ast.JoinedStr):
             return True
-        if isinstance(node.value, ast.Attribute) and node.value.attr in ("__name__", "__qualname__", "__module__"):
+        if isinstance(node.value, ast.Attribute) and node.value.attr in (
+            "__name__",
+            "__qualname__",
+            "__module__",
+        ):
             return True
-        if node.attr == "as_view" and isinstance(owner := self.value(node.value), type) and issubclass(owner, _views()):
+        if (
+            node.attr == "as_view"
+            and isinstance(owner := self.value(node.value), type)
+            and issubclass(owner, _views())
+        ):
             return True
         if isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
-            return self._is_harmless_method(node.value.func) and not isinstance(self.value(node.value.func.value), ast.AST)
+            return self._is_harmless_method(node.value.func) and not isinstance(
+                self.value(node.value.func.value), ast.AST
+            )
         root = node.value
         if isinstance(root, ast.Name) and root.id in self.fresh:
             return True
@@ -270,21 +423,30 @@ class Judge:
         if value is MISSING or type(value) is Pending or issubclass(type(value), ast.AST):
             return self._unknown(node)
         if getattr(builtins, getattr(value, "__name__", ""), None) is value:
-            pure = value.__name__ in _PURE_BUILTINS or isinstance(value, type) and issubclass(value, BaseException)
+            pure = value.__name__ in _PURE_BUILTINS or (
+                isinstance(value, type) and issubclass(value, BaseException)
+            )
             return None if pure else self._unknown(node)
-        where = getattr(value, "__module__", None) or getattr(getattr(value, "__self__", None), "__name__", None)
+        where = getattr(value, "__module__", None) or getattr(
+            getattr(value, "__self__", None), "__name__", None
+        )
         name = getattr(value, "__name__", "")
         if (where, name) in _IMPURE:
             return self._unknown(node)
         if (where, name) in _PURE_NAMES or where in _PURE_MODULES:
             return None
-        if isinstance(value, MethodDescriptorType | BuiltinFunctionType) and type(getattr(value, "__self__", None)) in _STABLE:
+        if (
+            isinstance(value, MethodDescriptorType | BuiltinFunctionType)
+            and type(getattr(value, "__self__", None)) in _STABLE
+        ):
             return None
         return self._own(value, node)
 
     def _own(self, value: Any, node: ast.expr) -> str | None:
         """Judge a call of the app's own function or class by its source."""
-        definition = self.live(getattr(value, "__module__", "") or "", f"def {getattr(value, '__qualname__', '')}")
+        definition = self.live(
+            getattr(value, "__module__", "") or "", f"def {getattr(value, '__qualname__', '')}"
+        )
         if not isinstance(definition, ast.AST):
             return self._unknown(node)
         assert isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
@@ -300,20 +462,36 @@ class Judge:
             return None  # calling it makes a coroutine and runs nothing
         judge = Judge(module, self.live, self.depth + 1)
         args = node.args
-        judge.local = {a.arg for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a}
-        judge.local |= {name for statement in ast.walk(node) if isinstance(statement, ast.stmt) for name in _bound(statement)}
+        judge.local = {
+            a.arg for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a
+        }
+        judge.local |= {
+            name
+            for statement in ast.walk(node)
+            if isinstance(statement, ast.stmt)
+            for name in _bound(statement)
+        }
         judge.fresh = _made_here(node)
         why = judge._function_block(node.body)
         return f"`{node.name}`: {why}" if why else None
 
     def _construction(self, node: ast.ClassDef, module: str) -> str | None:
-        if any(ast.unparse(base) not in ("object", "Exception", "NamedTuple", "Protocol", "ABC") for base in node.bases):
+        if any(
+            ast.unparse(base) not in ("object", "Exception", "NamedTuple", "Protocol", "ABC")
+            for base in node.bases
+        ):
             return f"what making a `{node.name}` does can't be told"
         for statement in node.body:
-            if isinstance(statement, ast.FunctionDef) and statement.name in ("__init__", "__new__", "__post_init__"):
+            if isinstance(statement, ast.FunctionDef) and statement.name in (
+                "__init__",
+                "__new__",
+                "__post_init__",
+            ):
                 judge = Judge(module, self.live, self.depth + 1)
                 judge.local = {a.arg for a in [*statement.args.args, *statement.args.kwonlyargs]}
-                judge.local |= {n for one in ast.walk(statement) if isinstance(one, ast.stmt) for n in _bound(one)}
+                judge.local |= {
+                    n for one in ast.walk(statement) if isinstance(one, ast.stmt) for n in _bound(one)
+                }
                 judge.fresh = _made_here(statement) | {statement.args.args[0].arg}
                 if (why := judge._function_block(statement.body)) is not None:
                     return f"`{node.name}`: {why}"
@@ -383,7 +561,16 @@ def _made_here(node: names.Function) -> set[str]:
             made[one.name] = made.get(one.name, True)
         elif isinstance(one, ast.stmt):
             value = getattr(one, "value", None) if isinstance(one, ast.Assign | ast.AnnAssign) else None
-            display = ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp | ast.Constant | ast.JoinedStr
+            display = (
+                ast.List
+                | ast.Dict
+                | ast.Set
+                | ast.ListComp
+                | ast.DictComp
+                | ast.SetComp
+                | ast.Constant
+                | ast.JoinedStr
+            )
             for name in _bound(one):
                 made[name] = made.get(name, True) and isinstance(value, display)
     return {name for name, fresh in made.items() if fresh}

@@ -15,34 +15,41 @@ import ast
 import functools
 from typing import TYPE_CHECKING, Any
 
-from . import names, steps
+from . import definitions, names, statements, steps
 from .names import Names
 
 if TYPE_CHECKING:
-    from .plan import Planner
+    from .draft import Draft
 
     Owner = tuple[str, int] | None
 
 
 class Flow:
-    """Works on one planner's findings."""
+    """Works on one draft."""
 
-    def __init__(self, planner: Planner) -> None:
-        self.planner = planner
-        self.program = planner.program
-        self._loaded = [n for n in planner.out.target if self.program.loaded(n) is not None and n in self.program.tree]
+    def __init__(self, draft: Draft) -> None:
+        self.draft = draft
+        self.program = draft.program
+        self._loaded = [
+            n for n in draft.out.target if self.program.loaded(n) is not None and n in self.program.tree
+        ]
         self._seen: set[tuple[Any, ...]] = set()
+
+    @classmethod
+    def follow(cls, draft: Draft) -> None:
+        """Follow all that a draft has found."""
+        cls(draft).run()
 
     def run(self) -> None:
         """Work until nothing is left."""
-        planner = self.planner
-        while planner.dirty or planner.changed_functions or planner.dirty_members:
-            while planner.changed_functions:
-                self._function(*planner.changed_functions.pop())
-            while planner.dirty_members:
-                self._member(*planner.dirty_members.pop())
-            while planner.dirty:
-                self._name(*planner.dirty.pop())
+        draft = self.draft
+        while draft.dirty or draft.changed_functions or draft.dirty_members:
+            while draft.changed_functions:
+                self._function(*draft.changed_functions.pop())
+            while draft.dirty_members:
+                self._member(*draft.dirty_members.pop())
+            while draft.dirty:
+                self._name(*draft.dirty.pop())
 
     def _first_time(self, *what: Any) -> bool:
         new = what not in self._seen
@@ -57,20 +64,29 @@ class Flow:
         owners = self.program.books.ran.get((module, qualname, first), set())
         for owner in owners:
             self._owner(owner, module, qualname)
-        if not owners and not self.program.was_watched(module) and qualname.rpartition(".")[2] in self._maybe_ran:
+        if (
+            not owners
+            and not self.program.was_watched(module)
+            and qualname.rpartition(".")[2] in self._maybe_ran
+        ):
             what = f"{qualname} may have run at the start, before we could watch"
-            self.planner.refuse("startup", f"{module}:{first}", what, "import flask_habanero before your own modules, or restart")
+            self.draft.refuse(
+                "startup",
+                f"{module}:{first}",
+                what,
+                "import flask_habanero before your own modules, or restart",
+            )
         self._memos(module, qualname)
 
     def _owner(self, owner: Owner, module: str, qualname: str) -> None:
         if owner is None:
             what = f"{qualname} runs only at the start"
-            self.planner.refuse("startup", f"{module}:{self._line(module, qualname)}", what)
+            self.draft.refuse("startup", f"{module}:{self._line(module, qualname)}", what)
         else:
             self._stale(*owner, qualname)
 
     def _line(self, module: str, qualname: str) -> int:
-        for piece in self.planner.out.target[module].parsed.pieces:
+        for piece in self.draft.out.target[module].parsed.pieces:
             for name, node in names.functions_in(piece.node):
                 if name == qualname:
                     return node.lineno
@@ -83,7 +99,9 @@ class Flow:
         found = {name for row in rows for name in row.calls | row.called_attributes}
         bodies = [(key.rpartition(".")[2], body) for row in rows for key, body in row.bodies.items()]
         while True:
-            more = {name for last, body in bodies if last in found for name in body.reads | body.attributes} - found
+            more = {
+                name for last, body in bodies if last in found for name in body.reads | body.attributes
+            } - found
             if not more:
                 return found
             found |= more
@@ -102,14 +120,14 @@ class Flow:
     def _memo(self, value: Any, reached: set[str]) -> None:
         if isinstance(value, functools._lru_cache_wrapper) and getattr(value, "__name__", "") in reached:
             if self._first_time("memo", id(value)):
-                self.planner.out.clear.append(steps.ClearCache(value.cache_clear))
+                self.draft.out.clear.append(steps.ClearCache(value.cache_clear))
 
     def _reaching(self, name: str) -> set[str]:
         """Return the names of functions through which a name is reached, itself included; by name, so rather too many."""
         bodies = [
             (key.rpartition(".")[2], body)
             for module in self._loaded
-            for row in names.of_source(self.planner.out.target[module])
+            for row in names.of_source(self.draft.out.target[module])
             for key, body in row.bodies.items()
         ]
         found = {name}
@@ -126,19 +144,27 @@ class Flow:
             return
         self._memos(module, name)
         for reader in self._loaded:
-            source = self.planner.out.target[reader]
+            source = self.draft.out.target[reader]
             if reader != module and name not in source.text and "*" not in source.text:
                 continue
             rows = names.of_source(source)
             local, modules = self._aliases(rows, reader, module, name)
             for index, row in enumerate(rows):
-                if self._fetches(row, module, name) or row.reads & local or any((m, name) in row.dotted for m in modules):
+                if (
+                    self._fetches(row, module, name)
+                    or row.reads & local
+                    or any((m, name) in row.dotted for m in modules)
+                ):
                     self._stale_at(reader, index, name)
-                if any(item.module == module and item.name == "*" for item in row.imports) and not name.startswith("_"):
-                    self.planner.star(reader, module, name)
+                if any(
+                    item.module == module and item.name == "*" for item in row.imports
+                ) and not name.startswith("_"):
+                    statements.star(self.draft, reader, module, name)
             self._readers_that_ran(reader, local, modules, name)
 
-    def _aliases(self, rows: tuple[Names, ...], reader: str, module: str, name: str) -> tuple[set[str], set[str]]:
+    def _aliases(
+        self, rows: tuple[Names, ...], reader: str, module: str, name: str
+    ) -> tuple[set[str], set[str]]:
         """Return what a module calls (module, name), and what it calls the module."""
         local = {name} if reader == module else set()
         modules = set()
@@ -151,7 +177,10 @@ class Flow:
         return local, modules
 
     def _fetches(self, row: Names, module: str, name: str) -> bool:
-        return any(i.module == module and (i.name == name or (i.name == "*" and not name.startswith("_"))) for i in row.imports)
+        return any(
+            i.module == module and (i.name == name or (i.name == "*" and not name.startswith("_")))
+            for i in row.imports
+        )
 
     def _readers_that_ran(self, reader: str, local: set[str], modules: set[str], name: str) -> None:
         for (unit, qualname, _), owners in list(self.program.books.ran.items()):
@@ -164,7 +193,7 @@ class Flow:
 
     def _body(self, unit: str, qualname: str) -> names.Body | None:
         top = qualname.partition(".<locals>")[0]
-        for row in names.of_source(self.planner.out.target[unit]):
+        for row in names.of_source(self.draft.out.target[unit]):
             if top in row.bodies:
                 return row.bodies[top]
         return None
@@ -173,16 +202,16 @@ class Flow:
 
     def _member(self, module: str, cls: str, members: frozenset[str]) -> None:
         for reader in self._loaded:
-            source = self.planner.out.target[reader]
+            source = self.draft.out.target[reader]
             if cls not in source.text:
                 continue
             rows = names.of_source(source)
             local, modules = self._aliases(rows, reader, module, cls)
             for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
                 derived = isinstance(piece.node, ast.ClassDef)
-                if any((alias, member) in row.dotted for alias in local for member in members):
-                    self._stale_at(reader, index, cls)
-                elif not derived and (row.calls & local or any((m, cls) in row.dotted for m in modules)):
+                if any((alias, member) in row.dotted for alias in local for member in members) or (
+                    not derived and (row.calls & local or any((m, cls) in row.dotted for m in modules))
+                ):
                     self._stale_at(reader, index, cls)
         for (unit, qualname, _), owners in list(self.program.books.ran.items()):
             body = self._body(unit, qualname)
@@ -193,27 +222,32 @@ class Flow:
     # stale statements
 
     def _stale_at(self, module: str, index: int, why: str) -> None:
-        uids = self.planner.out.uids.get(module) or self.program.uids(module)
+        uids = self.draft.uids(module)
         self._stale(module, uids[index], why)
 
     def _stale(self, module: str, uid: int, why: str) -> None:
-        planner = self.planner
-        uids = planner.out.uids.get(module) or self.program.uids(module)
-        if (module, uid) in planner.acted or uid not in uids or self.program.loaded(module) is None:
+        draft = self.draft
+        uids = draft.uids(module)
+        if (module, uid) in draft.acted or uid not in uids or self.program.loaded(module) is None:
             return
-        piece = planner.out.target[module].parsed.pieces[uids.index(uid)]
+        piece = draft.out.target[module].parsed.pieces[uids.index(uid)]
         node = piece.node
         if isinstance(node, ast.If) and names.never_runs(node):
             return
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            planner.redo(module, piece, uid)
+            definitions.redo(draft, module, piece, uid)
         elif isinstance(node, ast.ClassDef):
-            planner.acted.add((module, uid))
-            planner.refuse("stale-class", planner.where(module, piece), f"class {node.name} was built from {why}, which changed")
-        elif (problem := planner.judge(module).statement(node)) is not None:
-            planner.acted.add((module, uid))
+            draft.acted.add((module, uid))
+            draft.refuse(
+                "stale-class",
+                draft.where(module, piece),
+                f"class {node.name} was built from {why}, which changed",
+            )
+        elif (problem := draft.judge(module).statement(node)) is not None:
+            draft.acted.add((module, uid))
             text = ast.unparse(node).splitlines()[0][:60]
-            planner.refuse("stale", planner.where(module, piece), f"`{text}` used {why}, which changed, and {problem}")
+            draft.refuse(
+                "stale", draft.where(module, piece), f"`{text}` used {why}, which changed, and {problem}"
+            )
         else:
-            planner.rerun(module, piece, uid)
-
+            statements.rerun(draft, module, piece, uid)

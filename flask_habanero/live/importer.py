@@ -56,7 +56,9 @@ class Loader(importlib.machinery.SourceFileLoader):
         self._source = source
 
     def get_code(self, fullname: str) -> CodeType:
-        return compile_nodes([piece.node for piece in self._source.parsed.pieces], self._source.parsed, self.path)
+        return compile_nodes(
+            [piece.node for piece in self._source.parsed.pieces], self._source.parsed, self.path
+        )
 
     def get_source(self, fullname: str) -> str:
         return self._source.text

@@ -67,7 +67,9 @@ def _missing(item: Import, tree: Tree) -> str | None:
     source = tree[item.module]
     if item.name in binds(source) or f"{item.module}.{item.name}" in tree or is_open(source):
         return None
-    return f"cannot import name {item.name!r} from {item.module!r}" if not item.name.startswith("__") else None
+    return (
+        f"cannot import name {item.name!r} from {item.module!r}" if not item.name.startswith("__") else None
+    )
 
 
 def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]:
@@ -94,7 +96,9 @@ def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]
 
 def foreign(items: list[Import], tree: Tree) -> list[str]:
     """Return the modules of other packages that some unguarded imports need."""
-    return [item.module for item in items if not item.guarded and item.module and not is_own(item.module, tree)]
+    return [
+        item.module for item in items if not item.guarded and item.module and not is_own(item.module, tree)
+    ]
 
 
 def is_there(module: str) -> bool:
@@ -138,7 +142,10 @@ def circles(tree: Tree, roots: list[str]) -> Reason | None:
                 execute(child)
                 return
             if item.name in binds(tree[item.module]):
-                raise _Circle(f"{importer}:{item.line}", f"{item.module!r} is imported in a circle: {item.name!r} is not bound yet")
+                raise _Circle(
+                    f"{importer}:{item.line}",
+                    f"{item.module!r} is imported in a circle: {item.name!r} is not bound yet",
+                )
         elif done < 0 and child in tree and item.name not in binds(tree[item.module]):
             execute(child)
 
@@ -147,7 +154,9 @@ def circles(tree: Tree, roots: list[str]) -> Reason | None:
             for one in parents(root):
                 execute(one)
     except _Circle as circle:
-        return Reason("import-circle", circle.where, circle.what, "move the import into the function that needs it")
+        return Reason(
+            "import-circle", circle.where, circle.what, "move the import into the function that needs it"
+        )
     return None
 
 
@@ -180,7 +189,9 @@ def star_names(source: Source) -> set[str] | None:
         return None
     for piece in source.parsed.pieces:
         node = piece.node
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+        ):
             try:
                 return set(ast.literal_eval(node.value))
             except ValueError:
@@ -210,12 +221,29 @@ def used_too_early(source: Source, indices: set[int] | None) -> Iterator[Reason]
     if is_open(source):
         return
     known = set(dir(__builtins__ if not isinstance(__builtins__, dict) else __import__("builtins")))
-    known |= {"__name__", "__file__", "__doc__", "__package__", "__spec__", "__loader__", "__path__", "__builtins__", "__annotations__"}
+    known |= {
+        "__name__",
+        "__file__",
+        "__doc__",
+        "__package__",
+        "__spec__",
+        "__loader__",
+        "__path__",
+        "__builtins__",
+        "__annotations__",
+    }
     for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
         wanted = row.reads - known if indices is None or index in indices else set()
-        own = row.binds if not isinstance(piece.node, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AsyncFunctionDef) else set()
+        own = (
+            row.binds
+            if not isinstance(piece.node, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AsyncFunctionDef)
+            else set()
+        )
         for name in sorted(wanted - own):
             yield Reason(
-                "name-order", f"{source.name}:{piece.line}", f"{name!r} is used before it is defined", "define it above this line"
+                "name-order",
+                f"{source.name}:{piece.line}",
+                f"{name!r} is used before it is defined",
+                "define it above this line",
             )
         known |= row.binds

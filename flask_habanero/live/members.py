@@ -44,15 +44,27 @@ def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> C
         change.reasons.append(Reason(code, f"{module}:{getattr(node, 'lineno', new.lineno)}", what, hint))
 
     if header(old) != header(new):
-        refuse("class-header", new, f"class {new.name}: its bases, keywords or decorators changed", "restart to take this change")
+        refuse(
+            "class-header",
+            new,
+            f"class {new.name}: its bases, keywords or decorators changed",
+            "restart to take this change",
+        )
     elif not isinstance(cls, type) or cls.__name__ != new.name:
-        refuse("class-replaced", new, f"{new.name} does not stand for the class that this statement made", "restart to take it")
+        refuse(
+            "class-replaced",
+            new,
+            f"{new.name} does not stand for the class that this statement made",
+            "restart to take it",
+        )
     if change.reasons:
         return change
     assert isinstance(cls, type)
     for pair in diff.compare_bodies(old.body, new.body):
         _member(pair, change, refuse)
-    if change.names and not (effects.is_plain_class(cls) and not new.decorator_list and "__slots__" not in vars(cls)):
+    if change.names and not (
+        effects.is_plain_class(cls) and not new.decorator_list and "__slots__" not in vars(cls)
+    ):
         why = f"class {new.name}: members can't be exchanged in place in a class that builds itself from them"
         refuse("class-builder", new, why, "restart to take it")
     return change
@@ -65,7 +77,12 @@ def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
         return
     for node in (old, new):
         if node is not None and not is_simple(node):
-            refuse("class-member", node, f"`{ast.unparse(node).splitlines()[0][:60]}` in a class body", "restart to take this change")
+            refuse(
+                "class-member",
+                node,
+                f"`{ast.unparse(node).splitlines()[0][:60]}` in a class body",
+                "restart to take this change",
+            )
             return
     gone = set(_bound(old)) if old else set()
     there = set(_bound(new)) if new else set()
@@ -99,7 +116,9 @@ def _bound(node: ast.stmt) -> Iterator[str]:
         yield "__doc__"
 
 
-def step(change: ClassChange, node: ast.ClassDef, cls: type, module: ModuleType, parsed: Parsed, filename: str) -> Members:
+def step(
+    change: ClassChange, node: ast.ClassDef, cls: type, module: ModuleType, parsed: Parsed, filename: str
+) -> Members:
     """Return the step that makes the change. Each member is compiled inside a class of that name, as in the whole unit."""
     put = []
     for member in change.put:
@@ -111,4 +130,3 @@ def step(change: ClassChange, node: ast.ClassDef, cls: type, module: ModuleType,
         put += [(name, code) for name in _bound(member)]
     declared = any("methods" in _bound(member) for member in node.body)
     return Members(cls, module, tuple(put), tuple(change.drop), computed_methods=not declared)
-

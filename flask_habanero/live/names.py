@@ -197,7 +197,11 @@ class _Reader(ast.NodeVisitor):
         self._body("<lambda>", node)
 
     def _header(self, args: ast.arguments, more: list[ast.expr | None]) -> None:
-        hints = [a.annotation for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a]
+        hints = [
+            a.annotation
+            for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+            if a
+        ]
         for node in [*args.defaults, *args.kw_defaults, *hints, *more]:
             if node is not None:
                 self.visit(node)
@@ -247,7 +251,12 @@ class _Reader(ast.NodeVisitor):
 def never_runs(node: ast.If) -> bool:
     """Whether an `if` is one for type checkers or for the main program only."""
     text = ast.unparse(node.test)
-    return text in ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'", "'__main__' == __name__")
+    return text in (
+        "TYPE_CHECKING",
+        "typing.TYPE_CHECKING",
+        "__name__ == '__main__'",
+        "'__main__' == __name__",
+    )
 
 
 def _read_body(node: Function | ast.Lambda, into: Body) -> None:
@@ -324,7 +333,11 @@ def own_level(node: Function | ast.Lambda) -> str:
     if not isinstance(body, list):
         return skeleton(ast.Expr(body))
     first = body[0]
-    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    documented = (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    )
     return skeleton(ast.Module(body[1:] if documented else body, []))
 
 

@@ -42,7 +42,9 @@ class Books:
     tree: dict[str, Source] = field(default_factory=dict)
     uids: dict[str, list[int]] = field(default_factory=dict)  # module -> uid of each statement
     codes: dict[str, list[CodeType]] = field(default_factory=dict)  # module -> code of each statement
-    ran: dict[startup.Function, set[tuple[str, int] | None]] = field(default_factory=dict)  # function -> statements
+    ran: dict[startup.Function, set[tuple[str, int] | None]] = field(
+        default_factory=dict
+    )  # function -> statements
     ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
 
     def copy(self) -> Books:
@@ -75,7 +77,7 @@ class Program:
 
     def plan(self, units: Iterable[Unit], deletions: Iterable[str]) -> Plan:
         """Return what would have to be done. Executes nothing and changes nothing."""
-        from .plan import make_plan
+        from .planner import make_plan
 
         with self.lock:
             return make_plan(self, tuple(units), tuple(deletions))
@@ -249,8 +251,14 @@ def _imports_us_first(source: Source) -> bool:
 
     for piece in source.parsed.pieces:
         node = piece.node
-        found = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", [])]
-        if isinstance(node, ast.Import | ast.ImportFrom) and any(f.partition(".")[0] == "flask_habanero" for f in found):
+        found = (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [a.name for a in getattr(node, "names", [])]
+        )
+        if isinstance(node, ast.Import | ast.ImportFrom) and any(
+            f.partition(".")[0] == "flask_habanero" for f in found
+        ):
             return True
         if not isinstance(node, ast.Import | ast.ImportFrom) and not (
             isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
@@ -288,7 +296,9 @@ def attach(app: App, modules: tuple[str, ...] | None = None) -> Program:
         _program.belongs = _program.belongs.with_(more)
         found = belongs.disk_tree(belongs.Belongings({name: more.folders[name] for name in fresh}, None))
         _program.base.update(found)
-        _program.books.tree.update({name: source for name, source in found.items() if name not in _program.books.tree})
+        _program.books.tree.update(
+            {name: source for name, source in found.items() if name not in _program.books.tree}
+        )
         importer.finder.lookup = _program.lookup
     return _program
 

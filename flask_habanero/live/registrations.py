@@ -87,7 +87,9 @@ DECORATORS = frozenset(
     }
 )  # fmt: skip
 CALLS = frozenset(itertools.chain(*_LEAVES.values())) - {"record", "record_once", "endpoint"}
-_UNREPLAYABLE = frozenset({"record", "record_once"})  # they run a function of the user's: nobody knows what it does twice
+_UNREPLAYABLE = frozenset(
+    {"record", "record_once"}
+)  # they run a function of the user's: nobody knows what it does twice
 _GIVES_BACK = DECORATORS - {"endpoint"}
 
 _SCAFFOLD_TABLES = (
@@ -97,7 +99,15 @@ _SCAFFOLD_TABLES = (
 _APP_TABLES = (*_SCAFFOLD_TABLES, "teardown_appcontext_funcs", "shell_context_processors", "blueprints")
 _BLUEPRINT_TABLES = (*_SCAFFOLD_TABLES, "deferred_functions", "_blueprints")
 _STEPS = "flask_habanero.live.steps"  # runs the statements of a release
-_NOT_OURS = ("flask.", "flask_habanero.", "werkzeug.", "importlib.", "_frozen_importlib", "click.", "gunicorn.")
+_NOT_OURS = (
+    "flask.",
+    "flask_habanero.",
+    "werkzeug.",
+    "importlib.",
+    "_frozen_importlib",
+    "click.",
+    "gunicorn.",
+)
 
 
 @dataclass(frozen=True)
@@ -234,9 +244,9 @@ def install() -> None:
         for name in names:
             wrap = _wrap_decorator if name == "endpoint" else _wrap
             setattr(cls, name, wrap(cls.__dict__[name], name))
-    setattr(Blueprint, "app_errorhandler", _wrap_decorator(Blueprint.__dict__["app_errorhandler"], "app_errorhandler"))
+    Blueprint.app_errorhandler = _wrap_decorator(Blueprint.__dict__["app_errorhandler"], "app_errorhandler")
     for cls in (App, Blueprint):
-        setattr(cls, "_check_setup_finished", _wrap_check(cls.__dict__["_check_setup_finished"]))
+        cls._check_setup_finished = _wrap_check(cls.__dict__["_check_setup_finished"])
     App.add_url_rule._habanero = True  # type: ignore[attr-defined]  # the mark that install() looks for
 
 
@@ -281,13 +291,17 @@ class _Shadows:
     def rebuilt(self, real: Target) -> Rebuilt:
         shadow = self.of(real)
         if isinstance(real, Blueprint):
-            return Rebuilt(real, {name: self._mapped(getattr(shadow, name)) for name in _BLUEPRINT_TABLES}, {}, {})
+            return Rebuilt(
+                real, {name: self._mapped(getattr(shadow, name)) for name in _BLUEPRINT_TABLES}, {}, {}
+            )
         assert isinstance(shadow, App)
         tables = {name: self._mapped(getattr(shadow, name)) for name in _APP_TABLES}
         shadow.url_map.update()
         for rule in shadow.url_map.iter_rules():
             rule.map = real.url_map
-        url_map = {name: getattr(shadow.url_map, name) for name in ("_matcher", "_rules_by_endpoint", "_remap")}
+        url_map = {
+            name: getattr(shadow.url_map, name) for name in ("_matcher", "_rules_by_endpoint", "_remap")
+        }
         return Rebuilt(real, tables, url_map, vars(shadow.__dict__["jinja_env"]))
 
     def of(self, real: Target) -> Target:
@@ -367,7 +381,9 @@ def differences(rebuilt: Rebuilt) -> list[str]:
 
 
 def _equal(name: str, live: Any, fresh: Any) -> bool:
-    if name == "deferred_functions":  # closures made anew at each call: their number is all that can be compared
+    if (
+        name == "deferred_functions"
+    ):  # closures made anew at each call: their number is all that can be compared
         return len(live) == len(fresh)
     return bool(_plain(live) == _plain(fresh))
 
@@ -382,7 +398,16 @@ def _plain(table: Any) -> Any:
 
 def _rules(by_endpoint: dict[Any, list[Any]]) -> list[Any]:
     return [
-        (rule.rule, rule.endpoint, rule.methods, rule.defaults, rule.subdomain, rule.host, rule.strict_slashes, rule.build_only)
+        (
+            rule.rule,
+            rule.endpoint,
+            rule.methods,
+            rule.defaults,
+            rule.subdomain,
+            rule.host,
+            rule.strict_slashes,
+            rule.build_only,
+        )
         for rules in by_endpoint.values()
         for rule in rules
     ]

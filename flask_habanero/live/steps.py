@@ -157,7 +157,9 @@ class Members:
 
     cls: type
     module: ModuleType
-    put: tuple[tuple[str, CodeType], ...]  # name -> body of a class that holds only the statement which makes it
+    put: tuple[
+        tuple[str, CodeType], ...
+    ]  # name -> body of a class that holds only the statement which makes it
     drop: tuple[str, ...]
     computed_methods: bool = False  # a MethodView whose `methods` Flask told from its members
 
@@ -196,12 +198,19 @@ class Members:
 
     def _put(self, name: str, code: CodeType) -> None:
         """Run one statement of the class body in a scratch that sees the class's names; take what it binds."""
-        body = {key: value for key, value in self.cls.__dict__.items() if key not in ("__annotations__", "__doc__")}
+        body = {
+            key: value
+            for key, value in self.cls.__dict__.items()
+            if key not in ("__annotations__", "__doc__")
+        }
         exec(code, vars(self.module), body)
         if "__classcell__" in body:  # super() and __class__ in the new method mean the class that there is
             body["__classcell__"].cell_contents = self.cls
         if "__annotations__" in body:
-            self.cls.__annotations__ = {**self.cls.__dict__.get("__annotations__", {}), **body["__annotations__"]}
+            self.cls.__annotations__ = {
+                **self.cls.__dict__.get("__annotations__", {}),
+                **body["__annotations__"],
+            }
         if name in body:
             setattr(self.cls, name, body[name])
             if hasattr(body[name], "__set_name__"):

@@ -1,0 +1,192 @@
+"""The last questions to a draft: would a cold start get through, and are the live objects what we think."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from types import CodeType
+
+from ..source import Parsed, Piece
+from . import diff, functions, imports, names, registrations, steps
+from .draft import Draft
+from .program import owner_of
+
+
+def cold_start(draft: Draft) -> None:
+    """Refuse what a cold start of the target would stumble over."""
+    out, program = draft.out, draft.program
+    changed = {*draft.units, *out.deletions}
+    for reason in imports.broken(out.target, changed):
+        draft.refuse(reason.code, reason.where, reason.what, reason.hint)
+    loaded = {name for name in out.target if program.loaded(name) is not None}
+    fresh = imports.newly_loaded(draft.ran_imports, out.target, loaded)
+    for name in fresh:
+        source = out.target[name]
+        for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
+            if (why := draft.judge(name).statement(piece.node)) is not None:
+                draft.refuse("effect", draft.where(name, piece), why)
+            draft.registers |= bool(row.called_attributes & (registrations.DECORATORS | registrations.CALLS))
+            draft.ran_imports += row.imports
+    out.preload = [
+        m for m in dict.fromkeys(imports.foreign(draft.ran_imports, out.target)) if m not in sys.modules
+    ]
+    for missing in [m for m in out.preload if not imports.is_there(m)]:
+        draft.refuse(
+            "import-missing",
+            missing,
+            f"no module named {missing!r} here",
+            "install it on the server and restart",
+        )
+    moved = {module for module, _ in out.moved}
+    for name in {*draft.units, *(module for module, _ in draft.acted)}:
+        if name in out.target and program.loaded(name) is not None:
+            for reason in imports.used_too_early(
+                out.target[name], None if name in moved else _run_indices(draft, name)
+            ):
+                draft.refuse(reason.code, reason.where, reason.what, reason.hint)
+    if imports.imports_differ(program.tree, out.target, changed):
+        reason = imports.circles(out.target, draft.roots)
+        if reason is not None and imports.circles(program.tree, draft.roots) is None:
+            draft.refuse(reason.code, reason.where, reason.what, reason.hint)
+
+
+def _run_indices(draft: Draft, name: str) -> set[int]:
+    return {index for index, uid in enumerate(draft.uids(name)) if (name, uid) in draft.acted}
+
+
+def state(draft: Draft) -> None:
+    """Refuse statements that would compute from what requests have changed, or bind a name that a later one binds, too."""
+    for name in {module for module, _ in draft.acted} & set(draft.out.target):
+        if draft.program.loaded(name) is not None and name in draft.program.tree:
+            rows = names.of_source(draft.out.target[name])
+            for piece, uid, row in zip(draft.parsed(name).pieces, draft.uids(name), rows, strict=True):
+                if (name, uid) in draft.acted:
+                    _state(draft, name, piece, row)
+            _rebinding(draft, name, draft.program.tree[name].parsed, draft.parsed(name))
+
+
+def _state(draft: Draft, name: str, piece: Piece, row: names.Names) -> None:
+    """What a statement reads must still be what the start made, or it would compute something else than a cold start."""
+    live, source = draft.program.loaded(name), draft.program.tree[name]
+    rebound = {
+        one for other in names.of_source(source) for body in other.bodies.values() for one in body.rebinds
+    }
+    for old, uid, other in zip(
+        source.parsed.pieces, draft.program.uids(name), names.of_source(source), strict=True
+    ):
+        for bound in other.binds & row.reads:
+            if (name, uid) in draft.acted:
+                continue
+            value = vars(live).get(bound)
+            state = type(value) in (dict, list, set) and not _equals_literal(value, old.node)
+            if bound in rebound or state:
+                what = f"it reads {bound}, which has changed since the start"
+                draft.refuse("state", draft.where(name, piece), what)
+
+
+def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
+    """A name stands for what the last statement that binds it made: one that doesn't run must not come after one that does."""
+    for bound in diff.bound_twice(old) | diff.bound_twice(new):
+        runs = [
+            (piece, (name, uid) in draft.acted)
+            for piece, uid in zip(new.pieces, draft.uids(name), strict=True)
+            if bound in names.parsed_names(new)[piece.index].binds
+        ]
+        gone = any(
+            bound in row.binds
+            for piece, row in zip(old.pieces, names.parsed_names(old), strict=True)
+            if _ends(draft, name, piece)
+        )
+        if runs and not runs[-1][1] and (gone or any(ran for _, ran in runs)):
+            hint = "give each a name of its own, or restart"
+            draft.refuse(
+                "bound-twice",
+                draft.where(name, runs[-1][0]),
+                f"{bound} is bound by more than one statement",
+                hint,
+            )
+
+
+def _ends(draft: Draft, name: str, piece: Piece) -> bool:
+    uid = draft.program.uids(name)[piece.index]
+    return uid not in draft.out.uids.get(name, [uid])
+
+
+def _equals_literal(value: object, node: ast.stmt) -> bool:
+    """Whether a container is still what its statement's literal says."""
+    try:
+        return bool(value == ast.literal_eval(getattr(node, "value", node)))
+    except (ValueError, TypeError, SyntaxError):
+        return False
+
+
+def live_objects(draft: Draft) -> None:
+    """Turn pairs of code into swaps of the functions that live, and deferred actions into steps."""
+    out = draft.out
+    goals: dict[CodeType, CodeType] = {}
+    for name, found in draft.code_pairs.items():
+        for old, new in found:
+            if new is not None:
+                out.renamed[name, old.co_qualname, old.co_firstlineno] = (
+                    name,
+                    new.co_qualname,
+                    new.co_firstlineno,
+                )
+            holders = draft.live_functions.get(old, ())
+            if not holders or old == new:
+                continue
+            if new is None:
+                continue  # made by a call that is over; a cold start would not have made it (see Flow for the start's own)
+            if old.co_freevars != new.co_freevars:
+                what = f"{old.co_qualname}: uses other variables of its surroundings than before"
+                draft.refuse("closure-shape", f"{name}:{new.co_firstlineno}", what)
+            elif goals.setdefault(old, new) != new:
+                draft.refuse(
+                    "ambiguous",
+                    f"{name}:{old.co_firstlineno}",
+                    f"{old.co_qualname}: two definitions share one code",
+                )
+            else:
+                out.swaps.append(steps.SwapCode(tuple(holders), new))
+    draft.bind()
+    for module, qualname in draft.shape_changed:
+        cls = vars(draft.program.loaded(module) or ast).get(qualname)
+        if isinstance(cls, type) and (count := functions.instances_of(cls)):
+            what = f"{qualname}.__init__ changed, and {count} live object{'s' * (count > 1)} were made by the old one"
+            draft.refuse("live-instances", module, what)
+
+
+def journals(draft: Draft) -> None:
+    """Registrations may only change on apps whose journal tells all that is there."""
+    known = draft.program.tree.__contains__
+    affected = {
+        target
+        for target in list(registrations.targets)
+        for entry in registrations.entries_of(target)
+        if owner_of(entry, known) in (draft.out.withdraw | draft.out.moved)
+    }
+    if not (affected or draft.registers):
+        return
+    targets = [
+        t
+        for t in list(registrations.targets)
+        if t in affected or not t.import_name.startswith("flask_habanero")
+    ]
+    try:
+        rebuilt = registrations.rebuild(targets, {})
+    except registrations.Unreplayable as error:
+        draft.refuse("journal", "", str(error))
+        return
+    for target in targets:
+        keys = [
+            draft.program.position(entry.chain or (), draft.program.books.uids)
+            for entry in registrations.entries_of(target)
+        ]
+        if keys != sorted(keys):
+            draft.refuse(
+                "order", "", f"{target.name}: the order of its registrations is not that of its lines"
+            )
+    for one in rebuilt:
+        if wrong := registrations.differences(one):
+            what = f"{one.target.name}: {', '.join(wrong)} hold more than was registered through Flask's methods since our import"
+            draft.refuse("journal", "", what, "import flask_habanero before your own modules, or restart")

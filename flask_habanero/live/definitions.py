@@ -1,0 +1,202 @@
+"""Changed functions and classes: they keep their identity, and take over what their statement now says."""
+
+from __future__ import annotations
+
+import ast
+from types import FunctionType
+
+from ..source import Piece, compile_nodes
+from . import codes, effects, members, names, steps
+from .diff import Pair, title
+from .draft import Draft, FindFunction
+
+
+def bodies(draft: Draft, name: str, pair: Pair) -> None:
+    """Only bodies differ: swapped; who called a changed function at import is stale."""
+    assert pair.old and pair.new
+    after = list(names.functions_in(pair.new.node))
+    for (qualname, old), (_, new) in zip(names.functions_in(pair.old.node), after, strict=True):
+        if ast.dump(old) != ast.dump(new):
+            draft.say(name, f"~{qualname}")
+        if names.own_level(old) != names.own_level(new):
+            _function_changed(draft, name, qualname, old)
+    if not after:
+        draft.say(name, f"~{title(pair.new)}")
+    if isinstance(pair.new.node, ast.ClassDef):
+        _super(draft, name, pair.new, pair.new.node)
+
+
+def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:
+    """Methods that gain or lose `super()` need a function of another shape: made anew, as members."""
+    found = [
+        (old, new)
+        for old, new in draft.code_pairs[name]
+        if new is not None
+        and set(old.co_freevars) ^ set(new.co_freevars) == {"__class__"}
+        and new.co_qualname.count(".") == 1
+    ]
+    put = [
+        m
+        for m in node.body
+        for _, new in found
+        if isinstance(m, names.Function) and new.co_qualname == f"{node.name}.{m.name}"
+    ]
+    module = draft.program.loaded(name)
+    cls = vars(module).get(node.name) if module else None
+    if (
+        put
+        and module
+        and isinstance(cls, type)
+        and effects.is_plain_class(cls)
+        and all(map(members.is_simple, put))
+    ):
+        draft.code_pairs[name] = [pair for pair in draft.code_pairs[name] if pair not in found]
+        change = members.ClassChange(put=put)
+        step = members.step(change, node, cls, module, draft.parsed(name), draft.filename(name))
+        draft.act(name, piece, 1, lambda: step)
+
+
+def _function_changed(draft: Draft, name: str, qualname: str, old: names.Function) -> None:
+    first = min([old.lineno, *(d.lineno for d in old.decorator_list)])
+    draft.changed_functions.append((name, qualname, first))
+    owner, _, last = qualname.rpartition(".")
+    if owner and last in ("__init__", "__new__", "__post_init__"):
+        draft.shape_changed.append((name, owner))
+
+
+def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
+    """A `def` changed in more than its body."""
+    assert (
+        pair.old
+        and pair.new
+        and isinstance(pair.old.node, names.Function)
+        and isinstance(pair.new.node, names.Function)
+    )
+    old, new = pair.old.node, pair.new.node
+    draft.say(name, f"~{new.name}")
+    draft.acted.add((name, uid))
+    judge = draft.judge(name)
+    if getattr(old, "type_params", None) or getattr(new, "type_params", None):
+        draft.refuse("type-params", draft.where(name, new), f"{new.name}: type parameters")
+        return
+    if (
+        type(old) is not type(new)
+        or names.own_level(old) != names.own_level(new)
+        or _dumps(old.args) != _dumps(new.args)
+    ):
+        _function_changed(draft, name, new.name, old)
+    raw = _raw(draft, name, pair.old, old)
+    if _dumps(old.args, old.returns) != _dumps(new.args, new.returns):
+        if (why := judge._header(new.args, new.returns)) is not None:
+            draft.refuse("default", draft.where(name, new), why)
+        _conform(draft, name, pair.new, raw)
+    keepers = all(judge.keeps_function(d) for d in [*old.decorator_list, *new.decorator_list])
+    if _dumps(*old.decorator_list) != _dumps(*new.decorator_list) or not keepers:
+        _decorate(draft, name, pair.new, uid, raw, old)
+
+
+def _raw(draft: Draft, name: str, piece: Piece, node: names.Function) -> FindFunction:
+    """Return a way to the one live function that a top-level `def` made, found when all functions are."""
+    code = next(c for c in codes.children(draft.program.codes(name)[piece.index]) if c.co_name == node.name)
+
+    def find() -> FunctionType | None:
+        found = [f for f in draft.live_functions.get(code, []) if f.__qualname__ == node.name]
+        if len(found) == 1:
+            return found[0]
+        draft.refuse(
+            "not-found",
+            draft.where(name, node),
+            f"{node.name}: {len(found)} live functions come from this definition",
+        )
+        return None
+
+    return find
+
+
+def _conform(draft: Draft, name: str, piece: Piece, raw: FindFunction) -> None:
+    node = piece.node
+    assert isinstance(node, names.Function)
+    bare = type(node)(**{**dict(ast.iter_fields(node)), "decorator_list": []})
+    ast.copy_location(bare, node)
+    parsed = draft.parsed(name)
+    code = compile_nodes([bare], parsed, draft.filename(name))
+    draft.act(name, piece, 0, lambda: (f := raw()) and steps.Conform(f, draft.live(name), node.name, code))
+
+
+def _decorate(
+    draft: Draft, name: str, piece: Piece, uid: int, raw: FindFunction, old: names.Function
+) -> None:
+    """Apply a definition's decorators anew to the function that there is; what they had registered ends."""
+    node = piece.node
+    assert isinstance(node, names.Function)
+    judge = draft.judge(name)
+    for decorator in [*old.decorator_list, *node.decorator_list]:
+        if (why := judge.decorator(decorator)) is not None:
+            draft.refuse(
+                "decorator", draft.where(name, decorator if decorator in node.decorator_list else node), why
+            )
+    draft.out.withdraw.add((name, uid))
+    value: ast.expr = ast.copy_location(ast.Name(steps.RAW, ast.Load()), node)
+    for decorator in reversed(node.decorator_list):
+        value = ast.copy_location(ast.Call(decorator, [value], []), decorator)
+    assign = ast.copy_location(
+        ast.Assign([ast.copy_location(ast.Name(node.name, ast.Store()), node)], value), node
+    )
+    code = compile_nodes([assign], draft.parsed(name), draft.filename(name))
+    draft.registers = True
+    draft.act(name, piece, 1, lambda: (f := raw()) and steps.Decorate(draft.live(name), node.name, f, code))
+    if not all(judge.keeps_function(d) for d in [*old.decorator_list, *node.decorator_list]):
+        draft.dirty.append((name, node.name))
+
+
+def class_(draft: Draft, name: str, pair: Pair) -> None:
+    """A class changed in more than the bodies of its methods: members are exchanged in place, or it is refused."""
+    assert (
+        pair.old
+        and pair.new
+        and isinstance(pair.old.node, ast.ClassDef)
+        and isinstance(pair.new.node, ast.ClassDef)
+    )
+    old, new = pair.old.node, pair.new.node
+    draft.say(name, f"~{new.name}")
+    cls = vars(draft.live(name)).get(new.name)
+    change = members.compare(old, new, cls, name)
+    for reason in change.reasons:
+        draft.refuse(reason.code, reason.where, reason.what, reason.hint)
+    before = dict(names.functions_in(old))
+    for qualname, function in names.functions_in(new):
+        was = before.get(qualname)
+        if was is not None and names.own_level(was) != names.own_level(function):
+            _function_changed(draft, name, qualname, was)
+    for member in change.put:
+        if (why := draft.judge(name).statement(member)) is not None:
+            draft.refuse("class-member", draft.where(name, member), why)
+    if change.names and isinstance(cls, type):
+        for member in sorted(change.names):
+            draft.say(name, f"{'-' if member in change.drop else '~'}{new.name}.{member}")
+        step = members.step(change, new, cls, draft.live(name), draft.parsed(name), draft.filename(name))
+        draft.act(name, pair.new, 1, lambda: step)
+        draft.dirty_members.append((name, new.name, frozenset(change.names)))
+
+
+def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:
+    """Evaluate an unchanged `def`'s header again and apply its decorators anew."""
+    node = piece.node
+    assert isinstance(node, names.Function)
+    draft.acted.add((name, uid))
+    draft.say(name, f"={node.name}")
+    loaded = draft.program.tree[name].parsed.pieces[draft.program.uids(name).index(uid)]
+    raw = _raw(draft, name, loaded, node)
+    if (why := draft.judge(name)._header(node.args, node.returns)) is not None:
+        draft.refuse("default", draft.where(name, node), why)
+    _conform(draft, name, piece, raw)
+    if node.decorator_list:
+        _decorate(draft, name, piece, uid, raw, node)
+
+
+def _as_loaded(draft: Draft, name: str, uid: int) -> Piece:
+    return draft.program.tree[name].parsed.pieces[draft.program.uids(name).index(uid)]
+
+
+def _dumps(*nodes: ast.AST | None) -> str:
+    return "|".join(ast.dump(node) if node is not None else "" for node in nodes)

@@ -1,0 +1,159 @@
+"""A plan in the making: what was found so far, and the words for it.
+
+Every module that decides writes into one draft. Nothing in it touches the program.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cached_property
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from ..errors import Reason
+from ..source import Parsed, Piece, Unit
+from . import effects, functions, imports, names
+from .plan import Action, Plan, Step
+from .resolve import Resolver
+
+if TYPE_CHECKING:
+    from .program import Program
+
+RESTART = "restart to take this change"
+
+FindFunction = Callable[[], FunctionType | None]
+"""Finds the one live function of a definition, once all functions of the changed modules are known."""
+
+
+class Draft:
+    """Made for one plan and thrown away.
+
+    Attributes:
+        acted: statements that run or end in any case, by (module, uid).
+        dirty: (module, name): names that stand for something else from now on.
+        dirty_members: (module, class, members): classes that change in place.
+        changed_functions: (module, qualified name, first line as loaded): same object, does something else.
+        code_pairs: module -> code objects as loaded, with what becomes of them.
+        deferred: what makes a step once the live functions are known.
+    """
+
+    def __init__(self, program: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> None:
+        self.program = program
+        self.units = {unit.name: unit for unit in units}
+        target = {name: source for name, source in program.tree.items() if name not in deletions}
+        target.update((unit.name, unit.source) for unit in units)
+        self.out = Plan(target, deletions)
+        self.resolver = Resolver(program, target, set(self.units))
+        self.acted: set[tuple[str, int]] = set()
+        self.dirty: list[tuple[str, str]] = []
+        self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
+        self.changed_functions: list[tuple[str, str, int]] = []
+        self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
+        self.code_pairs: dict[str, list[tuple[CodeType, CodeType | None]]] = defaultdict(list)
+        self.ran_imports: list[names.Import] = []  # of statements that run
+        self.deferred: list[tuple[tuple[int, int], str, Callable[[], Any]]] = []
+        self.registers = False  # whether a statement that runs may register
+        self._reasons: dict[tuple[str, str, str], Reason] = {}
+        self._words: dict[str, list[str]] = defaultdict(list)
+
+    # words
+
+    def refuse(self, code: str, where: str, what: str, hint: str = RESTART) -> None:
+        """Note why the plan is impossible. All reasons are collected."""
+        self._reasons.setdefault((code, where, what), Reason(code, where, what, hint))
+
+    @property
+    def refused(self) -> bool:
+        """Whether some reason was found."""
+        return bool(self._reasons)
+
+    def say(self, module: str, word: str) -> None:
+        """Note what happens to a module, for people."""
+        self._words[module].append(word)
+
+    @staticmethod
+    def where(name: str, node: ast.AST | Piece) -> str:
+        """Return module:line."""
+        return f"{name}:{node.line if isinstance(node, Piece) else getattr(node, 'lineno', 0)}"
+
+    # what everybody asks
+
+    def judge(self, name: str) -> effects.Judge:
+        """Return the judge of a module's statements."""
+        return effects.Judge(name, self.resolver.live)
+
+    def parsed(self, name: str) -> Parsed:
+        """Return a module's statements as they will be."""
+        return self.out.target[name].parsed
+
+    def uids(self, name: str) -> list[int]:
+        """Return the identities of a module's statements as they will be."""
+        return self.out.uids.get(name) or self.program.uids(name)
+
+    def filename(self, name: str) -> str:
+        """Return the file name that people know a module by."""
+        return self.program.filename(name, self.out.target[name])
+
+    def binds(self, name: str, piece: Piece) -> set[str]:
+        """Return what a statement will bind."""
+        return names.of_source(self.out.target[name])[piece.index].binds
+
+    def live(self, name: str) -> ModuleType:
+        """Return the live module of a unit that is loaded."""
+        module = self.program.loaded(name)
+        assert module is not None, name
+        return module
+
+    @cached_property
+    def roots(self) -> list[str]:
+        """The app's modules in the order in which their imports began."""
+        return [
+            unit for name in list(sys.modules) if (unit := self.program.unit_name(name)) in self.out.target
+        ]
+
+    @cached_property
+    def _order(self) -> dict[tuple[str, int], int]:
+        return imports.execution_order(self.out.target, self.roots)
+
+    @cached_property
+    def live_functions(self) -> dict[CodeType, list[FunctionType]]:
+        """The live functions of all modules that the plan touches, by their code."""
+        wanted = {*self.units, *(module for module, _ in self.acted), *self.code_pairs}
+        modules = [live for name in wanted if (live := self.program.loaded(name)) is not None]
+        return functions.live_functions(modules) if modules else {}
+
+    # what will be done
+
+    def act(self, name: str, piece: Piece, turn: int, make: Callable[[], Any]) -> None:
+        """Note a step at its statement's place in a cold start: turn 0 for a header, 1 for a run."""
+        self.out.runs_code = True
+        self.deferred.append(((self._order[name, piece.index], turn), self.where(name, piece), make))
+
+    def first(self, where: str, step: Any) -> None:
+        """Note a step that comes before all statements."""
+        self.out.actions.append(Action((-1, 0), where, step))
+
+    def last(self, where: str, step: Any) -> None:
+        """Note a step that comes after all statements."""
+        self.out.actions.append(Action((sys.maxsize, 0), where, step))
+
+    def bind(self) -> None:
+        """Turn deferred steps into steps: the live functions are known now."""
+        self.out.actions += [Action(order, where, make()) for order, where, make in self.deferred]
+        self.deferred.clear()
+
+    def finished(self) -> Plan:
+        """Return the plan."""
+        out = self.out
+        out.actions.sort(key=lambda action: action.order)
+        out.reasons = tuple(self._reasons.values())
+        changed = dict.fromkeys([*self.units, *out.deletions, *self._words])
+        out.steps = tuple(self._step(name) for name in changed)
+        return out
+
+    def _step(self, name: str) -> Step:
+        source = self.out.target.get(name) or self.program.tree[name]
+        return Step(name, source.path, tuple(dict.fromkeys(self._words[name])))

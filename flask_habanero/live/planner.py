@@ -1,0 +1,107 @@
+"""Decide: from the running program and a bundle to ordered steps, or to reasons why not.
+
+Nothing is executed here and nothing is changed. The statements of each changed module are paired
+with those that are loaded; each pair says what becomes of it; what others had read from it at
+import is then followed (`flow`) until nothing more is stale. What can't be told is a reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from types import CodeType
+from typing import TYPE_CHECKING
+
+from ..source import Unit
+from . import checks, codes, definitions, diff, names, statements, steps
+from .diff import Kind, Pair
+from .draft import Draft
+from .flow import Flow
+from .plan import Plan
+
+if TYPE_CHECKING:
+    from .program import Program
+
+
+def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> Plan:
+    """Return the plan for a bundle's units and deletions."""
+    program.settle()
+    draft = Draft(program, units, deletions)
+    for unit in units:
+        _module(draft, unit)
+    for name in deletions:
+        _deleted(draft, name)
+    for ask in (Flow.follow, checks.cold_start, checks.state, checks.live_objects, checks.journals):
+        if not draft.refused:
+            ask(draft)
+    return draft.finished()
+
+
+def _module(draft: Draft, unit: Unit) -> None:
+    program, name = draft.program, unit.name
+    old = program.tree.get(name)
+    module = program.loaded(name)
+    if module is None:
+        draft.say(name, "new module" if old is None else "not loaded yet")
+        return
+    if old is None:
+        draft.refuse("unknown-module", name, f"{name} is loaded, but its source was not here at the start")
+        return
+    main = sys.modules.get("__main__")
+    if main is not module and main is not None and program.unit_name("__main__") == name:
+        draft.refuse(
+            "loaded-twice",
+            name,
+            f"{name} runs twice: as itself and as __main__",
+            "start the app with: flask run",
+        )
+        return
+    filename = program.filename(name, old)
+    old_codes = program.codes(name)
+    new_codes = [codes.load(statement.code, filename) for statement in unit.statements]
+    draft.out.codes[name] = new_codes
+    draft.out.show.append(steps.ShowSource(filename, unit.source.text))
+    before, uids = program.uids(name), [0] * len(new_codes)
+    for pair in diff.compare(old.parsed, unit.source.parsed):
+        uid = before[pair.old.index] if pair.old else program.new_uid()
+        if pair.new:
+            uids[pair.new.index] = uid
+        draft.out.uids[name] = uids
+        if pair.old and pair.new:
+            _pair(draft, name, pair, uid, (old_codes[pair.old.index], new_codes[pair.new.index]))
+        elif pair.new:
+            statements.added(draft, name, pair.new, uid)
+        elif pair.old:
+            statements.removed(draft, name, pair.old, uid)
+
+
+def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, CodeType]) -> None:
+    assert pair.old and pair.new
+    if code[0] != code[1]:
+        draft.code_pairs[name] += codes.pairs(*code)
+    if pair.kind is Kind.MOVED:
+        statements.moved(draft, name, pair, uid)
+    elif pair.kind is Kind.BODY:
+        definitions.bodies(draft, name, pair)
+    elif pair.kind is Kind.CHANGED:
+        old, new = pair.old.node, pair.new.node
+        functions_both = isinstance(old, names.Function) and isinstance(new, names.Function)
+        if functions_both:
+            definitions.function(draft, name, pair, uid)
+        elif isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):
+            definitions.class_(draft, name, pair)
+        else:
+            statements.again(draft, name, pair, uid)
+
+
+def _deleted(draft: Draft, name: str) -> None:
+    old = draft.program.tree.get(name)
+    if old is None:
+        return
+    draft.say(name, "-module")
+    module = draft.program.loaded(name)
+    if module is None:
+        return
+    for piece, uid in zip(old.parsed.pieces, draft.program.uids(name), strict=True):
+        statements.removed(draft, name, piece, uid, quiet=True)
+    draft.last(name, steps.DropModule(module.__name__))

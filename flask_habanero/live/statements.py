@@ -1,0 +1,158 @@
+"""Statements that are added, removed, changed or stale: they run in their namespace, or end, or are refused."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+from ..source import Piece
+from . import effects, imports, names, registrations, steps
+from .diff import Pair, title
+from .draft import RESTART, Draft
+
+
+def moved(draft: Draft, name: str, pair: Pair, uid: int) -> None:
+    """The same statement stands elsewhere among its neighbours."""
+    assert pair.new
+    node = pair.new.node
+    draft.out.moved.add((name, uid))
+    draft.acted.add((name, uid)) if draft.binds(name, pair.new) else None
+    if not isinstance(
+        node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Assign
+    ):
+        if (why := draft.judge(name).statement(node)) is not None:
+            draft.refuse("moved", draft.where(name, pair.new), f"moved, and {why}")
+
+
+def added(draft: Draft, name: str, piece: Piece, uid: int) -> None:
+    """A new statement runs once."""
+    draft.say(name, f"+{title(piece)}")
+    draft.acted.add((name, uid))
+    _run(draft, name, piece)
+    _clobbers(draft, name, piece)
+    draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
+
+
+def _clobbers(draft: Draft, name: str, piece: Piece) -> None:
+    """A new name that somebody else put into the namespace already is no name of ours to set."""
+    old = imports.binds(draft.program.tree[name])
+    for bound in draft.binds(name, piece) - old:
+        child = sys.modules.get(f"{draft.live(name).__name__}.{bound}")
+        if bound in vars(draft.live(name)) and vars(draft.live(name))[bound] is not child:
+            draft.refuse(
+                "monkeypatched", draft.where(name, piece), f"{bound}: something set this name at run time"
+            )
+
+
+def removed(draft: Draft, name: str, piece: Piece, uid: int, *, quiet: bool = False) -> None:
+    """A statement ends: its names go, and what it registered."""
+    if not quiet:
+        draft.say(name, f"-{title(piece)}")
+    draft.acted.add((name, uid))
+    _removable(draft, name, piece)
+    draft.out.withdraw.add((name, uid))
+    new = draft.out.target.get(name)
+    gone = names.of_source(draft.program.tree[name])[piece.index].binds - (
+        imports.binds(new) if new else set()
+    )
+    if _is_docstring(piece) and new and not (new.parsed.pieces and _is_docstring(new.parsed.pieces[0])):
+        gone = gone | {"__doc__"}
+    if gone:
+        if not quiet:
+            draft.first(draft.where(name, piece), steps.Forget(draft.live(name), tuple(sorted(gone))))
+        draft.dirty += [(name, one) for one in gone]
+
+
+def _is_docstring(piece: Piece) -> bool:
+    node = piece.node
+    constant = (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+    return piece.index == 0 and constant
+
+
+def _removable(draft: Draft, name: str, piece: Piece) -> None:
+    node = piece.node
+    if isinstance(node, ast.If) and names.never_runs(node):
+        return
+    if isinstance(node, ast.ClassDef):
+        cls = vars(draft.program.loaded(name) or ast).get(node.name)
+        if isinstance(cls, type) and not effects.is_plain_class(cls):
+            draft.refuse(
+                "removed-class",
+                draft.where(name, piece),
+                f"class {node.name} was removed, and something may know it",
+            )
+        return
+    if (why := draft.judge(name).statement(node)) is not None:
+        draft.refuse("removed-effect", draft.where(name, piece), f"`{title(piece)}` went, and {why}")
+
+
+def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
+    """A statement that is neither `def` nor `class` changed: the old one must be removable, the new one runs."""
+    assert pair.old and pair.new
+    draft.say(name, f"~{title(pair.new)}")
+    draft.acted.add((name, uid))
+    if (
+        isinstance(pair.new.node, ast.If)
+        and names.never_runs(pair.new.node)
+        and isinstance(pair.old.node, ast.If)
+        and names.never_runs(pair.old.node)
+    ):
+        return
+    _removable(draft, name, pair.old)
+    draft.out.withdraw.add((name, uid))
+    old_row = names.of_source(draft.program.tree[name])[pair.old.index]
+    new_row = names.of_source(draft.out.target[name])[pair.new.index]
+    gone = old_row.binds - imports.binds(draft.out.target[name])
+    if gone:
+        draft.first(draft.where(name, pair.old), steps.Forget(draft.live(name), tuple(sorted(gone))))
+    _run(draft, name, pair.new)
+    kept = {
+        i.bound
+        for i in old_row.imports
+        for j in new_row.imports
+        if (i.module, i.name, i.bound) == (j.module, j.name, j.bound)
+    }
+    draft.dirty += [(name, bound) for bound in (old_row.binds | new_row.binds) - kept]
+
+
+def _run(draft: Draft, name: str, piece: Piece) -> None:
+    """Let a statement run in its namespace, if that can be judged harmless."""
+    node = piece.node
+    row = names.of_source(draft.out.target[name])[piece.index]
+    if isinstance(node, ast.If) and names.never_runs(node) and not node.orelse:
+        return
+    if (why := draft.judge(name).statement(node)) is not None:
+        draft.refuse("effect", draft.where(name, piece), why)
+    for item in row.imports:
+        if item.name == "*" and (
+            item.module not in draft.out.target or imports.star_names(draft.out.target[item.module]) is None
+        ):
+            draft.refuse(
+                "star-import", draft.where(name, piece), "which names this star import brings can't be told"
+            )
+    draft.registers |= bool(row.called_attributes & (registrations.DECORATORS | registrations.CALLS))
+    draft.ran_imports += row.imports
+    known = draft.out.codes.get(name)
+    code = (known if known is not None else draft.program.codes(name))[piece.index]
+    draft.act(name, piece, 1, lambda: steps.Run(draft.live(name), code))
+
+
+def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
+    """Let an unchanged statement run again: what it had read is something else now."""
+    draft.acted.add((name, uid))
+    draft.say(name, f"={title(piece)}")
+    draft.out.withdraw.add((name, uid))
+    _run(draft, name, piece)
+    draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
+
+
+def star(draft: Draft, reader: str, module: str, name: str) -> None:
+    """Follow a name through a star import: bound anew where it is, refused where it went."""
+    if name in (imports.star_names(draft.out.target[module]) or ()):
+        draft.dirty.append((reader, name))
+    elif name in vars(draft.program.loaded(reader) or ast):
+        draft.refuse("star-import", reader, f"{name} came by a star import and went", RESTART)
