@@ -269,6 +269,18 @@ class Unit:
         return self.source.name
 
 
+_MARSHAL = 2  # later versions write references, and which ones depends on reference counts
+
+
+def dump_code(code: CodeType) -> bytes:
+    """Return a code object's bytes, which are the same for the same code in every process.
+
+    So they can be compared; `==` of code objects can't where a constant is not equal to itself (NaN),
+    and leaves out qualified names.
+    """
+    return marshal.dumps(code, _MARSHAL)
+
+
 def build_unit(source: Source, optimize: int = -1) -> Unit:
     """Compile a source, statement by statement, under its display path as file name.
 
@@ -284,4 +296,4 @@ def _statement(piece: Piece, parsed: Parsed, optimize: int) -> Statement:
         code = compile_piece(piece, parsed, parsed.source.path, optimize)
     except _COMPILE_ERRORS as error:  # nodes nest less deeply than text before compile() gives up
         raise _build_error(parsed.source, error, piece.line) from None
-    return Statement(piece.digest, piece.line, marshal.dumps(code))
+    return Statement(piece.digest, piece.line, dump_code(code))

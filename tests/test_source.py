@@ -20,6 +20,7 @@ from flask_habanero.source import (
     compile_piece,
     decode_source,
     digest_node,
+    dump_code,
     python_tag,
 )
 
@@ -224,6 +225,16 @@ class TestUnits:
             "print(hashlib.sha256(data).hexdigest())\n"
         )
         assert len({run_python(program, PYTHONHASHSEED=seed) for seed in ("1", "2", "3")}) == 1
+
+    def test_bytes_of_code_that_was_unmarshalled_are_the_same_again(self):
+        text = "x = 1e999 - 1e999\ndef f(a=('k', 'k', 300)): return a in {'u', 'v', 1j}, 'k', 300, f.k\n"
+        for statement in build_unit(source(text)).statements:
+            assert dump_code(marshal.loads(statement.code)) == statement.code
+
+    def test_bytes_tell_what_equality_of_code_does_not(self):
+        one, other = (compile(f"def {n}():\n def g(): 1\n", "m.py", "exec").co_consts[0] for n in "ab")
+        assert one.co_consts[1] == other.co_consts[1]
+        assert dump_code(one.co_consts[1]) != dump_code(other.co_consts[1])
 
     def test_a_level_of_optimisation_can_be_chosen(self):
         made = source("'doc'\nassert x\n\ndef f():\n    'doc'\n")
