@@ -1,5 +1,7 @@
 """What happens around every request."""
 
+import os
+
 from flask import Flask, Response, g, render_template, session
 from werkzeug.exceptions import NotFound
 
@@ -27,6 +29,7 @@ def load_customer() -> None:
 
 def name_us(response: Response) -> Response:
     response.headers["X-Shop"] = "The Pepper Shop"
+    response.headers["X-Worker"] = str(os.getpid())
     return response
 
 
