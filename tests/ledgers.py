@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import secrets
@@ -218,23 +219,25 @@ def _retry(author: Author, row: dict[str, Any]) -> None:
     author.number = record.number
 
 
-def race(folder: str, workers: int, releases: int) -> list[list[int]]:
-    """Let forked workers of one ledger push until so many releases are there. Return what each recorded."""
+def race(folder: str, workers: int, releases: int) -> list[list[bool]]:
+    """Let forked workers of one ledger push each release at one moment. Return what each of them won."""
     author = author_at(Path(folder))
-    children = [_forked(lambda: _push_until(author, releases)) for _ in range(workers)]
+    together = multiprocessing.get_context("fork").Barrier(workers)
+    children = [_forked(lambda: _push_each(author, releases, together.wait)) for _ in range(workers)]
     return [_result(child) for child in children]
 
 
-def _push_until(author: Author, releases: int) -> list[int]:
-    mine = []
-    while author.number < releases:
+def _push_each(author: Author, releases: int, wait: Callable[[], object]) -> list[bool]:
+    won = []
+    for number in range(releases):
+        author.number = number
         row = author.request("rollback", json.dumps({"to": 0}).encode(), digest_of(TREE))
+        wait()
         try:
-            mine.append(author.ledger.record(**row).number)
-            author.number += 1
-        except ConflictError as error:
-            author.number = error.head
-    return mine
+            won.append(author.ledger.record(**row).number == number + 1)
+        except ConflictError:
+            won.append(False)
+    return won
 
 
 def boot(folder: str, workers: int) -> list[list[Any]]:
