@@ -39,6 +39,7 @@ class Belongings:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The allowed top-level names; "*" among them stands for new modules beside the app's."""
         return (*sorted(self.folders), *([BESIDE] if self.beside else ()))
 
     def allows(self, module: str) -> bool:
@@ -79,8 +80,8 @@ def belongings(import_name: str, explicit: tuple[str, ...] | None) -> Belongings
     file = Path(getattr(module, "__file__", None) or ".").resolve()
     top = import_name.partition(".")[0]
     package = sys.modules.get(top)
-    if hasattr(package, "__path__"):
-        return Belongings({top: Path(next(iter(package.__path__))).resolve().parent}, None)
+    if paths := list(getattr(package, "__path__", ())):
+        return Belongings({top: Path(paths[0]).resolve().parent}, None)
     if "site-packages" in file.parts or "dist-packages" in file.parts:
         return Belongings({top: file.parent}, None)
     return Belongings(dict.fromkeys(_top_level(file.parent), file.parent), file.parent)
@@ -117,7 +118,7 @@ def _taken(entry: Path) -> bool:
 
 
 def disk_tree(belongs: Belongings) -> dict[str, Source]:
-    """Read the sources of all that belongs, as they lie on the disk now. Files that are no text are left out."""
+    """Read the sources of all that belongs, as they lie on the disk now; files that are no text are left out."""
     tree = {}
     for top, folder in belongs.folders.items():
         for path in _files(folder, top):

@@ -45,9 +45,9 @@ def cold_start(draft: Draft) -> None:
             ):
                 draft.refuse(reason.code, reason.where, reason.what, reason.hint)
     if imports.imports_differ(program.tree, out.target, changed):
-        reason = imports.circles(out.target, draft.roots)
-        if reason is not None and imports.circles(program.tree, draft.roots) is None:
-            draft.refuse(reason.code, reason.where, reason.what, reason.hint)
+        circle = imports.circles(out.target, draft.roots)
+        if circle is not None and imports.circles(program.tree, draft.roots) is None:
+            draft.refuse(circle.code, circle.where, circle.what, circle.hint)
 
 
 def _run_indices(draft: Draft, name: str) -> set[int]:
@@ -174,7 +174,7 @@ def journals(draft: Draft) -> None:
     ]
     try:
         rebuilt = registrations.rebuild(targets, {})
-    except registrations.Unreplayable as error:
+    except registrations.UnreplayableError as error:
         draft.refuse("journal", "", str(error))
         return
     for target in targets:

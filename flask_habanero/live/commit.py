@@ -17,9 +17,13 @@ import sys
 import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from flask.sansio.app import App
+from jinja2.defaults import DEFAULT_NAMESPACE
+from jinja2.filters import FILTERS as DEFAULT_FILTERS
+from jinja2.tests import TESTS as DEFAULT_TESTS
 
 from ..errors import ColdChangeError, CommitError, Reason, UndoError
 from . import importer, registrations, startup, steps
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from .program import Program
 
 Inverse = Callable[[], None]
+
+_STANDARD = {"filters": DEFAULT_FILTERS, "tests": DEFAULT_TESTS, "globals": DEFAULT_NAMESPACE}
 
 
 def stage(plan: Plan) -> None:
@@ -66,7 +72,7 @@ def commit(program: Program, plan: Plan) -> Inverse:
         _run(program, plan, done, where)
     except BaseException as error:  # also SystemExit: a statement's exit must not end a worker half-way
         _undo(done)
-        raise CommitError(where[0], _said(error, where[0])) from error
+        raise CommitError(where[0], _said(error)) from error
     return lambda: _undo(done)
 
 
@@ -78,7 +84,7 @@ def _undo(done: list[Inverse]) -> None:
         raise UndoError("", f"taking back failed: {type(error).__name__}: {error}") from error
 
 
-def _said(error: BaseException, where: str) -> str:
+def _said(error: BaseException) -> str:
     """Return an exception with the last line of the app's own that it passed."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "flask_habanero" not in f.filename]
     place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
@@ -86,15 +92,16 @@ def _said(error: BaseException, where: str) -> str:
 
 
 def _nobody_inside(plan: Plan) -> None:
-    """Refuse when some thread is inside a function that would change: it would stay old for as long as it runs."""
+    """Refuse when a thread is inside a function that would change: it would stay old while it runs."""
     changing = {swap.functions[0].__code__ for swap in plan.swaps}
-    for frame in list(sys._current_frames().values()):
+    for innermost in list(sys._current_frames().values()):
+        frame: FrameType | None = innermost
         while frame is not None:
             if frame.f_code in changing and not _only_lines(plan, frame.f_code):
                 where = f"{frame.f_globals.get('__name__')}:{frame.f_lineno}"
                 what = f"{frame.f_code.co_qualname} is running in a thread that does not end"
                 raise ColdChangeError((Reason("running", where, what, "restart to take this change"),))
-            frame = frame.f_back  # type: ignore[assignment]  # None ends the walk
+            frame = frame.f_back
 
 
 def _only_lines(plan: Plan, code: object) -> bool:
@@ -112,7 +119,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     if plan.runs_code:
         done.append(steps.modules_before())
     for swap in plan.swaps:
-        done.append(swap.apply())
+        done.append(swap.apply())  # noqa: PERF401  # what was done must be in the list when the next one raises
     with _watching(plan), registrations.recording() as pending:
         for action in plan.actions:
             if action.step is not None:
@@ -120,10 +127,10 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
                 done.append(action.step.apply())
     where[0] = ""
     for show in plan.show:
-        done.append(show.apply())
+        done.append(show.apply())  # noqa: PERF401  # as above
     for clear in plan.clear:
-        done.append(clear.apply())
-    _settle(program, plan, pending)
+        done.append(clear.apply())  # noqa: PERF401  # as above
+    _settle(program, pending)
     _registrations(program, plan, pending, done)
     _templates()
 
@@ -162,7 +169,7 @@ def _books(program: Program, plan: Plan) -> Inverse:
     return inverse
 
 
-def _settle(program: Program, plan: Plan, pending: list[tuple[Target, Entry]]) -> None:
+def _settle(program: Program, pending: list[tuple[Target, Entry]]) -> None:
     """Say of each new registration where a cold start would have come to it."""
     for _, entry in pending:
         module = program.unit_name(entry.frames[0].module) if entry.frames else ""
@@ -226,24 +233,18 @@ def _jinja(
     app: App, old: dict[str, dict[str, object]], new: dict[str, dict[str, object]], done: list[Inverse]
 ) -> None:
     """Filters, tests and globals live in Jinja's own tables, beside its defaults."""
-    from jinja2 import defaults
 
-    standard = {
-        "filters": defaults.DEFAULT_FILTERS,
-        "tests": defaults.DEFAULT_TESTS,
-        "globals": defaults.DEFAULT_NAMESPACE,
-    }
     for table, entries in new.items():
         gone = [name for name in old[table] if name not in entries]
         put = {name: value for name, value in entries.items() if old[table].get(name) is not value}
-        put.update({name: standard[table][name] for name in gone if name in standard[table]})
+        put.update({name: _STANDARD[table][name] for name in gone if name in _STANDARD[table]})
         if put or gone:
             live = getattr(app.jinja_env, table)
             done.append(steps.Items(live, put, tuple(name for name in gone if name not in put)).apply())
 
 
 def _templates() -> None:
-    """Jinja folds constants through filters into compiled templates: they are compiled anew at their next use."""
+    """Jinja folds constants through filters into compiled templates: compiled anew at their next use."""
     for target in list(registrations.targets):
         env = target.__dict__.get("jinja_env") if isinstance(target, App) else None
         if env is not None and env.cache is not None:

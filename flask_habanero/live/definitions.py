@@ -51,7 +51,7 @@ def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:
         and all(map(members.is_simple, put))
     ):
         draft.code_pairs[name] = [pair for pair in draft.code_pairs[name] if pair not in found]
-        change = members.ClassChange(put=put)
+        change = members.ClassChange(put=list(put))
         step = members.step(change, node, cls, module, draft.parsed(name), draft.filename(name))
         draft.act(name, piece, 1, lambda: step)
 
@@ -172,8 +172,8 @@ def class_(draft: Draft, name: str, pair: Pair) -> None:
         if (why := draft.judge(name).statement(member)) is not None:
             draft.refuse("class-member", draft.where(name, member), why)
     if change.names and isinstance(cls, type):
-        for member in sorted(change.names):
-            draft.say(name, f"{'-' if member in change.drop else '~'}{new.name}.{member}")
+        for bound in sorted(change.names):
+            draft.say(name, f"{'-' if bound in change.drop else '~'}{new.name}.{bound}")
         step = members.step(change, new, cls, draft.live(name), draft.parsed(name), draft.filename(name))
         draft.act(name, pair.new, 1, lambda: step)
         draft.dirty_members.append((name, new.name, frozenset(change.names)))

@@ -46,7 +46,7 @@ def compare_bodies(old: list[ast.stmt], new: list[ast.stmt]) -> list[Pair]:
 
 def _compare(old: tuple[Piece, ...], new: tuple[Piece, ...]) -> list[Pair]:
     before, after = [p.digest for p in old], [p.digest for p in new]
-    result = []
+    result: list[Pair] = []
     left: list[Piece] = []
     right: list[Piece] = []
     at, bt = 0, 0

@@ -423,7 +423,7 @@ class Judge:
         if value is MISSING or type(value) is Pending or issubclass(type(value), ast.AST):
             return self._unknown(node)
         if getattr(builtins, getattr(value, "__name__", ""), None) is value:
-            pure = value.__name__ in _PURE_BUILTINS or (
+            pure = getattr(value, "__name__", "") in _PURE_BUILTINS or (
                 isinstance(value, type) and issubclass(value, BaseException)
             )
             return None if pure else self._unknown(node)

@@ -118,7 +118,7 @@ class Flow:
                         self._memo(member, reached)
 
     def _memo(self, value: Any, reached: set[str]) -> None:
-        if isinstance(value, functools._lru_cache_wrapper) and getattr(value, "__name__", "") in reached:
+        if type(value) is functools._lru_cache_wrapper and getattr(value, "__name__", "") in reached:
             if self._first_time("memo", id(value)):
                 self.draft.out.clear.append(steps.ClearCache(value.cache_clear))
 

@@ -33,8 +33,9 @@ def live_functions(modules: Iterable[ModuleType]) -> dict[CodeType, list[Functio
 def instances_of(cls: type) -> int:
     """Return how many live objects are instances of a class or of those below it."""
     classes = {cls}
-    todo = [cls]
+    todo: list[type] = [cls]
     while todo:
+        below: type
         for below in todo.pop().__subclasses__():
             if below not in classes:
                 classes.add(below)

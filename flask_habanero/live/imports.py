@@ -7,6 +7,7 @@ that is imported but no longer there, and an import circle that comes to a name 
 from __future__ import annotations
 
 import ast
+import builtins
 import importlib.util
 from collections.abc import Iterator, Mapping
 
@@ -16,6 +17,18 @@ from . import names
 from .names import Import
 
 Tree = Mapping[str, Source]
+
+_ALWAYS = {
+    *dir(builtins),
+    "__name__",
+    "__file__",
+    "__doc__",
+    "__package__",
+    "__spec__",
+    "__loader__",
+    "__path__",
+}
+_ALWAYS |= {"__builtins__", "__annotations__"}
 
 
 def parents(name: str) -> Iterator[str]:
@@ -109,7 +122,7 @@ def is_there(module: str) -> bool:
         return False
 
 
-class _Circle(Exception):
+class _CircleError(Exception):
     def __init__(self, where: str, what: str) -> None:
         super().__init__(what)
         self.where, self.what = where, what
@@ -142,7 +155,7 @@ def circles(tree: Tree, roots: list[str]) -> Reason | None:
                 execute(child)
                 return
             if item.name in binds(tree[item.module]):
-                raise _Circle(
+                raise _CircleError(
                     f"{importer}:{item.line}",
                     f"{item.module!r} is imported in a circle: {item.name!r} is not bound yet",
                 )
@@ -153,7 +166,7 @@ def circles(tree: Tree, roots: list[str]) -> Reason | None:
         for root in roots:
             for one in parents(root):
                 execute(one)
-    except _Circle as circle:
+    except _CircleError as circle:
         return Reason(
             "import-circle", circle.where, circle.what, "move the import into the function that needs it"
         )
@@ -220,18 +233,7 @@ def used_too_early(source: Source, indices: set[int] | None) -> Iterator[Reason]
     rows = names.of_source(source)
     if is_open(source):
         return
-    known = set(dir(__builtins__ if not isinstance(__builtins__, dict) else __import__("builtins")))
-    known |= {
-        "__name__",
-        "__file__",
-        "__doc__",
-        "__package__",
-        "__spec__",
-        "__loader__",
-        "__path__",
-        "__builtins__",
-        "__annotations__",
-    }
+    known = _ALWAYS.copy()
     for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
         wanted = row.reads - known if indices is None or index in indices else set()
         own = (

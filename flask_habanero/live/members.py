@@ -124,7 +124,7 @@ def step(
     for member in change.put:
         hollow = ast.ClassDef(node.name, [], [], [member], [])
         if hasattr(node, "type_params"):
-            hollow.type_params = []
+            hollow.type_params = []  # type: ignore[attr-defined]  # of 3.12 and later
         ast.copy_location(hollow, node)
         (code,) = children(compile_nodes([hollow], parsed, filename))
         put += [(name, code) for name in _bound(member)]

@@ -11,6 +11,7 @@ import ast
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..source import Parsed, Piece, Source
 
@@ -67,13 +68,9 @@ def of_piece(piece: Piece, source: Source) -> Names:
 
 
 @functools.lru_cache(maxsize=4096)
-def _of_digest(digest: str, source: Source) -> tuple[Names, ...]:
-    return tuple(of_piece(piece, source) for piece in source.parsed.pieces)
-
-
 def of_source(source: Source) -> tuple[Names, ...]:
-    """Return the names of each statement of a source. Remembered by content."""
-    return _of_digest(source.digest, source)
+    """Return the names of each statement of a source. Remembered."""
+    return tuple(of_piece(piece, source) for piece in source.parsed.pieces)
 
 
 def absolute(node: ast.ImportFrom, source: Source) -> str:
@@ -235,7 +232,7 @@ class _Reader(ast.NodeVisitor):
         self.generic_visit(node)
         self._guards -= 1
 
-    visit_TryStar = visit_Try
+    visit_TryStar = visit_Try  # type: ignore[assignment]  # the same fields
 
     def visit_If(self, node: ast.If) -> None:
         self._visit_hot([node.test])
@@ -343,13 +340,14 @@ def own_level(node: Function | ast.Lambda) -> str:
 
 def _copied(node: ast.AST) -> ast.AST:
     """Copy a tree (copy.deepcopy is five times slower on AST nodes)."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, value in ast.iter_fields(node):
         if isinstance(value, ast.AST):
-            value = _copied(value)
+            fields[name] = _copied(value)
         elif isinstance(value, list):
-            value = [_copied(v) if isinstance(v, ast.AST) else v for v in value]
-        fields[name] = value
+            fields[name] = [_copied(v) if isinstance(v, ast.AST) else v for v in value]
+        else:
+            fields[name] = value
     return type(node)(**fields)
 
 
@@ -361,9 +359,9 @@ def functions_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Functio
         for child in node.body:
             yield from functions_in(child, f"{prefix}{node.name}.")
     else:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.stmt | ast.ExceptHandler | ast.match_case):
-                yield from functions_in(child, prefix)
+        for inner in ast.iter_child_nodes(node):
+            if isinstance(inner, ast.stmt | ast.ExceptHandler | ast.match_case):
+                yield from functions_in(inner, prefix)
 
 
 def parsed_names(parsed: Parsed) -> tuple[Names, ...]:

@@ -169,7 +169,8 @@ def stack(frame: FrameType | None) -> tuple[Frame, ...]:
 @contextmanager
 def recording() -> Iterator[list[tuple[Target, Entry]]]:
     """Let this thread's set-up calls only be written down, in the list that is given."""
-    _state.recording = pending = []
+    pending: list[tuple[Target, Entry]] = []
+    _state.recording = pending
     try:
         yield pending
     finally:
@@ -244,13 +245,16 @@ def install() -> None:
         for name in names:
             wrap = _wrap_decorator if name == "endpoint" else _wrap
             setattr(cls, name, wrap(cls.__dict__[name], name))
-    Blueprint.app_errorhandler = _wrap_decorator(Blueprint.__dict__["app_errorhandler"], "app_errorhandler")
-    for cls in (App, Blueprint):
-        cls._check_setup_finished = _wrap_check(cls.__dict__["_check_setup_finished"])
+    for cls, name, wrap_one in (
+        (Blueprint, "app_errorhandler", lambda f: _wrap_decorator(f, "app_errorhandler")),
+        (App, "_check_setup_finished", _wrap_check),
+        (Blueprint, "_check_setup_finished", _wrap_check),
+    ):
+        setattr(cls, name, wrap_one(cls.__dict__[name]))
     App.add_url_rule._habanero = True  # type: ignore[attr-defined]  # the mark that install() looks for
 
 
-class Unreplayable(Exception):
+class UnreplayableError(Exception):
     """The journal holds a call whose effect can't be had twice."""
 
 
@@ -271,7 +275,7 @@ def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> l
         journals: the journal to use instead of a target's own.
 
     Raises:
-        Unreplayable: a call in a journal can't be had twice.
+        UnreplayableError: a call in a journal can't be had twice.
         Exception: what Flask raises at a cold start of such registrations.
     """
     shadows = _Shadows(journals)
@@ -315,14 +319,16 @@ class _Shadows:
 
     def _replay(self, shadow: Target, entry: Entry) -> None:
         if entry.method in _UNREPLAYABLE:
-            raise Unreplayable(f"{shadow.name}: .{entry.method}() runs a function whose effects are unknown")
+            raise UnreplayableError(
+                f"{shadow.name}: .{entry.method}() runs a function whose effects are unknown"
+            )
         args = entry.args
         if entry.method in ("endpoint", "app_errorhandler"):
             getattr(shadow, entry.method)(*args[1:], **entry.kwargs)(args[0])
             return
         if entry.method == "register_blueprint":
             if type(args[0]).register is not Blueprint.register:
-                raise Unreplayable(f"blueprint {args[0].name!r} has a register() of its own")
+                raise UnreplayableError(f"blueprint {args[0].name!r} has a register() of its own")
             args = (self.of(args[0]), *args[1:])
         getattr(shadow, entry.method)(*args, **entry.kwargs)
 

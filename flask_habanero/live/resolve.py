@@ -9,6 +9,8 @@ from functools import cached_property
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.local import LocalProxy
+
 from ..source import Source
 from . import effects, names
 
@@ -32,7 +34,8 @@ class Resolver:
             return pending
         if live is None:
             return self._unloaded(module, name)
-        return vars(live).get(name, getattr(builtins, name, effects.MISSING))
+        value = vars(live).get(name, getattr(builtins, name, effects.MISSING))
+        return effects.MISSING if type(value) is LocalProxy else value  # asking a proxy wakes it up
 
     def _unloaded(self, module: str, name: str) -> Any:
         """Resolve a name of a module that is not loaded yet through its definitions and imports."""

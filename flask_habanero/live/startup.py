@@ -32,6 +32,7 @@ _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 _TOOL = 4  # ids 0-2 and 5 are named by the documentation of sys.monitoring for debuggers, coverage, profilers, optimisers
 _foreign: dict[CodeType, bool] = {}
 _ended: list[bool] = []
+_DISABLE: Any = sys.monitoring.DISABLE if sys.version_info >= (3, 12) else None  # not asked again of this code
 
 
 def is_foreign(code: CodeType) -> bool:
@@ -56,10 +57,10 @@ def _note(code: CodeType, frame: FrameType | None) -> None:
 
 
 def _on_start(code: CodeType, offset: int) -> Any:
-    if code.co_name == "<module>" or is_foreign(code):
-        return sys.monitoring.DISABLE
-    _note(code, sys._getframe(1))
-    return None
+    if code.co_name != "<module>" and not is_foreign(code):
+        _note(code, sys._getframe(1))
+        return None
+    return _DISABLE
 
 
 def _on_event(frame: FrameType, event: str, arg: object) -> None:

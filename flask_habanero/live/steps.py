@@ -220,7 +220,7 @@ class Members:
 def _abstract_methods(cls: type) -> None:
     for one in (cls, *cls.__subclasses__()):
         if isinstance(one, abc.ABCMeta):
-            abc.update_abstractmethods(one)
+            abc.update_abstractmethods(one)  # type: ignore[arg-type]  # typeshed wants a type variable
 
 
 @dataclass(frozen=True)
