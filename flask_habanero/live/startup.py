@@ -32,7 +32,9 @@ _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 _TOOL = 4  # ids 0-2 and 5 are named by the documentation of sys.monitoring for debuggers, coverage, profilers, optimisers
 _foreign: dict[CodeType, bool] = {}
 _ended: list[bool] = []
-_DISABLE: Any = sys.monitoring.DISABLE if sys.version_info >= (3, 12) else None  # not asked again of this code
+_DISABLE: Any = None  # returned for code that we need not be asked about again
+if sys.version_info >= (3, 12):
+    _DISABLE = sys.monitoring.DISABLE
 
 
 def is_foreign(code: CodeType) -> bool:
