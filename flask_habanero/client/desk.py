@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ConfigError, ConflictError, Reason, RejectedError
+from ..errors import ConfigError, ConflictError, Reason, RejectedError, StoreError
 from ..release import Report
 from ..source import python_tag
 from .decide import ABSENT, Decision, decide
@@ -52,8 +52,12 @@ def look(desk: Desk) -> View:
     Raises:
         DeliveryError: it can't be reached.
         RejectedError: it does not believe us, or it is another app than the one that was pinned.
+        StoreError: it can't read its ledger, or has a fault.
     """
-    view = View.of(desk.wire.ask(Request("hello", python=python_tag())))
+    report = desk.wire.ask(Request("hello", python=python_tag()))
+    if "tree" not in report.data:  # signed, and yet no answer: the server is in trouble itself
+        raise StoreError("; ".join(reason.what for reason in report.reasons) or report.outcome)
+    view = View.of(report)
     pinned = desk.target.app_id or desk.store.load().app
     if pinned not in ("", view.app):
         known = f"it is app {view.app!r}, and this project's is {pinned!r}"

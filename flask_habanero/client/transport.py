@@ -17,7 +17,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -140,7 +140,8 @@ class Wire:
         """
         deadline = time.monotonic() + within_s
         try:
-            return self._until_free(request, deadline)
+            report = self._until_free(request, deadline)
+            return self._ended(request, report) if report.outcome == "unknown" else report
         except _LostError as lost:
             if not lost.sent:
                 raise DeliveryError(self.endpoint, lost.why, maybe_live=False) from None
@@ -152,6 +153,11 @@ class Wire:
             if status != BUSY or time.monotonic() > deadline:
                 return report
             time.sleep(BUSY_PAUSE_S)
+
+    def _ended(self, request: Request, report: Report) -> Report:
+        """Return what came of a push that ended in a fault of the server: it says so, and is asked once."""
+        asked = self._exchange(request.outcome())[1]
+        return asked if asked.data.get("recorded") else replace(report, outcome="failed")
 
     def _recover(self, request: Request, lost: _LostError, deadline: float) -> Report:
         for pause in _pauses(deadline):

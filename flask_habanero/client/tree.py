@@ -71,7 +71,7 @@ def read_tree(roots: Collection[Path], allowed: Collection[str], known: Collecti
     ignored = 0
     for root in tree.roots:
         for path in _listed(root):
-            name = name_of(root, path, tree) if path.is_file() else None  # git lists what was deleted, too
+            name = name_of(root, path, tree)
             if name is None:
                 ignored += 1
             else:
@@ -120,9 +120,9 @@ def name_of(root: Path, path: Path, tree: Tree) -> str | None:
 
 def _listed(root: Path) -> Iterator[Path]:
     names = git.listed(root)
-    if names is not None:
-        return (root / name for name in names if name.endswith(".py"))
-    return walk(root)
+    if names is None:
+        return walk(root)
+    return (path for path in map(root.joinpath, names) if path.is_file())  # git lists what was deleted, too
 
 
 def walk(root: Path) -> Iterator[Path]:
