@@ -202,6 +202,7 @@ class UndecidedError(RefusedError):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
+        """What must be decided."""
         return self._reasons
 
 
