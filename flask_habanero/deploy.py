@@ -170,10 +170,12 @@ class Deployer:
         worker = self.worker
         with worker.moving(), self._staged(request), self.fleet.round() as others:
             with clock.stage("plan"):
+                others.tell("prepare", nonce=request.nonce)  # all plan at the same time
                 plan = self._planned(change)
             with clock.stage("prepare"):
-                others.tell("prepare", nonce=request.nonce)
+                others.tell("stage")  # only now: what is cold here leaves no trace elsewhere
                 worker.hold(others.id, request, plan, change)
+                worker.stage(others.id)
                 behind = self._prepared(others)
             with clock.stage("quiesce"):
                 self._quiesce(others)

@@ -53,6 +53,7 @@ class Fleet:
         self.folder = folder / "run"
         self._post: Post
         self._staged = worker.ledger.staged
+        self._refusal: HabaneroError | None = None  # why the last `prepare` was not possible
 
     def start(self) -> None:
         """Bind this worker's socket and listen. Raises StoreError: the folder can't be used."""
@@ -104,8 +105,19 @@ class Fleet:
             return answer | {"no": reasons, "outcome": error.outcome}
 
     def _prepare(self, message: Message) -> Message:
+        """Plan while the leader plans, too. What it came to is asked for by `stage`."""
+        self._refusal = None
         header, body = self._staged(message["nonce"])
-        self.worker.prepare(message["id"], Request.verified(header, body, self.keys))
+        try:
+            self.worker.prepare(message["id"], Request.verified(header, body, self.keys))
+        except HabaneroError as error:
+            self._refusal = error
+        return {}
+
+    def _stage(self, message: Message) -> Message:
+        if self._refusal is not None:
+            raise self._refusal
+        self.worker.stage(message["id"])
         return {}
 
     def _quiesce(self, message: Message) -> Message:
@@ -128,6 +140,7 @@ class Fleet:
 
     _acts: Mapping[str, Callable[[Fleet, Message], Message]] = {
         "prepare": _prepare,
+        "stage": _stage,
         "quiesce": _quiesce,
         "reopen": _reopen,
         "commit": _commit,

@@ -26,6 +26,7 @@ from .errors import ConfigError, Reason, StoreError
 from .fleet import Fleet
 from .gate import Gate
 from .ledger import Ledger
+from .live import startup
 from .live.program import Program, attach
 from .manager import end_this_worker
 from .release import Report
@@ -108,9 +109,11 @@ class Runtime:
         try:
             return self.here()
         except StoreError as error:
-            self._again_at = time.monotonic() + STORE_AGAIN_S
             log.error("serving without the ledger: %s", error)
-            return None
+        except Exception:
+            log.exception("a fault in flask-habanero; serving without it")
+        self._again_at = time.monotonic() + STORE_AGAIN_S
+        return None
 
     def here(self) -> Host:
         """Return what belongs to this process, at head. Raises StoreError."""
@@ -187,6 +190,7 @@ class Skin:
 
     def _first(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not _in_a_command():  # of which a later request may not be part
+            startup.stop()  # also when we stay inert: watching what starts costs time at each call
             self._serve = self._decided()
             return self._serve(environ, start_response)
         return self._inner(environ, start_response)

@@ -129,6 +129,9 @@ class Worker:
         except StoreError as error:
             self._again_at = time.monotonic() + STORE_AGAIN_S
             log.error("the ledger can't be read, serving on: %s", error)
+        except Exception:  # a fault of ours must not take the app down
+            self._again_at = time.monotonic() + STORE_AGAIN_S
+            log.exception("a fault in flask-habanero, serving on")
 
     def catch_up(self) -> None:
         """Come to head, if there is a newer one. A failure is kept in `trouble`, see `_fail`.
@@ -234,17 +237,12 @@ class Worker:
         return plan
 
     def hold(self, move_id: str, request: Request, plan: Plan, change: Change) -> None:
-        """Do the slow work of a plan and keep it until it is recorded or dropped.
-
-        Raises:
-            RefusedError: the slow work failed. Nothing changed.
-        """
-        self.program.stage(plan)
+        """Keep a plan until it is recorded or dropped."""
         number = request.claims["rel"]
         self._move = Move(move_id, number, request.nonce, plan, change, time.monotonic() + PREPARED_S)
 
     def prepare(self, move_id: str, request: Request) -> None:
-        """Plan and stage what another worker was asked for.
+        """Plan what another worker was asked for. Executes nothing.
 
         Raises:
             HabaneroError: not possible in this worker, with its reasons.
@@ -261,6 +259,15 @@ class Worker:
     def change_of(self, request: Request) -> Change:
         """Return where a request leads from head. Raises RejectedError, RefusedError, StoreError."""
         return change_of(request, self.head, lambda number: self.ledger.state_at(self.epoch, number))
+
+    def stage(self, move_id: str) -> None:
+        """Do the slow and harmless work of a plan, before any gate closes.
+
+        Raises:
+            RefusedError: it failed, or this worker holds no such move. Nothing changed.
+        """
+        with self._lock:
+            self.program.stage(self._expect(move_id).plan)
 
     def quiesce(self, move_id: str) -> tuple[str, ...]:
         """Close the gate for a move. Returns who held it open ("GET /slow 3.2 s"); nothing if all is still.

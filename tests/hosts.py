@@ -151,9 +151,15 @@ class Host:
         }
         return Config.read(mapping, {}, "shop", str(self.folder))
 
-    def worker(self, base: Mapping[str, Source], fails: str = "") -> Member:
+    def worker(
+        self, base: Mapping[str, Source], fails: str = "", on_commit: Callable[[], object] = lambda: None
+    ) -> Member:
         """Start a worker over the code that lies on its disk."""
-        config, gate, program = self.config(), Gate(), FakeProgram(dict(base), fails=fails)
+        config, gate, program = (
+            self.config(),
+            Gate(),
+            FakeProgram(dict(base), fails=fails, on_commit=on_commit),
+        )
         one = Worker(program, gate, Ledger(config.store, config.app_id, self.keys), config)
         fleet = Fleet(one, config.store, self.keys)
         member = Member(program, gate, one, fleet, Deployer(one, fleet, config))

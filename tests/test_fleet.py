@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,22 @@ from flask_habanero.guard import DeadlyError, attempt
 from flask_habanero.post import LONGEST_PATH, Post, pid_of
 
 from tests.fakes import tree_of
-from tests.hosts import KEY, Host, eventually
+from tests.hosts import KEY, Host, Member, eventually
 
 BASE = tree_of(shop="x = 1", shop__views="y = 1")
+
+
+def in_child(job: Callable[[], object]) -> int:
+    """Do something in a forked process; return how that ended: 0, 1 if it raised, or as it chose."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            job()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.fixture
@@ -62,7 +75,7 @@ def test_what_is_cold_for_the_leader_reaches_no_other(host: Host) -> None:
     report = host.peer(one).push({"shop": "x = 2 #cold"})
     assert (report.outcome, report.release) == ("cold", 0)
     assert [(r.code, r.where) for r in report.reasons] == [("fake-cold", "shop:1")]
-    assert two.program.calls == []
+    assert "stage" not in two.program.calls
     assert one.program.tree == two.program.tree == BASE
 
 
@@ -210,6 +223,7 @@ def test_a_worker_that_lost_the_last_message_commits_at_its_next_request(host: H
         request = host.peer(one).request_for("push", {"shop": "x = 2"})
         with one.staged(request), one.fleet.round() as others:
             others.tell("prepare", nonce=request.nonce)
+            others.tell("stage")
             assert [answer["id"] for _, answer in others.answers(5)] == [others.id]
             others.tell("quiesce")
             assert [answer["holders"] for _, answer in others.answers(5)] == [[]]
@@ -343,14 +357,32 @@ def test_a_store_that_is_down_never_fails_a_request(host: Host, monkeypatch: pyt
     assert two.get() == "x = 2"
 
 
+def test_a_release_that_kills_workers_as_they_start_leaves_the_app_up(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    host.peer(one).push({"shop": "x = 2"})
+
+    def start(on_commit: Callable[[], object]) -> Member:
+        two = host.worker(BASE, on_commit=on_commit)
+        assert two.get() == "x = 1"
+        return two
+
+    for _ in range(2):
+        assert in_child(lambda: start(lambda: os._exit(9))) == 9
+    two = start(lambda: pytest.fail("tried again"))
+    assert "ended 2 workers" in two.worker.trouble
+    two.program.on_commit = lambda: None
+    assert host.peer(two).push({"shop": "x = 3"}).outcome == "live"
+    assert two.get() == "x = 3"
+
+
 def test_a_release_that_killed_two_workers_is_not_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "attempts"
-    for _ in range(2):
-        child = os.fork()
-        if child == 0:
-            with attempt(path, 7):
-                os._exit(1)
-        os.waitpid(child, 0)
+
+    def dies() -> None:
+        with attempt(path, 7):
+            os._exit(9)
+
+    assert [in_child(dies), in_child(dies)] == [9, 9]
     with pytest.raises(DeadlyError), attempt(path, 7):
         pass
     with attempt(path, 8):

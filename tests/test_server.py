@@ -205,6 +205,14 @@ def test_a_store_that_is_down_is_logged_once(
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
+def test_a_fault_of_ours_fails_no_request(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make()
+    monkeypatch.setattr(server.Worker, "start", lambda *_: 1 / 0)
+    assert app.test_client().get("/").text == "x = 1"
+    report = peer_of(app).ask("hello")
+    assert (report.outcome, report.reasons[0].code) == ("unknown", "fault")
+
+
 def test_a_fault_of_ours_is_answered_and_signed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     app = make()
     peer = peer_of(app)

@@ -1,0 +1,195 @@
+"""Real servers over real files: started on a free loopback port, asked until they are ready, ended by pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import gunicorn
+import pytest
+import requests
+from flask_habanero.envelope import Key, new_secret
+
+from tests.hosts import eventually
+from tests.peer import PATH, Peer, Send
+
+ROOT = Path(__file__).parents[2]
+# Where gunicorn has one, its default is a file in the home folder that all servers share
+NO_CONTROL_SOCKET = ["--no-control-socket"] if gunicorn.version_info >= (25, 1) else []
+START_S = 30.0  # a loaded machine imports Flask slowly
+
+APP = '''\
+"""An app that tells which worker answers."""
+
+import os
+
+from flask import Flask
+from flask_habanero import Habanero
+
+from texts import greeting
+
+app = Flask(__name__)
+Habanero(app)
+hits = []
+
+
+@app.get("/")
+def index():
+    hits.append(1)
+    return {"pid": os.getpid(), "text": text(), "greeting": greeting(), "hits": len(hits)}
+
+
+@app.get("/slow/<float:seconds>")
+def slow(seconds):
+    import time
+
+    time.sleep(seconds)
+    return {"pid": os.getpid(), "text": text()}
+
+
+def text():
+    return "one"
+'''
+
+TEXTS = """\
+def greeting():
+    return "hello"
+"""
+
+
+@dataclass
+class Server:
+    """One gunicorn over one folder of sources.
+
+    Attributes:
+        folder: its current directory, with ``app.py``.
+        log: what it wrote.
+    """
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    key: Key
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str = "/") -> dict[str, object]:
+        """Return the JSON that the app answers to one request, on a connection of its own."""
+        answer = requests.get(self.url + path, timeout=30)
+        assert answer.status_code == 200, (answer.status_code, answer.text, self.log.read_text())
+        return dict(answer.json())
+
+    def peer(self) -> Peer:
+        """Return a client of its endpoint."""
+        peer = Peer(self.key, over_http(self.url + PATH))
+        peer.hello()
+        return peer
+
+    def source(self, name: str = "app") -> str:
+        return (self.folder / f"{name}.py").read_text()
+
+    def workers(self) -> set[int]:
+        """Return the pids of the workers that the master has."""
+        children: set[int] = set()
+        for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            children.update(map(int, path.read_text().split()))
+        return children
+
+    def ask_all(self, count: int) -> dict[int, dict[str, object]]:
+        """Ask until so many workers have answered; return the last answer of each."""
+        answers: dict[int, dict[str, object]] = {}
+
+        def asked() -> bool:
+            answer = self.get()
+            answers[int(str(answer["pid"]))] = answer
+            return len(answers) >= count
+
+        eventually(asked, 30)
+        return answers
+
+    def texts(self, count: int) -> set[object]:
+        """Return what `count` workers say, each asked after this call."""
+        return {answer["text"] for answer in self.ask_all(count).values()}
+
+    def stop(self) -> None:
+        """End it and its workers."""
+        for pid in [self.process.pid, *self.workers()]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+def over_http(url: str) -> Send:
+    """Return how to send to a real server."""
+
+    def send(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        answer = requests.post(url, data=body, headers=dict(headers), timeout=60)
+        return answer.status_code, answer.headers, answer.content
+
+    return send
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Give a function that starts gunicorn: ``serve("-w", "4", files={"app": "..."}, target="app:app")``."""
+    servers: list[Server] = []
+    secret = new_secret("e2e")
+
+    def serve(*options: str, files: Mapping[str, str] | None = None, target: str = "app:app") -> Server:
+        folder = tmp_path / "site"
+        folder.mkdir(exist_ok=True)
+        for name, text in (files if files is not None else {"app": APP, "texts": TEXTS}).items():
+            (folder / f"{name}.py").write_text(text)
+        port, log = free_port(), tmp_path / f"log{len(servers)}"
+        command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--graceful-timeout", "5"]
+        environ = {
+            **os.environ,
+            "HABANERO_SECRET": secret,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "default",
+        }
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [*command, *NO_CONTROL_SOCKET, *options, target],
+                cwd=folder,
+                env=environ,
+                stdout=out,
+                stderr=out,
+            )
+        server = Server(folder, port, process, log, Key.parse(secret))
+        servers.append(server)
+        eventually(lambda: answers(server), START_S)
+        return server
+
+    yield serve
+    for server in servers:
+        server.stop()
+
+
+def answers(server: Server) -> bool:
+    """Whether the server is ready: it accepts, and has not given up."""
+    assert server.process.poll() is None, server.log.read_text()
+    try:
+        socket.create_connection(("127.0.0.1", server.port), 1).close()
+    except OSError:
+        return False
+    return True

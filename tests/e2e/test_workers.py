@@ -1,0 +1,216 @@
+"""Real gunicorn workers: pushed to, recycled, killed, hung up, scaled up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from tests.e2e.conftest import APP, TEXTS, Serve, Server
+from tests.hosts import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+SYNC = ("-w", "2")
+THREADS = ("-w", "2", "-k", "gthread", "--threads", "4")
+BOTH = pytest.mark.parametrize("kind", [SYNC, THREADS], ids=["sync", "gthread"])
+
+
+def with_text(text: str) -> dict[str, str]:
+    return {"app": APP.replace('"one"', f'"{text}"')}
+
+
+@BOTH
+def test_a_push_is_live_in_every_worker(serve: Serve, kind: tuple[str, ...]) -> None:
+    server = serve(*kind)
+    assert server.texts(2) == {"one"}
+    hits = {pid: answer["hits"] for pid, answer in server.ask_all(2).items()}
+    report = server.peer().push(with_text("two"))
+    assert (report.outcome, report.release) == ("live", 1), report
+    assert (report.workers.at_head, report.workers.asleep, report.workers.total) == (2, 0, 2)
+    after = server.ask_all(2)
+    assert {answer["text"] for answer in after.values()} == {"two"}
+    assert after.keys() == hits.keys()  # nobody was restarted
+    assert all(int(str(after[pid]["hits"])) > int(str(hits[pid])) for pid in hits)  # nor forgot anything
+
+
+@BOTH
+def test_a_helper_that_was_imported_by_name_changes_for_everyone(serve: Serve, kind: tuple[str, ...]) -> None:
+    server = serve(*kind)
+    server.ask_all(2)
+    report = server.peer().push({"texts": TEXTS.replace("hello", "good morning")})
+    assert report.outcome == "live", report
+    assert {answer["greeting"] for answer in server.ask_all(2).values()} == {"good morning"}
+
+
+def test_workers_that_have_not_served_are_asleep_and_wake_at_head(serve: Serve) -> None:
+    server = serve("-w", "4")
+    eventually(lambda: len(server.workers()) == 4)
+    report = server.peer().push(with_text("two"))
+    assert report.outcome == "live"
+    assert report.workers.total == 4
+    assert report.workers.at_head + report.workers.asleep == 4
+    assert server.texts(4) == {"two"}
+    assert server.peer().ask("status").workers.at_head == 4
+
+
+@BOTH
+def test_a_killed_worker_comes_back_at_head(serve: Serve, kind: tuple[str, ...]) -> None:
+    server = serve(*kind)
+    peer = server.peer()
+    for text in ("two", "three"):
+        assert peer.push(with_text(text)).outcome == "live"
+    before = server.workers()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(server.workers() - before) == 2)
+    assert server.texts(2) == {"three"}
+    assert not server.ask_all(2).keys() & before
+
+
+@BOTH
+def test_a_recycled_worker_comes_back_at_head(serve: Serve, kind: tuple[str, ...]) -> None:
+    server = serve(*kind, "--max-requests", "5")
+    assert server.peer().push(with_text("two")).outcome == "live"
+    seen = set()
+    for _ in range(40):
+        answer = server.get()
+        assert answer["text"] == "two"
+        seen.add(answer["pid"])
+    assert len(seen) > 4
+
+
+@BOTH
+def test_a_hangup_starts_workers_at_head(serve: Serve, kind: tuple[str, ...]) -> None:
+    server = serve(*kind)
+    assert server.peer().push(with_text("two")).outcome == "live"
+    before = server.workers()
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(server.workers()) == 2 and not server.workers() & before, 30)
+    assert server.texts(2) == {"two"}
+    report = server.peer().push(with_text("three"))
+    assert (report.outcome, report.release) == ("live", 2)
+
+
+def test_a_worker_that_is_added_starts_at_head(serve: Serve) -> None:
+    server = serve(*SYNC)
+    assert server.peer().push(with_text("two")).outcome == "live"
+    server.process.send_signal(signal.SIGTTIN)
+    eventually(lambda: len(server.workers()) == 3)
+    assert server.texts(3) == {"two"}
+
+
+def test_with_preload_every_worker_is_its_own(serve: Serve) -> None:
+    server = serve("-w", "2", "--preload")
+    assert server.texts(2) == {"one"}
+    report = server.peer().push(with_text("two"))
+    assert (report.outcome, report.workers.at_head) == ("live", 2)
+    assert server.texts(2) == {"two"}
+
+
+def test_other_code_on_disk_supersedes_the_releases(serve: Serve) -> None:
+    server = serve(*SYNC)
+    peer = server.peer()
+    assert peer.push(with_text("two")).outcome == "live"
+    before, epoch = server.workers(), peer.head.data["epoch"]
+    (server.folder / "app.py").write_text(APP.replace('"one"', '"a new deploy"'))
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(server.workers()) == 2 and not server.workers() & before, 30)
+    assert server.texts(2) == {"a new deploy"}
+    assert peer.hello().data["epoch"] != epoch
+    assert peer.push(with_text("three")).release == 2
+
+
+def test_the_pushed_code_may_be_deployed_cold(serve: Serve) -> None:
+    server = serve(*SYNC)
+    peer = server.peer()
+    assert peer.push(with_text("two")).outcome == "live"
+    before, epoch = server.workers(), peer.head.data["epoch"]
+    (server.folder / "app.py").write_text(with_text("two")["app"])
+    server.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(server.workers()) == 2 and not server.workers() & before, 30)
+    assert server.texts(2) == {"two"}
+    head = peer.hello()
+    assert (head.data["epoch"], head.release) == (epoch, 1)
+
+
+def test_a_slow_request_that_ends_in_time_only_delays(serve: Serve) -> None:
+    server = serve(*THREADS)
+    server.ask_all(2)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(server.get, "/slow/0.6")
+        eventually(lambda: not slow.done())
+        report = server.peer().push(with_text("two"))
+        assert report.outcome == "live", report
+        assert slow.result(10)["text"] in ("one", "two")
+    assert server.texts(2) == {"two"}
+
+
+@BOTH
+def test_under_load_every_answer_is_of_one_release_and_none_is_older_than_acknowledged(
+    serve: Serve, kind: tuple[str, ...]
+) -> None:
+    server = serve(*kind)
+    server.ask_all(2)
+    peer = server.peer()
+    acknowledged = [0]
+    with asking(server, acknowledged) as answers:
+        for number in range(1, 31):
+            report = peer.push(numbered(number))
+            assert (report.outcome, report.release) == ("live", number), report
+            acknowledged[0] = number
+        last = len(answers)
+        eventually(lambda: len(answers) > last + 10)
+    assert len(answers) > 30
+    for least, answer in answers:
+        text, greeting = int(str(answer["text"]).removeprefix("one") or 0), str(answer["greeting"])
+        assert text == int(greeting.removeprefix("hello") or 0), answer
+        assert text >= least, (least, answer)
+
+
+def numbered(number: int) -> dict[str, str]:
+    """Return a release of two modules that belong together."""
+    return {
+        "app": APP.replace('"one"', f'"one{number}"'),
+        "texts": TEXTS.replace('"hello"', f'"hello{number}"'),
+    }
+
+
+@contextmanager
+def asking(server: Server, acknowledged: list[int]) -> Iterator[list[tuple[int, dict[str, object]]]]:
+    """Ask from three threads all the while; give the list of (newest acknowledged before, answer)."""
+    answers: list[tuple[int, dict[str, object]]] = []
+    end = threading.Event()
+
+    def ask() -> None:
+        while not end.is_set():
+            least = acknowledged[0]
+            answers.append((least, server.get()))
+
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(ask) for _ in range(3)]
+        try:
+            yield answers
+        finally:
+            end.set()
+        for job in jobs:
+            job.result(30)
+
+
+def test_any_worker_answers_for_all(serve: Serve) -> None:
+    server = serve(*SYNC)
+    server.ask_all(2)
+    peer = server.peer()
+    pids = set()
+
+    def heard() -> bool:
+        pids.add(peer.ask("status").data["fleet"][0]["pid"])
+        return len(pids) == 2
+
+    eventually(heard)
+    assert pids == server.workers()
