@@ -1,0 +1,157 @@
+"""Fixed keys, claims and bytes: what they mean never changes, or a laptop and a server of two versions part.
+
+`tests/vectors/` is made once and not made again. A second reader, in this file and on nothing but the
+standard library, takes the same vectors: docs/wire.md says enough to write one.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask_habanero import envelope
+from flask_habanero.envelope import Key, Keyring, seal, unpack, unseal
+from flask_habanero.errors import ConfigError, RejectedError
+from flask_habanero.release import Bundle, Report, tree_digest
+from flask_habanero.source import Source, Statement, Unit
+
+VECTORS = Path(__file__).parent / "vectors"
+SCHEMAS = {
+    "request": envelope.REQUEST_CLAIMS,
+    "response": envelope.RESPONSE_CLAIMS,
+    "record": envelope.RECORD_CLAIMS,
+}
+
+
+def load(name: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((VECTORS / f"{name}.json").read_text("ascii"))
+    return value
+
+
+ENVELOPE, BUNDLE, SECRET = load("envelope"), load("bundle"), load("secret")
+KEYS = {row["kid"]: Key(row["kid"], bytes.fromhex(row["secret_hex"])) for row in ENVELOPE["keys"]}
+
+
+def by_name(row: dict[str, Any]) -> str:
+    return str(row.get("name") or row.get("kid"))
+
+
+@pytest.mark.parametrize("row", ENVELOPE["accepted"], ids=by_name)
+class TestEnvelope:
+    def test_claims_are_sealed_to_this_very_header(self, row):
+        assert seal(row["claims"], KEYS[row["kid"]], row["context"]) == row["token"]
+
+    def test_this_very_header_is_unsealed_to_its_claims(self, row):
+        ring = Keyring(KEYS.values())
+        assert unseal(row["token"], ring, row["context"], SCHEMAS[row["context"]]) == (
+            row["claims"],
+            row["kid"],
+        )
+
+    def test_the_standard_library_makes_the_same_header(self, row):
+        salt = b"flask-habanero/1/" + row["context"].encode()
+        derived = hmac.digest(KEYS[row["kid"]].secret, salt, "sha256")
+        text = f"hbn1.{row['kid']}.{unpadded(row['payload'].encode())}"
+        assert row["token"] == f"{text}.{unpadded(hmac.digest(derived, text.encode(), 'sha256'))}"
+        assert json.loads(row["payload"]) == row["claims"]
+
+
+def unpadded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize("row", ENVELOPE["refused"], ids=by_name)
+def test_this_header_is_refused(row):
+    with pytest.raises(RejectedError):
+        unseal(row["token"], Keyring(KEYS.values()), row["context"], SCHEMAS[row["context"]])
+
+
+@pytest.mark.parametrize("row", SECRET["accepted"], ids=by_name)
+def test_this_text_is_this_secret(row):
+    key = Key.parse(row["text"])
+    assert (key.kid, key.secret.hex()) == (row["kid"], row["secret_hex"])
+    body, check = row["text"].split("_", 2)[2].rsplit("_", 1)
+    assert unpadded(key.secret) == body
+    assert f"{zlib.crc32(f'{key.kid}_{body}'.encode()):08x}" == check
+
+
+@pytest.mark.parametrize("row", SECRET["refused"], ids=by_name)
+def test_this_text_is_no_secret(row):
+    with pytest.raises(ConfigError):
+        Key.parse(row["text"])
+
+
+class TestBundle:
+    raw = bytes.fromhex(BUNDLE["bytes_hex"])
+
+    @staticmethod
+    def expected() -> Bundle:
+        units = tuple(
+            Unit(
+                Source(row["name"], row["path"], row["package"], row["text"]),
+                tuple(
+                    Statement(s["digest"], s["line"], bytes.fromhex(s["code_hex"])) for s in row["statements"]
+                ),
+            )
+            for row in BUNDLE["units"]
+        )
+        rest = (BUNDLE[key] for key in ("python", "parent", "target", "note"))
+        return Bundle(units, tuple(BUNDLE["deletions"]), *rest)
+
+    def test_a_bundle_is_encoded_to_these_very_bytes(self):
+        assert self.expected().encode() == self.raw
+
+    def test_these_very_bytes_are_decoded_to_the_bundle(self):
+        assert Bundle.decode(self.raw) == self.expected()
+
+    def test_packed_bytes_unpack(self):
+        assert unpack(bytes.fromhex(BUNDLE["zlib_hex"]), "zlib", len(self.raw)) == self.raw
+
+    def test_the_standard_library_reads_the_same(self):
+        magic, length = struct.unpack_from(">4sI", self.raw)
+        manifest = json.loads(self.raw[8 : 8 + length])
+        at = 8 + length
+        assert magic == b"HBNB"
+        for unit, row in zip(manifest["units"], BUNDLE["units"], strict=True):
+            assert self.raw[at : at + unit["source"]].decode() == row["text"]
+            at += unit["source"]
+            for (digest, line, size), statement in zip(unit["statements"], row["statements"], strict=True):
+                assert [digest, line] == [statement["digest"], statement["line"]]
+                assert self.raw[at : at + size].hex() == statement["code_hex"]
+                at += size
+        assert at == len(self.raw)
+        assert hashlib.sha256(self.raw).hexdigest() == BUNDLE["sha256"]
+
+    @pytest.mark.parametrize("row", BUNDLE["units"], ids=by_name)
+    def test_a_sources_digest_is_of_its_kind_and_text(self, row):
+        assert Source(row["name"], row["path"], row["package"], row["text"]).digest == row["digest"]
+        kind = b"package\n" if row["package"] else b"module\n"
+        assert hashlib.sha256(kind + row["text"].encode()).hexdigest() == row["digest"]
+
+    @pytest.mark.parametrize("row", BUNDLE["trees"], ids=lambda row: str(len(row["digests"])))
+    def test_a_trees_digest_is_of_its_sorted_names_and_digests(self, row):
+        assert tree_digest(map(tuple, row["digests"])) == row["digest"]
+        lines = "".join(f"{name}\0{digest}\n" for name, digest in sorted(map(tuple, row["digests"])))
+        assert hashlib.sha256(lines.encode()).hexdigest() == row["digest"]
+
+
+class TestTogether:
+    """The vectors are one push: its header is of the bundle's bytes, its answer of the report's."""
+
+    def test_the_header_is_of_the_body(self):
+        claims, wire = ENVELOPE["accepted"][0]["claims"], bytes.fromhex(BUNDLE["zlib_hex"])
+        assert (claims["len"], claims["ulen"]) == (len(wire), len(TestBundle.raw))
+        assert (claims["enc"], claims["sha"]) == ("zlib", hashlib.sha256(wire).hexdigest())
+
+    def test_the_answer_is_of_the_request_and_of_the_report(self):
+        claims, body = ENVELOPE["accepted"][2]["claims"], ENVELOPE["report"].encode()
+        assert claims["rn"] == ENVELOPE["accepted"][0]["claims"]["n"]
+        assert (claims["len"], claims["sha"]) == (len(body), hashlib.sha256(body).hexdigest())
+        assert Report.from_json(json.loads(body)).release == 42
