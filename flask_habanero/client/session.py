@@ -16,7 +16,16 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from ..errors import BuildError, ConfigError, HabaneroError, Reason, RejectedError, StoreError, UndecidedError
+from ..errors import (
+    BuildError,
+    ConfigError,
+    HabaneroError,
+    Reason,
+    RejectedError,
+    StoreError,
+    TooLargeError,
+    UndecidedError,
+)
 from ..release import Report
 from ..source import Source, Unit
 from . import desk, push
@@ -208,7 +217,10 @@ class Session:
     def _deliver(self, now: Situation, decision: Decision, units: dict[str, Unit], begun: float) -> bool:
         bundle = make_bundle(decision, units, now.view)
         built = time.monotonic()
-        report = push.deliver(self.desk, now.view, bundle)
+        try:
+            report = push.deliver(self.desk, now.view, bundle)
+        except TooLargeError as error:  # later it is no smaller
+            report = Report(error.outcome, now.view.head, now.view.digest, reasons=error.reasons)
         parts = {"build": (built - begun) * 1000, "deliver": (time.monotonic() - built) * 1000}
         report = push.timed(report, begun, **parts)
         if report.outcome == "conflict":

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..errors import BuildError, DeliveryError, HabaneroError, Reason
+from ..errors import BuildError, DeliveryError, HabaneroError, Reason, StoreError
 from ..release import Report
 from .desk import Situation, path_of
 from .push import Result
@@ -41,6 +41,8 @@ class Lines:
         self.note(f"watching {', '.join(sorted(tree.allowed))} ({len(tree.digests)} modules) -> {where}")
         if tree.ignored:
             self.note(dim(f"{tree.ignored} other Python files are not the app's: ignored"))
+        for name, held in sorted(now.held.items()):
+            self.note(f"held  {path_of(now, name)}: {held.why}")
 
     def result(self, result: Result, held: int = 0) -> None:
         """Show one push."""
@@ -91,7 +93,8 @@ class Lines:
     def away(self, error: HabaneroError, pending: int) -> None:
         """Say once that the server takes nothing now."""
         waits = f"; {pending} to send when it is back" if pending else ""
-        click.echo(f"{dim(clock())}  {tag('away')}  {report_of(error).reasons[0].what}{waits}")
+        label = "away" if isinstance(error, DeliveryError | StoreError) else error.outcome
+        click.echo(f"{dim(clock())}  {tag(label)}  {report_of(error).reasons[0].what}{waits}")
 
     def back(self) -> None:
         """Say that the server is there again."""

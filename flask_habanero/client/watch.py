@@ -5,8 +5,8 @@
     for batch in watch(folders, stop):      # frozenset of paths; empty: time passed
 
 - A lone, completely written file goes at once: that is a save in an editor.
-- Several files, or one that is not complete yet, or git at work: wait until git is done and
-  nothing happened for SILENCE_S, at most CAP_S.
+- Several files, or one that is not complete yet, or git at work, now or just before: wait until
+  git is done and nothing happened for SILENCE_S, at most CAP_S.
 - Events can be lost (overflow, network mounts, symlinks out of the tree): every RESCAN_S the
   sizes and times of all files are compared. What is found is yielded only when it stands still.
 - A batch says where to look, never what changed: contents decide.
@@ -31,7 +31,9 @@ from .tree import is_code_folder, walk
 
 GRACE_S = 0.002  # lets the second event of a pair, or the second file of "save all", arrive
 SILENCE_S = 0.06  # git checkout pauses up to 48 ms between files
+JUST_S = 0.5  # for so long after git has written its index, the events of what it checked out may still come
 CAP_S = 3.0  # for a tree that never stands still
+LOCK_S = 30.0  # the longest that git works on a tree; older locks are left from a crash
 RESCAN_S = 2.0
 POLL_S = 0.3  # instead, where the system gives no events
 TICK_S = 0.5  # how often an empty batch lets the consumer look at its own clock
@@ -39,6 +41,8 @@ TICK_S = 0.5  # how often an empty batch lets the consumer look at its own clock
 COMPLETE = "complete"  # the file is whole
 PARTIAL = "partial"  # something happened, more may come
 FOLDER = "folder"  # a folder came or went, and what is in it
+MOUNTS = Path("/proc/self/mountinfo")
+REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "vboxsf", "prl_fs"})
 Stamp = tuple[int, int, int]
 """mtime in ns, size, inode."""
 
@@ -100,11 +104,12 @@ def watch(folders: Folders, stop: Event, note: Callable[[str], None]) -> Iterato
         note: takes a sentence if events can't be had.
     """
     events: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
-    observer, problem = _observe(folders, events)
+    mount = remote_mount(folders.roots)
+    observer, problem = (None, f"{mount} gives no events") if mount else _observe(folders, events)
     try:
         collector = Collector(folders, events, RESCAN_S if observer else POLL_S)
         if problem:
-            note(problem)
+            note(f"{problem}: looking every {POLL_S:g} s instead")
         yield frozenset()
         while not stop.is_set():
             yield collector.next(TICK_S)
@@ -112,6 +117,21 @@ def watch(folders: Folders, stop: Event, note: Callable[[str], None]) -> Iterato
         if observer is not None:
             observer.stop()
             observer.join()
+
+
+def remote_mount(roots: Iterable[Path], table: Path = MOUNTS) -> str:
+    """Return the type of the first root's file system that tells nothing of others' changes, or ""."""
+    try:
+        rows = [line.split() for line in table.read_text().splitlines()]
+    except OSError:  # no Linux
+        return ""
+    # proc(5): field 5 is the mount point; the type follows the field "-"
+    mounts = {Path(row[4]): row[row.index("-") + 1] for row in rows if "-" in row}
+    for root in roots:
+        kind = next(mounts[place] for place in (root, *root.parents) if place in mounts)
+        if kind in REMOTE or kind.startswith("fuse."):
+            return kind
+    return ""
 
 
 def _observe(folders: Folders, events: queue.SimpleQueue[tuple[str, Path]]) -> tuple[Any, str]:
@@ -142,7 +162,7 @@ def _observe(folders: Folders, events: queue.SimpleQueue[tuple[str, Path]]) -> t
             observer.schedule(Handler(), str(folder), recursive=True, event_filter=wanted)
         observer.start()
     except OSError as error:  # inotify's limits, or a file system without events
-        return None, f"no events from the file system ({error.strerror}): looking every {POLL_S:g} s instead"
+        return None, f"no events from the file system ({error.strerror})"
     return observer, ""
 
 
@@ -164,6 +184,10 @@ class Collector:
     ) -> None:
         self._folders, self._events, self._rescan_s = folders, events, rescan_s
         self._locks = [lock for lock in map(git.lock_of, folders.roots) if lock]
+        self._indexes = [
+            lock.with_suffix("") for lock in self._locks
+        ]  # git ends by renaming one to the other
+        self._index_seen = snapshot(self._indexes)
         self._seen = snapshot(folders.files())
         self._next_scan = time.monotonic() + rescan_s
         self._batch: dict[Path, str] = {}
@@ -197,7 +221,7 @@ class Collector:
 
     def _may_go(self) -> bool:
         """Whether the batch is one save, complete."""
-        if len(self._batch) != 1 or self._folder_came_or_went or self._is_locked():
+        if len(self._batch) != 1 or self._folder_came_or_went or self._is_git_at_work():
             return False
         ((path, kind),) = self._batch.items()
         return kind == COMPLETE and _has_content(path)
@@ -220,7 +244,15 @@ class Collector:
             del self._batch[path]  # its own event will come, or the next rescan finds it
 
     def _is_locked(self) -> bool:
-        return any(lock.exists() for lock in self._locks)
+        return any(_is_fresh(lock) for lock in self._locks)
+
+    def _is_git_at_work(self) -> bool:
+        """Whether git holds its lock, or let go of it just now: events come later than what they tell."""
+        if self._is_locked():
+            return True
+        now = snapshot(self._indexes)
+        fresh = time.time_ns() - int(JUST_S * 1e9)
+        return any(now[path][0] > fresh for path in changed(self._index_seen, now) if path in now)
 
     def _rescan(self) -> None:
         begun = time.monotonic()
@@ -235,7 +267,16 @@ class Collector:
         for path in self._batch:
             self._seen.pop(path, None)
         self._seen.update(now)
+        self._index_seen = snapshot(self._indexes)
         return frozenset(self._batch)
+
+
+def _is_fresh(lock: Path) -> bool:
+    """Whether a lock is there and held: one that a crash left behind must not slow every save."""
+    try:
+        return time.time() - lock.stat().st_mtime < LOCK_S
+    except OSError:
+        return False
 
 
 def _has_content(path: Path) -> bool:

@@ -96,7 +96,7 @@ def result_line(outcome: str, result: Result, held: int = 0) -> str:
     """Return the one line of a push."""
     report = result.report
     columns = [
-        f"{dim(clock())}  {tag(outcome)} #{report.release:<4} {files(result.paths) if result.paths else ''}"
+        f"{dim(clock())}  {tag(outcome)} #{report.release:<3} {files(result.paths) if result.paths else ''}"
     ]
     columns.append(verbs(result))
     if "total" in report.ms:

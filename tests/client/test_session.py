@@ -1,6 +1,7 @@
 """`watch`, from real files to a fake server's tree: nobody's work is lost or undone."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 from flask_habanero.client import session as module
@@ -10,7 +11,8 @@ from flask_habanero.client.memory import Store
 from flask_habanero.client.session import Session
 from flask_habanero.client.target import Options, find_target, here
 from flask_habanero.client.transport import Wire
-from flask_habanero.errors import ConfigError, HabaneroError, RejectedError, UndecidedError
+from flask_habanero.errors import ConfigError, HabaneroError, Reason, RejectedError, UndecidedError
+from flask_habanero.release import Report
 
 from tests.client.conftest import until
 
@@ -296,6 +298,47 @@ def test_a_tree_that_is_the_truth_replaces_what_differs(start, project, server):
     server.wait_for(lambda: "bob" not in server.tree["shop.views"].text)
     assert "shop.extra" not in server.tree  # the ledger had it
     assert "shop.deployed" in server.tree  # nobody here ever did
+
+
+def test_a_file_that_is_too_large_is_held(watching, project, server):
+    server.max_bytes = 1
+    watching.session._view = replace(watching.session._view, max_bytes=1)
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("refused", "shop/views.py", "1 held"))
+
+
+def test_a_server_in_trouble_is_waited_for(watching, project, server):
+    """Its ledger can't be read: signed, and no answer to a hello."""
+    honest, server.act = (
+        server.act,
+        lambda claims, body: Report("failed", reasons=(Reason("store", "", "disk full"),)),
+    )
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("away", 1))
+    server.act = honest
+    watching.shows(("live", "shop/views.py", "0 held"))
+
+
+def test_a_burst_is_one_release(watching, project, server):
+    for number in range(200):
+        project.write(f"shop.m{number}", f"x = {number}\n")
+    server.wait_for(lambda: len(server.tree) == 204)
+    assert server.head <= 2  # the first file may have gone alone
+
+
+def test_a_fault_of_the_server_is_asked_about(watching, project, server):
+    """It says that it does not know what it did; its ledger knows."""
+    honest = server._push
+
+    def fault(claims, body):
+        server._push = honest
+        honest(claims, body)
+        return Report("unknown", reasons=(Reason("fault", "", "ZeroDivisionError()"),))
+
+    server._push = fault
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("live", "shop/views.py", "0 held"))
+    assert server.head == 1
 
 
 def test_a_busy_server_is_tried_again(watching, project, server):

@@ -201,6 +201,32 @@ def found_by(collects):
     return batch
 
 
+def test_events_that_lag_behind_git_are_one_batch(tmp_path):
+    """Git is done, the lock gone, and of the two files that it wrote only one event has come so far."""
+    git = tmp_path / ".git"
+    git.mkdir()
+    (git / "index").write_text("old")
+    paths = [tmp_path / "a.py", tmp_path / "b.py"]
+    for path in paths:
+        path.write_text("x = 1\n")
+    events = queue.SimpleQueue()
+    collects = Collector(Folders((tmp_path,), frozenset({"a", "b"})), events, 60.0)
+    for text in ("x = 2\n", "x = 3\n"):
+        (git / "index.lock").write_text("new")
+        for path in paths:
+            path.write_text(text)
+        (git / "index.lock").replace(git / "index")
+        events.put((COMPLETE, paths[0]))
+        late = threading.Timer(0.03, events.put, [(COMPLETE, paths[1])])
+        late.start()
+        assert collects.next(5.0) == frozenset(paths)
+        late.join()
+    events.put((COMPLETE, paths[0]))
+    begun = time.monotonic()
+    assert collects.next(5.0) == frozenset(paths[:1])
+    assert time.monotonic() - begun < module.SILENCE_S  # a lone save after that is one again
+
+
 @pytest.fixture
 def quiet(tmp_path):
     """A collector that no event ever reaches."""
@@ -298,6 +324,33 @@ def test_a_worktree_names_its_lock_elsewhere(tmp_path):
     found = module.git.lock_of(tree)
     assert found.parent.is_dir()
     assert found.parent.parent == main / ".git" / "worktrees"
+
+
+MOUNT = "25 1 8:1 / {} rw shared:1 - {} /dev/x rw\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "remote"),
+    [("nfs4", "nfs4"), ("9p", "9p"), ("fuse.sshfs", "fuse.sshfs"), ("ext4", ""), ("btrfs", "")],
+)
+def test_file_systems_that_tell_nothing_are_known(tmp_path, kind, remote):
+    """The mount that counts is the nearest one."""
+    table = tmp_path / "mountinfo"
+    table.write_text(MOUNT.format("/", "overlay") + MOUNT.format(tmp_path, kind))
+    assert module.remote_mount([tmp_path / "project"], table) == remote
+    assert module.remote_mount([tmp_path], tmp_path / "none") == ""
+
+
+def test_a_lock_that_a_crash_left_slows_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CAP_S", 3600)
+    (tmp_path / ".git").mkdir()
+    lock = tmp_path / ".git" / "index.lock"
+    lock.write_text("")
+    os.utime(lock, (1, 1))
+    watched = Watched(tmp_path)
+    in_place(watched)
+    assert watched.collect({"views.py"}) == [{"views.py"}]
+    watched.batches.close()
 
 
 EVENTS = [
