@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from flask_habanero.client.memory import PAST, Held, Memory, Store, state_folder
 
 
@@ -70,6 +72,28 @@ def test_two_writers_at_once_lose_nothing(tmp_path):
     for thread in threads:
         thread.join()
     assert len(store(tmp_path).load().agreed) == 30
+
+
+def test_whoever_reads_meanwhile_reads_the_old_memory_whole(tmp_path):
+    """A new file takes the old one's place; the old one is never written to."""
+    one = store(tmp_path)
+    old = one.update(lambda m: m.met("app", "e", 1))
+    with one.path.open("rb") as reader:
+        one.update(lambda m: m.met("app", "e", 2))
+        assert Memory.from_json(json.loads(reader.read())) == old
+
+
+def test_a_full_disk_leaves_the_old_memory(tmp_path, monkeypatch):
+    one = store(tmp_path)
+    old = one.update(lambda m: m.met("app", "e", 1))
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        one.update(lambda m: m.met("app", "e", 2))
+    assert one.load() == old
 
 
 WRITER = """
