@@ -1,0 +1,353 @@
+"""The shape of the package: who may import whom, which power lives in which file, how large things may be.
+
+docs/architecture.md says why. A new module takes its place in `ORDER`; a new exception takes its reason here.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import flask_habanero
+import pytest
+
+ROOT = Path(flask_habanero.__file__).parent
+
+# Left to right; a group's modules may know those of all groups before it, and each other without a circle.
+ORDER: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("source",),
+    ("release",),
+    ("envelope",),
+    ("live.*",),
+    ("counter", "record", "replay", "staging", "store", "ledger"),
+    ("gate", "config", "guard", "manager"),
+    ("change", "post", "worker", "fleet", "census"),
+    ("answers", "deploy"),
+    ("endpoint", "server"),
+)
+CLIENT_SEES = {"errors", "source", "release", "envelope"}
+
+MODULE_LINES = 300  # of code: neither blank, nor comment, docstring, or table
+WAIVED_LINES = {
+    "live/effects.py": 430,  # one judge of all that an expression may do; to be split
+}
+FUNCTION_LINES = 60  # as they stand, docstring included: far above what we want, a bound for what nobody saw
+FORBIDDEN_WORDS = {"util", "utils", "helper", "helpers", "manager", "common", "misc", "base", "handler"}
+DOMAIN_WORDS = {"manager.py": "the process manager above a worker, such as gunicorn's master"}
+
+
+class Module:
+    """One file of the package, parsed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.relative_to(ROOT).as_posix()
+        self.name = self.path.removesuffix(".py").replace("/", ".").removesuffix("__init__").rstrip(".")
+        self.text = path.read_text("utf-8")
+        self.tree = ast.parse(self.text)
+        self.package = self.name if self.path.endswith("__init__.py") else self.name.rpartition(".")[0]
+
+    def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
+        return (node for node in ast.walk(self.tree) if isinstance(node, kinds))
+
+    def calls(self) -> Iterator[str]:
+        """Yield what is called, as it is written: `compile`, `marshal.loads`."""
+        return (ast.unparse(node.func) for node in self.nodes(ast.Call) if isinstance(node, ast.Call))
+
+    def assigned(self) -> Iterator[str]:
+        """Yield the attributes that something is assigned to."""
+        stored = (n for n in self.nodes(ast.Attribute) if isinstance(n, ast.Attribute))
+        return (node.attr for node in stored if isinstance(node.ctx, ast.Store | ast.Del))
+
+    def imported(self) -> Iterator[str]:
+        """Yield the modules of other people that it imports anywhere, and their packages."""
+        for node in self.nodes(ast.Import, ast.ImportFrom):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                assert isinstance(node, ast.ImportFrom)
+                names = [] if node.level else [node.module or ""]
+            for name in names:
+                yield from (name, name.partition(".")[0])
+
+
+@cache
+def modules() -> dict[str, Module]:
+    return {module.name: module for module in map(Module, sorted(ROOT.rglob("*.py")))}
+
+
+def own_imports(module: Module, *, running: bool) -> set[str]:
+    """Return the modules of ours that a module imports; with `running`, only what its loading loads."""
+    found: set[str] = set()
+    for node in _import_nodes(module.tree, running):
+        base = module.package.split(".") if module.package else []
+        parent = base[: len(base) - node.level + 1]
+        origin = ".".join([*parent, *([node.module] if node.module else [])])
+        for alias in node.names:
+            child = f"{origin}.{alias.name}".lstrip(".")
+            found.add(child if child in modules() else origin)
+    return found - {""}
+
+
+def _import_nodes(tree: ast.AST, running: bool) -> Iterator[ast.ImportFrom]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield node
+        elif not (running and _is_later(node)):
+            yield from _import_nodes(node, running)
+
+
+def _is_later(node: ast.AST) -> bool:
+    """Whether a statement's imports don't run when the module is loaded."""
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+
+
+def rank(name: str) -> int | None:
+    for position, group in enumerate(ORDER):
+        if name in group or f"{name.partition('.')[0]}.*" in group:
+            return position
+    return None
+
+
+class TestImports:
+    def test_each_module_has_a_place_in_the_order(self):
+        ours = [m for m in modules() if m and m.partition(".")[0] != "client"]
+        assert [m for m in ours if rank(m) is None] == []
+
+    def test_the_order_names_modules_that_exist(self):
+        names = {name for group in ORDER for name in group if not name.endswith("*")}
+        missing = names - set(modules())
+        assert missing == set()
+
+    @pytest.mark.parametrize("name", [m for m in modules() if m and m.partition(".")[0] != "client"])
+    def test_imports_point_left(self, name):
+        mine = rank(name)
+        imported = own_imports(modules()[name], running=False)
+        assert not any(other.partition(".")[0] == "client" for other in imported)
+        if mine is not None:
+            assert [other for other in sorted(imported) if (rank(other) or 0) > mine] == []
+
+    @pytest.mark.parametrize("name", [m for m in modules() if m.partition(".")[0] == "client"])
+    def test_the_client_sees_what_both_sides_share_and_nothing_of_the_server(self, name):
+        imported = own_imports(modules()[name], running=False)
+        assert {m for m in imported if m.partition(".")[0] != "client"} <= CLIENT_SEES
+
+    def test_no_imports_run_in_a_circle(self):
+        graph = {
+            name: own_imports(module, running=True) & set(modules()) for name, module in modules().items()
+        }
+        while leaves := {name for name, others in graph.items() if not others & set(graph)}:
+            graph = {name: others for name, others in graph.items() if name not in leaves}
+        assert graph == {}
+
+    def test_importing_the_package_loads_nothing(self):
+        """`flask habanero` on a laptop, and `import flask_habanero` in an app's config, must be cheap."""
+        assert own_imports(modules()[""], running=True) == set()
+
+
+Finder = Callable[[Module], bool]
+
+
+def calls(pattern: str) -> Finder:
+    return lambda module: any(re.fullmatch(pattern, call) for call in module.calls())
+
+
+def imports(*names: str) -> Finder:
+    return lambda module: not set(names).isdisjoint(module.imported())
+
+
+def assigns(*names: str) -> Finder:
+    return lambda module: not set(names).isdisjoint(module.assigned())
+
+
+DEMO = "client/backstage.py"  # starts and ends the demo's own servers, on loopback
+
+POWERS: dict[str, tuple[Finder, set[str]]] = {
+    "compiling": (calls(r"compile|symtable|ast\.parse|codeop\..*"), {"source.py"}),
+    "unmarshalling": (calls(r"marshal\.loads?"), {"live/codes.py"}),
+    "marshalling": (calls(r"marshal\.dumps?"), {"source.py"}),
+    "pickling": (imports("pickle", "shelve", "dill"), set()),
+    "running code": (calls(r"exec|eval|runpy\..*"), {"live/steps.py"}),
+    "assigning code": (assigns("__code__"), {"live/steps.py"}),
+    "setting attributes by name": (
+        calls(r"setattr|delattr|object\.__setattr__|type\.__setattr__"),
+        {"live/steps.py", "live/registrations.py"},  # the second wraps Flask's set-up methods
+    ),
+    "exchanging classes": (assigns("__class__", "__bases__", "__dict__"), set()),
+    "MACs": (imports("itsdangerous", "hmac"), {"envelope.py"}),
+    "randomness": (imports("random"), set()),  # `secrets` is what there is
+    "SQLite": (calls(r"sqlite3\.connect"), {"store.py"}),
+    "mapped memory": (calls(r"mmap\.mmap"), {"counter.py"}),
+    "sockets": (calls(r"socket\.(socket|create_.*)"), {"post.py", DEMO}),
+    "signals to others": (calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"), {"manager.py", DEMO}),
+    "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
+    "HTTP out": (
+        imports("requests", "urllib3", "urllib.request", "http.client"),
+        {"client/transport.py", DEMO},
+    ),
+    "the importer": (
+        lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),
+        {"live/importer.py"},
+    ),
+    "other programs": (imports("subprocess"), {"client/git.py", DEMO}),
+    "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/cli.py"}),
+    "printing": (
+        calls(r"print|click\.echo|click\.secho|sys\.std(out|err)\.write"),
+        {"client/show.py", "client/cli.py"},
+    ),
+    "the environment": (
+        lambda module: "os.environ" in {ast.unparse(node) for node in module.nodes(ast.Attribute)},
+        {"server.py", "client/cli.py", "client/git.py", "client/target.py", DEMO},
+    ),
+    "configuring logs": (calls(r"logging\.(basicConfig|config\..*)|.*\.addHandler"), set()),
+    "watching files": (imports("watchdog"), {"client/watch.py"}),
+}
+"""Power -> what finds it, and the files that have it."""
+
+
+@pytest.mark.parametrize("power", POWERS)
+def test_one_power_one_file(power):
+    finder, allowed = POWERS[power]
+    assert sorted(m.path for m in modules().values() if finder(m) and m.path not in allowed) == []
+
+
+@pytest.mark.parametrize("power", [p for p in POWERS if POWERS[p][1]])
+def test_a_power_is_where_it_is_said_to_be(power):
+    """A file that lost its power loses its exception: else the next one to take it is not seen."""
+    finder, allowed = POWERS[power]
+    there = [path for path in sorted(allowed) if path in {m.path for m in modules().values()}]
+    assert [path for path in there if not any(m.path == path and finder(m) for m in modules().values())] == []
+
+
+BROAD = {
+    (
+        "client/cli.py",
+        "Exception",
+    ): "the outermost of a command: what is left is a fault of ours, shown whole, exit 70",
+    (
+        "live/commit.py",
+        "Exception",
+    ): "a third-party module may raise anything at its first import: the reason",
+    ("live/commit.py", "BaseException"): "commit must undo whatever was raised, SystemExit too",
+    (
+        "live/steps.py",
+        "BaseException",
+    ): "a statement that fails half-way gives its names back, SystemExit too",
+    ("live/program.py", "BaseException"): "a module that fails at its import is not left half in sys.modules",
+    (
+        "gate.py",
+        "BaseException",
+    ): "a request that ends by SystemExit or a greenlet's end is out of the app too",
+    ("guard.py", "BaseException"): "a replay must never take the app down; it is counted and raised again",
+    ("deploy.py", "BaseException"): "gates are opened and the commit is undone whatever was raised",
+    ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
+    ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
+    ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",
+}
+"""File and class of a broad `except` -> why it stands there."""
+
+
+def broad_excepts(module: Module) -> list[tuple[str, str]]:
+    found = []
+    for node in module.nodes(ast.ExceptHandler):
+        assert isinstance(node, ast.ExceptHandler)
+        caught = {"BaseException"} if node.type is None else set(re.findall(r"\w+", ast.unparse(node.type)))
+        found += [(module.path, name) for name in sorted(caught & {"Exception", "BaseException"})]
+    return found
+
+
+def test_whatever_is_raised_is_caught_only_where_there_is_a_reason():
+    found = {row for module in modules().values() for row in broad_excepts(module)}
+    assert found - set(BROAD) == set()
+
+
+def test_no_broad_except_is_silent():
+    """It raises again, or keeps the error, or tells the log."""
+    silent = []
+    for module in modules().values():
+        for node in module.nodes(ast.ExceptHandler):
+            assert isinstance(node, ast.ExceptHandler)
+            names = "BaseException" if node.type is None else ast.unparse(node.type)
+            body = "\n".join(map(ast.unparse, node.body))
+            told = "raise" in body or "log" in body or (node.name and node.name in body)
+            if re.search(r"\b(Base)?Exception\b", names) and not told:
+                silent.append(f"{module.path}:{node.lineno}")
+    assert silent == []
+
+
+def functions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in module.nodes(ast.FunctionDef, ast.AsyncFunctionDef):
+        assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        yield node
+
+
+def code_lines(module: Module) -> int:
+    """Return how many lines hold code: neither blank, nor comment, nor part of a docstring or of a table."""
+    strings = [
+        n for n in module.nodes(ast.Expr) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
+    ]
+    tables = [n for n in module.tree.body if isinstance(n, ast.Assign | ast.AnnAssign)]
+    spans = [(n.lineno, n.end_lineno or n.lineno) for n in (*strings, *tables)]
+    texts = {line for start, end in spans for line in range(start, end + 1)}
+    lines = enumerate(module.text.splitlines(), 1)
+    return sum(1 for number, line in lines if number not in texts and re.match(r"\s*[^\s#]", line))
+
+
+class TestSizes:
+    def test_a_module_fits_a_head(self):
+        sizes = {m.path: code_lines(m) for m in modules().values()}
+        assert {p: n for p, n in sizes.items() if n > WAIVED_LINES.get(p, MODULE_LINES)} == {}
+
+    def test_a_waiver_ends_with_its_cause(self):
+        sizes = {m.path: code_lines(m) for m in modules().values()}
+        assert [path for path in WAIVED_LINES if sizes.get(path, 0) <= MODULE_LINES] == []
+
+    def test_a_function_fits_a_screen(self):
+        sizes = {
+            f"{m.path}:{f.lineno} {f.name}": (f.end_lineno or f.lineno) - f.lineno + 1
+            for m in modules().values()
+            for f in functions(m)
+        }
+        assert {place: size for place, size in sizes.items() if size > FUNCTION_LINES} == {}
+
+    def test_the_usual_function_is_short(self):
+        sizes = sorted((f.end_lineno or 0) - f.lineno + 1 for m in modules().values() for f in functions(m))
+        assert sizes[len(sizes) // 2] <= 10, "the median, docstring included"
+        assert sizes[len(sizes) * 95 // 100] <= 32
+
+
+class TestNames:
+    def test_a_module_is_named_after_a_thing(self):
+        vague = [m.path for m in modules().values() if FORBIDDEN_WORDS & set(re.split(r"[._]", m.name))]
+        assert [path for path in vague if path not in DOMAIN_WORDS] == []
+
+    def test_nothing_is_named_after_nothing(self):
+        pattern = re.compile(r"(?i:(util|helper|misc)s?)$|[a-z]Managers?$|^(handle|process|do)_|_\d+$")
+        named = [
+            f"{m.path}:{node.lineno} {node.name}"
+            for m in modules().values()
+            for node in m.nodes(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and pattern.search(node.name)
+        ]
+        assert named == []
+
+    def test_no_comment_speaks_of_what_is_to_be_done(self):
+        marks = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b")
+        assert [m.path for m in modules().values() if marks.search(m.text)] == []
+
+
+def test_each_module_says_what_it_is():
+    silent = [m.path for m in modules().values() if m.text and not ast.get_docstring(m.tree)]
+    assert silent == []
+
+
+def test_what_is_exempt_says_why():
+    """Each noqa and type: ignore bears its rule, and a reason where the rule alone does not say it."""
+    bare = re.compile(r"#\s*(noqa|type:\s*ignore|pragma: no cover)(?!\s*[:\[])")
+    assert [m.path for m in modules().values() if bare.search(m.text)] == []
