@@ -230,6 +230,10 @@ BROAD = {
         "Exception",
     ): "the outermost of a command: what is left is a fault of ours, shown whole, exit 70",
     (
+        "client/session.py",
+        "Exception",
+    ): "the watch loop: a fault of ours is shown whole, and the next save still goes",
+    (
         "live/commit.py",
         "Exception",
     ): "a third-party module may raise anything at its first import: the reason",

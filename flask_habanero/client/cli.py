@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from functools import wraps
 from threading import Event
@@ -72,9 +71,8 @@ def _outcome_of(command: Callable[..., int], options: dict[str, Any]) -> int:
         return INTERRUPTED
     except (click.ClickException, click.exceptions.Exit):
         raise
-    except Exception as error:  # noqa: BLE001  # the outermost: whatever is left is a fault of ours, and shown whole
-        traceback.print_exc()
-        click.echo(f"error: a fault of flask-habanero itself: {error!r}; please report it", err=True)
+    except Exception as error:  # noqa: BLE001  # the outermost: whatever is left is a fault of ours, shown whole
+        _screen(options).fault(error)
         return OUR_FAULT
 
 
@@ -175,6 +173,8 @@ def push(**options: Any) -> int:
     result = line.push(desk, choice, git.commit(desk.target.project))
     screen.result(result)
     screen.others(result)
+    if desk.store.problem:
+        screen.note(desk.store.problem)
     return EXIT[result.report.outcome]
 
 

@@ -6,7 +6,8 @@ One small JSON file per target and project, below ``$XDG_STATE_HOME/flask-habane
   leaves the old memory or the new one.
 - It is changed under a lock, from what is on disk at that moment: a `push` beside a running
   `watch` loses nothing.
-- It can be lost: then the next contact is a first contact, which asks before it overwrites.
+- It can be lost: then the next contact is a first contact, which asks before it overwrites. So a
+  disk that is full stops no push; `Store.problem` says what could not be kept.
 """
 
 from __future__ import annotations
@@ -141,24 +142,37 @@ class Store:
     def __init__(self, folder: Path, endpoint: str, project: Path) -> None:
         name = hashlib.sha256(f"{endpoint}\0{project}".encode()).hexdigest()[:24]
         self.path = folder / f"{name}.json"
+        self.problem = ""
+        self._unkept: Memory | None = None  # what the disk did not take, for as long as we run
 
     def load(self) -> Memory:
         """Return what is remembered; an empty memory if there is none or it can't be read."""
+        if self._unkept is not None:
+            return self._unkept
         try:
             return Memory.from_json(json.loads(self.path.read_bytes()))
         except FileNotFoundError:
+            return Memory()
+        except OSError as error:
+            self.problem = f"{self.path}: {error.strerror}: nothing is remembered of earlier pushes"
             return Memory()
         except (KeyError, TypeError, ValueError, AttributeError):
             return Memory()  # not ours or damaged: a first contact, which asks before it overwrites
 
     def update(self, change: Callable[[Memory], Memory]) -> Memory:
-        """Change what is remembered, from what is on disk now, and return it."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._locked():
-            old = self.load()
-            new = change(old)
-            if new != old:
-                self._write(json.dumps(new.as_json(), separators=(",", ":")).encode())
+        """Change what is remembered, from what is on disk now, and return it, kept or not."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._locked():
+                old = self.load()
+                new = change(old)
+                if new != old:
+                    self._write(json.dumps(new.as_json(), separators=(",", ":")).encode())
+        except OSError as error:
+            self.problem = f"{self.path}: {error.strerror}: this is not remembered for the next push"
+            self._unkept = change(self.load())
+            return self._unkept
+        self._unkept = None
         return new
 
     @contextlib.contextmanager

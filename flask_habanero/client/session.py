@@ -63,6 +63,9 @@ class Screen(Protocol):
     def back(self) -> None:
         """The server is back."""
 
+    def fault(self, error: Exception) -> None:
+        """A fault of ours; the session goes on."""
+
     def note(self, text: str) -> None:
         """Something worth knowing about the watcher itself."""
 
@@ -138,6 +141,11 @@ class Session:
                     break
         except HabaneroError as error:
             self._away(error, self._pending())
+        except Exception as error:  # noqa: BLE001  # the outermost loop: a fault of ours loses nobody's next save
+            self._schedule_retry()
+            self.screen.fault(error)
+        if self.desk.store.problem and self._is_news("memory", "", self.desk.store.problem):
+            self.screen.note(self.desk.store.problem)
 
     def _pending(self) -> int:
         """Return how many files go when the server is back, without asking it."""
@@ -238,10 +246,13 @@ class Session:
         self.screen.result(push.result_of(now, decision, report), len(now.held))
 
     def _away(self, error: HabaneroError, pending: int) -> None:
-        self._retry_at = time.monotonic() + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
-        self._failures += 1
+        self._schedule_retry()
         if self._is_news("away", "", str(error)):
             self.screen.away(error, pending)
+
+    def _schedule_retry(self) -> None:
+        self._retry_at = time.monotonic() + RETRY_S[min(self._failures, len(RETRY_S) - 1)]
+        self._failures += 1
 
     def _back(self) -> None:
         if self._retry_at:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from typing import Any
 
 import click
@@ -99,6 +100,11 @@ class Lines:
     def back(self) -> None:
         """Say that the server is there again."""
         click.echo(f"{dim(clock())}  {tag('back')}  the server answers again")
+
+    def fault(self, error: Exception) -> None:
+        """Show a fault of ours, whole: for a report."""
+        self.note("".join(traceback.format_exception(error)))
+        self.note(f"error: a fault of flask-habanero itself: {error!r}; please report it")
 
     def note(self, text: str) -> None:
         """Show progress."""

@@ -7,8 +7,6 @@ import subprocess
 import sys
 import threading
 
-import pytest
-
 from flask_habanero.client.memory import PAST, Held, Memory, Store, state_folder
 
 
@@ -91,9 +89,20 @@ def test_a_full_disk_leaves_the_old_memory(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        one.update(lambda m: m.met("app", "e", 2))
-    assert one.load() == old
+    assert one.update(lambda m: m.met("app", "e", 2)).release == 2
+    assert one.load().release == 2  # for as long as this process runs
+    assert store(tmp_path).load() == old
+    assert "No space left on device" in one.problem
+    monkeypatch.undo()
+    one.update(lambda m: m.agree({"m": "d"}))
+    assert store(tmp_path).load() == one.load() == old.met("app", "e", 2).agree({"m": "d"})
+
+
+def test_a_state_folder_that_can_not_be_made_is_said(tmp_path):
+    (tmp_path / "state").write_text("a file where the folder should be")
+    one = store(tmp_path)
+    assert one.update(lambda m: m.met("app", "e", 2)).release == 2
+    assert one.problem
 
 
 WRITER = """

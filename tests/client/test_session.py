@@ -42,6 +42,9 @@ class Screen:
     def back(self):
         self.lines.append(("back",))
 
+    def fault(self, error):
+        self.lines.append(("fault", repr(error)))
+
     def note(self, text):
         self.lines.append(("note", text))
 
@@ -317,6 +320,20 @@ def test_a_server_in_trouble_is_waited_for(watching, project, server):
     watching.shows(("away", 1))
     server.act = honest
     watching.shows(("live", "shop/views.py", "0 held"))
+
+
+def test_a_fault_of_ours_does_not_end_it(watching, project, server, monkeypatch):
+    """Shown whole, and the save goes at the next try."""
+    honest = module.push.deliver
+
+    def boom(*args):
+        monkeypatch.setattr(module.push, "deliver", honest)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module.push, "deliver", boom)
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("live", "shop/views.py", "0 held"))
+    assert ("fault", "ZeroDivisionError()") in watching.lines
 
 
 def test_a_burst_is_one_release(watching, project, server):
