@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 from .change import Request
 from .envelope import Keyring
 from .errors import HabaneroError, Reason, RefusedError, RejectedError, StoreError
-from .manager import is_alive, siblings
-from .post import Message, Post, pid_of
+from .manager import siblings
+from .post import Message, Post
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -146,6 +146,7 @@ class Fleet:
         "commit": _commit,
         "abort": _abort,
         "ask": _ask,
+        "ping": lambda _self, _message: {},
     }
 
     def describe(self) -> Message:
@@ -233,7 +234,9 @@ class Round:
         yield from [(name, None) for name in sorted(self._waiting)]
 
     def _dead(self) -> set[str]:
-        dead = {name for name in self._waiting if not is_alive(pid_of(name))}
+        # Not by their pids: a container that shares the folder has other ones
+        ping: Message = {"k": "ping", "id": "", "turn": 0}
+        dead = {name for name in self._waiting if not self.post.send(name, ping)}
         self.names = [name for name in self.names if name not in dead]
         return dead
 

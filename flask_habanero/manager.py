@@ -43,23 +43,13 @@ def _children(pid: int) -> set[int]:
     return found
 
 
-def end_this_worker() -> bool:
-    """Ask our server for another worker in our place. Returns False if nobody would start one.
+class Manager:
+    """The server's master above this process."""
 
-    SIGTERM lets the requests end that this worker has begun.
-    """
-    if not _has_manager():
-        return False
-    os.kill(os.getpid(), signal.SIGTERM)
-    return True
+    def would_replace(self) -> bool:
+        """Whether another worker is started when this one ends."""
+        return _has_manager()
 
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process (in another container's view of the processes: perhaps)."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    def end_this_worker(self) -> None:
+        """End this worker once the requests that it has begun are answered: what SIGTERM means to it."""
+        os.kill(os.getpid(), signal.SIGTERM)

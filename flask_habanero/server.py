@@ -28,7 +28,7 @@ from .gate import Gate
 from .ledger import Ledger
 from .live import startup
 from .live.program import Program, attach
-from .manager import end_this_worker
+from .manager import Manager
 from .release import Report
 from .worker import Worker
 
@@ -125,7 +125,7 @@ class Runtime:
     def _start(self) -> Host:
         ledger = Ledger(self.config.store, self.config.app_id, self.keys)
         worker = Worker(self.program, self.gate, ledger, self.config)
-        worker.start(end_this_worker)
+        worker.start(Manager())
         fleet = Fleet(worker, self.config.store, self.keys)
         fleet.start()
         return Host(os.getpid(), worker, fleet, Deployer(worker, fleet, self.config))

@@ -32,6 +32,7 @@ from .errors import (
 )
 from .gate import Gate, Unavailable
 from .guard import attempt
+from .manager import Manager
 from .record import Record, State
 from .release import digest_of
 
@@ -79,23 +80,23 @@ class Worker:
         self.epoch, self.number, self.since, self.trouble = "", 0, 0, ""
         self.head: State
         self.ending = False
-        self._end: Callable[[], bool] = lambda: False
+        self._manager = Manager()
         self._seen = -1  # the counter's value that `number` belongs to
         self._served = False
         self._again_at = 0.0
         self._move: Move | None = None
         self._lock = threading.RLock()  # held by whoever moves this worker
 
-    def start(self, end: Callable[[], bool]) -> None:
+    def start(self, manager: Manager) -> None:
         """Come to head before the first request is served; never raises for what is in the ledger.
 
         Args:
-            end: asks the process manager for another worker in this one's place; False if there is none.
+            manager: who starts another worker in this one's place, if anybody does.
 
         Raises:
             StoreError: the ledger can't be read. The app serves what is on disk.
         """
-        self._end = end
+        self._manager = manager
         now = int(time.time())
         self.epoch, self.number = self.ledger.open_epoch(self.program.base, self.config.build, now)
         self.since = int(time.time())
@@ -117,6 +118,7 @@ class Worker:
         if news:
             self._look()
         if self.ending:
+            self._manager.end_this_worker()
             raise Unavailable("this worker is being replaced")
         self._served = True
 
@@ -211,7 +213,7 @@ class Worker:
         self.trouble = str(error)
         log.error("this worker can't go from #%s to head: %s", self.number, error)
         if self._served or isinstance(error, UndoError):
-            self.ending = self._end()
+            self.ending = self._manager.would_replace()
 
     # --- a move, as the coordinator or as told by one ---
 
@@ -332,6 +334,8 @@ class Worker:
 
     def tick(self) -> None:
         """Look after what nobody asks for: a lease that ended, a counter that moved while no request came."""
+        if self.ending:  # now that the answers that say why are sent
+            self._manager.end_this_worker()
         if not self._lock.acquire(blocking=False):
             return  # somebody moves it: nothing to look after
         try:

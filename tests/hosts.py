@@ -63,10 +63,13 @@ class Member:
     replaceable: bool = True
     ended: bool = False
 
-    def end(self) -> bool:
+    def would_replace(self) -> bool:
         """Stand in for the process manager."""
-        self.ended = self.replaceable
-        return self.ended
+        return self.replaceable
+
+    def end_this_worker(self) -> None:
+        """Stand in for the process manager."""
+        self.ended = True
 
     def get(self) -> str:
         """Serve one request; the answer is the text of the module `shop`."""
@@ -163,7 +166,7 @@ class Host:
         one = Worker(program, gate, Ledger(config.store, config.app_id, self.keys), config)
         fleet = Fleet(one, config.store, self.keys)
         member = Member(program, gate, one, fleet, Deployer(one, fleet, config))
-        one.start(member.end)
+        one.start(member)
         fleet.start()
         self.members.append(member)
         return member

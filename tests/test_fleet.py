@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -95,9 +96,9 @@ def test_a_failure_of_the_leader_leaves_everybody_as_before(host: Host, word: st
 def test_a_worker_that_can_not_be_undone_asks_for_its_end(host: Host) -> None:
     one, _two = host.workers(2, BASE)
     assert host.peer(one).push({"shop": "x = 2 #undo-fails"}).outcome == "failed"
-    assert one.ended
     with pytest.raises(Unavailable):
         one.get()
+    assert one.ended
 
 
 @pytest.mark.parametrize("word", ["#cold", "#stage-fails"])
@@ -135,7 +136,7 @@ def test_a_worker_that_fails_after_the_record_is_named_and_serves_no_more(host: 
     assert (report.outcome, report.release) == ("diverged", 1)
     (behind,) = report.workers.behind
     assert "ZeroDivisionError" in behind
-    assert two.ended
+    eventually(lambda: two.ended)  # also without another request
     with pytest.raises(Unavailable):
         two.get()
 
@@ -292,6 +293,17 @@ def test_a_worker_that_does_not_answer_stops_a_push(host: Host, monkeypatch: pyt
     assert one.get() == "x = 1"
 
 
+def test_a_worker_that_dies_meanwhile_is_not_waited_for(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    dying = Post(one.fleet.folder, f"{os.getpid()}-dying.sock", host.keys)
+    dies = host.in_thread(lambda: (dying.receive(5), dying._socket.close()))
+    began = time.monotonic()
+    report = host.peer(one).push({"shop": "x = 2"})
+    assert dies.result(5)
+    assert (report.outcome, report.workers.total) == ("live", 1)
+    assert time.monotonic() - began < census.ASK_S
+
+
 def test_sockets_work_below_a_very_long_path(tmp_path: Path) -> None:
     folder = tmp_path / ("x" * LONGEST_PATH)
     folder.mkdir()
@@ -396,7 +408,7 @@ def test_a_release_that_killed_two_workers_is_not_tried_again(tmp_path: Path) ->
 
 def test_without_a_server_that_forked_us_nobody_is_asleep() -> None:
     assert manager.siblings() == {os.getpid()}
-    assert not manager.end_this_worker()
+    assert not manager.Manager().would_replace()
 
 
 def test_asleep_are_the_siblings_that_have_not_served(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

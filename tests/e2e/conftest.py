@@ -17,6 +17,7 @@ import pytest
 import requests
 from flask_habanero.envelope import Key, new_secret
 
+from tests.e2e.laptops import clone  # noqa: F401  # a fixture
 from tests.hosts import eventually
 from tests.peer import PATH, Peer, Send
 
@@ -100,10 +101,7 @@ class Server:
 
     def workers(self) -> set[int]:
         """Return the pids of the workers that the master has."""
-        children: set[int] = set()
-        for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            children.update(map(int, path.read_text().split()))
-        return children
+        return children(self.process.pid)
 
     def ask_all(self, count: int) -> dict[int, dict[str, object]]:
         """Ask until so many workers have answered; return the last answer of each."""
@@ -122,11 +120,22 @@ class Server:
         return {answer["text"] for answer in self.ask_all(count).values()}
 
     def stop(self) -> None:
-        """End it and its workers."""
-        for pid in [self.process.pid, *self.workers()]:
+        """End it and its workers, and their masters if there are two."""
+        for pid in [self.process.pid, *descendants(self.process.pid)]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
+
+
+def children(pid: int) -> set[int]:
+    found: set[int] = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        found.update(map(int, path.read_text().split()))
+    return found
+
+
+def descendants(pid: int) -> set[int]:
+    return {found for child in children(pid) for found in (child, *descendants(child))}
 
 
 def over_http(url: str) -> Send:
@@ -146,43 +155,60 @@ def free_port() -> int:
 
 
 Serve = Callable[..., Server]
+Start = Callable[[list[str], int, Mapping[str, str] | None], Server]
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Give a function that starts gunicorn: ``serve("-w", "4", files={"app": "..."}, target="app:app")``."""
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Give a function that starts Python with some arguments in a folder of sources."""
     servers: list[Server] = []
     secret = new_secret("e2e")
 
-    def serve(*options: str, files: Mapping[str, str] | None = None, target: str = "app:app") -> Server:
+    def start(arguments: list[str], port: int, files: Mapping[str, str] | None) -> Server:
         folder = tmp_path / "site"
         folder.mkdir(exist_ok=True)
         for name, text in (files if files is not None else {"app": APP, "texts": TEXTS}).items():
             (folder / f"{name}.py").write_text(text)
-        port, log = free_port(), tmp_path / f"log{len(servers)}"
-        command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "--graceful-timeout", "5"]
-        environ = {
-            **os.environ,
-            "HABANERO_SECRET": secret,
-            "PYTHONPATH": str(ROOT),
-            "PYTHONWARNINGS": "default",
-        }
+        ours = {"HABANERO_SECRET": secret, "PYTHONPATH": str(ROOT), "FLASK_RUN_PORT": str(port)}
+        log = tmp_path / f"log{len(servers)}"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [*command, *NO_CONTROL_SOCKET, *options, target],
-                cwd=folder,
-                env=environ,
-                stdout=out,
-                stderr=out,
+                [sys.executable, *arguments], cwd=folder, env={**os.environ, **ours}, stdout=out, stderr=out
             )
         server = Server(folder, port, process, log, Key.parse(secret))
         servers.append(server)
         eventually(lambda: answers(server), START_S)
         return server
 
-    yield serve
+    yield start
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def serve(start: Start) -> Serve:
+    """Give a function that starts gunicorn: ``serve("-w", "4", files={"app": "..."}, target="app:app")``."""
+
+    def serve(*options: str, files: Mapping[str, str] | None = None, target: str = "app:app") -> Server:
+        port = free_port()
+        # The script, not -m: a second master is started with the first one's sys.argv
+        bound = [
+            str(Path(sys.executable).with_name("gunicorn")),
+            "-b",
+            f"127.0.0.1:{port}",
+            "--graceful-timeout",
+            "5",
+            *NO_CONTROL_SOCKET,
+        ]
+        return start([*bound, *options, target], port, files)
+
+    return serve
+
+
+@pytest.fixture
+def develop(start: Start) -> Serve:
+    """Give a function that starts Flask's development server: ``develop("-m", "flask", "run")``."""
+    return lambda *arguments: start(list(arguments), free_port(), None)
 
 
 def answers(server: Server) -> bool:

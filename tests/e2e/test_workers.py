@@ -105,6 +105,18 @@ def test_a_worker_that_is_added_starts_at_head(serve: Serve) -> None:
     assert server.texts(3) == {"two"}
 
 
+def test_a_second_master_shares_the_releases(serve: Serve) -> None:
+    server = serve(*SYNC)
+    assert server.peer().push(with_text("two")).outcome == "live"
+    before = server.workers()
+    server.process.send_signal(signal.SIGUSR2)
+    eventually(lambda: len(server.ask_all(1).keys() - before) == 1, 30)  # the new master has its own two
+    assert server.texts(4) == {"two"}
+    report = server.peer().push(with_text("three"))
+    assert (report.outcome, report.workers.at_head, report.workers.asleep) == ("live", 4, 0)
+    assert server.texts(4) == {"three"}
+
+
 def test_with_preload_every_worker_is_its_own(serve: Serve) -> None:
     server = serve("-w", "2", "--preload")
     assert server.texts(2) == {"one"}
@@ -200,6 +212,80 @@ def asking(server: Server, acknowledged: list[int]) -> Iterator[list[tuple[int, 
             end.set()
         for job in jobs:
             job.result(30)
+
+
+LOOP = """
+
+import threading
+
+started = threading.Event()
+
+
+@app.get("/thread")
+def thread():
+    threading.Thread(target=loop, daemon=True).start()
+    started.wait()
+    return {"pid": os.getpid()}
+
+
+def loop():
+    started.set()
+    threading.Event().wait(600)
+"""
+
+
+def test_a_worker_that_can_not_follow_is_named_and_replaced(serve: Serve) -> None:
+    """Code that runs in a thread can't change; the worker without the thread has recorded it by then."""
+    server = serve(*SYNC, files={"app": APP + LOOP, "texts": TEXTS})
+    before = server.ask_all(2)
+    stuck = server.get("/thread")["pid"]
+    peer = server.peer()
+    changed = {"app": (APP + LOOP).replace("600", "500").replace('"one"', '"two"')}
+
+    def pushed() -> bool:
+        report = peer.push(changed)
+        if report.outcome == "cold":  # the worker with the thread led: nothing was changed anywhere
+            assert report.reasons[0].code == "running"
+            return False
+        assert report.outcome == "diverged", report
+        assert [text.partition(":")[0].rpartition("/")[2] for text in report.workers.behind] == [str(stuck)]
+        return True
+
+    eventually(pushed)
+    eventually(lambda: len(server.workers()) == 2 and stuck not in server.workers())
+    after = server.ask_all(2)
+    assert {answer["text"] for answer in after.values()} == {"two"}
+    assert len(after.keys() & before.keys()) == 1
+    status = peer.ask("status")
+    assert (status.outcome, status.workers.at_head) == ("live", 2)
+
+
+def test_with_gevent(serve: Serve) -> None:
+    pytest.importorskip("gevent")
+    server = serve("-w", "2", "-k", "gevent")
+    assert server.texts(2) == {"one"}
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(server.get, "/slow/0.6")
+        report = server.peer().push(with_text("two"))
+        assert (report.outcome, report.workers.at_head) == ("live", 2), report
+        slow.result(10)
+    assert server.texts(2) == {"two"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "flask", "run"],
+        ["-c", 'import app; app.app.run(port=int(__import__("os").environ["FLASK_RUN_PORT"]))'],
+    ],
+    ids=["run", "main"],
+)
+def test_below_the_development_server(develop: Serve, command: list[str]) -> None:
+    server = develop(*command)
+    assert server.texts(1) == {"one"}
+    report = server.peer().push(with_text("two"))
+    assert (report.outcome, report.workers.at_head, report.workers.total) == ("live", 1, 1)
+    assert server.texts(1) == {"two"}
 
 
 def test_any_worker_answers_for_all(serve: Serve) -> None:
