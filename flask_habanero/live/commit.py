@@ -132,7 +132,8 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
         done.append(clear.apply())  # noqa: PERF401  # as above
     _settle(program, pending)
     _registrations(program, plan, pending, done)
-    _templates()
+    if plan.templates or pending or plan.withdraw:
+        _templates()
 
 
 @contextlib.contextmanager
@@ -151,6 +152,7 @@ def _watching(plan: Plan) -> Iterator[None]:
 
 def _books(program: Program, plan: Plan) -> Inverse:
     """Let the books say what will be; return what puts the old ones back."""
+    program.first = program.first or program.books.copy()
     before, removed, stacks = program.books, set(program.removed), dict(importer.import_stacks)
     books = before.copy()
     books.tree = dict(plan.target)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import Reason
 from ..source import Parsed, Piece, Unit
-from . import effects, functions, imports, names
+from . import codes, effects, functions, imports, names, registrations
 from .plan import Action, Plan, Step
 from .resolve import Resolver
 
@@ -55,6 +55,7 @@ class Draft:
         self.code_pairs: dict[str, list[tuple[CodeType, CodeType | None]]] = defaultdict(list)
         self.ran_imports: list[names.Import] = []  # of statements that run
         self.deferred: list[tuple[tuple[int, int], str, Callable[[], Any]]] = []
+        self.boots = False  # whether it is about a process that boots later: live objects are not its
         self.registers = False  # whether a statement that runs may register
         self._reasons: dict[tuple[str, str, str], Reason] = {}
         self._words: dict[str, list[str]] = defaultdict(list)
@@ -119,11 +120,22 @@ class Draft:
         return imports.execution_order(self.out.target, self.roots)
 
     @cached_property
-    def live_functions(self) -> dict[CodeType, list[FunctionType]]:
-        """The live functions of all modules that the plan touches, by their code."""
-        wanted = {*self.units, *(module for module, _ in self.acted), *self.code_pairs}
-        modules = [live for name in wanted if (live := self.program.loaded(name)) is not None]
-        return functions.live_functions(modules) if modules else {}
+    def live_functions(self) -> functions.Found:
+        """The live functions whose code will change, or whose statement is stale, by their code."""
+        wanted = {old for found in self.code_pairs.values() for old, new in found if old != new}
+        for module, uid in self.acted:
+            wanted |= self._codes_of(module, uid)
+        modules = {module for module, _ in self.acted} | {name for name in self.code_pairs}
+        live = [found for name in sorted(modules) if (found := self.program.loaded(name)) is not None]
+        tables = [vars(target) for target in list(registrations.targets)]
+        return functions.live_functions(live, tables, wanted) if wanted else {}
+
+    def _codes_of(self, module: str, uid: int) -> set[CodeType]:
+        """The codes of an unchanged statement that will run again."""
+        if self.program.loaded(module) is None or uid not in self.program.uids(module):
+            return set()
+        code = self.program.codes(module)[self.program.uids(module).index(uid)]
+        return set(codes.walk(code)) - {code}
 
     # what will be done
 

@@ -15,7 +15,7 @@ import ast
 import functools
 from typing import TYPE_CHECKING, Any
 
-from . import definitions, names, statements, steps
+from . import definitions, names, registrations, statements, steps
 from .names import Names
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ class Flow:
             n for n in draft.out.target if self.program.loaded(n) is not None and n in self.program.tree
         ]
         self._seen: set[tuple[Any, ...]] = set()
+        self._touched: set[str] = (
+            set()
+        )  # functions and names, by their last part, that do or are something else
 
     @classmethod
     def follow(cls, draft: Draft) -> None:
@@ -50,6 +53,7 @@ class Flow:
                 self._member(*draft.dirty_members.pop())
             while draft.dirty:
                 self._name(*draft.dirty.pop())
+        self._memos()
 
     def _first_time(self, *what: Any) -> bool:
         new = what not in self._seen
@@ -76,7 +80,7 @@ class Flow:
                 what,
                 "import flask_habanero before your own modules, or restart",
             )
-        self._memos(module, qualname)
+        self._touched.add(qualname.rpartition(".")[2])
 
     def _owner(self, owner: Owner, module: str, qualname: str) -> None:
         if owner is None:
@@ -106,9 +110,11 @@ class Flow:
                 return found
             found |= more
 
-    def _memos(self, module: str, qualname: str) -> None:
-        """Empty the memos of a changed function, and of those that reach it."""
-        reached = self._reaching(qualname.rpartition(".")[2])
+    def _memos(self) -> None:
+        """Empty the memos that changed functions may have filled, and Jinja's, which folds filters into templates."""
+        if not self._touched:
+            return
+        reached = self._reaching(self._touched)
         for name in self._loaded:
             live = self.program.loaded(name)
             for value in list(vars(live).values()):
@@ -116,23 +122,26 @@ class Flow:
                 if isinstance(value, type) and value.__module__ == getattr(live, "__name__", ""):
                     for member in list(vars(value).values()):
                         self._memo(member, reached)
+        self.draft.out.templates = bool(reached & registrations.template_functions())
 
     def _memo(self, value: Any, reached: set[str]) -> None:
         if type(value) is functools._lru_cache_wrapper and getattr(value, "__name__", "") in reached:
             if self._first_time("memo", id(value)):
                 self.draft.out.clear.append(steps.ClearCache(value.cache_clear))
 
-    def _reaching(self, name: str) -> set[str]:
-        """Return the names of functions through which a name is reached, itself included; by name, so rather too many."""
+    def _reaching(self, touched: set[str]) -> set[str]:
+        """Return the names of functions through which names are reached, themselves included: by name, so too many."""
         bodies = [
             (key.rpartition(".")[2], body)
             for module in self._loaded
             for row in names.of_source(self.draft.out.target[module])
             for key, body in row.bodies.items()
         ]
-        found = {name}
+        found = set(touched)
         while True:
-            more = {last for last, body in bodies if (body.reads | body.attributes) & found} - found
+            more = {
+                last for last, body in bodies if not found.isdisjoint(body.reads | body.attributes)
+            } - found
             if not more:
                 return found
             found |= more
@@ -142,7 +151,7 @@ class Flow:
     def _name(self, module: str, name: str) -> None:
         if not self._first_time("name", module, name):
             return
-        self._memos(module, name)
+        self._touched.add(name)
         for reader in self._loaded:
             source = self.draft.out.target[reader]
             if reader != module and name not in source.text and "*" not in source.text:

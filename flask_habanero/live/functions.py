@@ -1,33 +1,186 @@
-"""Finds the live function objects of a module, wherever they are held."""
+"""Finds the live function objects of definitions, wherever they are held.
+
+Two ways. *Reach*: from the modules' namespaces and Flask's registries through classes, wrappers,
+closures, partials and containers; then the reference count of each code object tells whether all
+of its holders were found. Only where it doesn't, one walk over the whole heap: that takes
+milliseconds for each hundred thousand objects, and holds the interpreter meanwhile.
+"""
 
 from __future__ import annotations
 
+import functools
 import gc
-from collections import defaultdict
-from collections.abc import Iterable
-from types import CodeType, FunctionType, ModuleType
+import inspect
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Set
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from .codes import children, walk
+
+Found = dict[CodeType, list[FunctionType]]
+_LONGEST = 1_000  # a longer container is a cache or a table: what it holds, the reference counts tell
 
 
-def live_functions(modules: Iterable[ModuleType]) -> dict[CodeType, list[FunctionType]]:
-    """Return every function whose globals are those of the modules, by its code object.
+def live_functions(modules: list[ModuleType], roots: Iterable[Any], wanted: Set[CodeType]) -> Found:
+    """Return the functions that have a wanted code, all of them, by code.
 
-    Code objects compare equal whatever their file name is, so the result can be asked with
-    code that was compiled from the same source. One walk over the heap.
+    Code objects compare equal whatever their file name is, so the result can be asked with code
+    that was compiled from the same source.
+
+    Args:
+        modules: whose globals the functions have.
+        roots: further objects through which functions are held (registries).
+        wanted: code of the functions that will change.
     """
+    spaces = {id(vars(module)) for module in modules}
+    reached = [f for f in _reach([*map(vars, modules), *roots]) if id(f.__globals__) in spaces]
+    found = _by_code(reached if COUNTS and _is_complete(reached, wanted) else _walk_heap(modules))
+    return {code: holders for code, holders in found.items() if code in wanted}
+
+
+def _by_code(found: Iterable[FunctionType]) -> Found:
+    result: Found = defaultdict(list)
+    for function in found:
+        result[function.__code__].append(function)
+    return result
+
+
+# reach
+
+
+def _reach(roots: list[Any]) -> Iterator[FunctionType]:
+    """Yield the functions that some objects lead to, each once."""
+    seen: set[int] = set()
+    todo: list[Any] = list(roots)
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if type(one) is FunctionType:
+            yield one
+        todo.extend(_inside(one))
+
+
+def _inside(one: Any) -> Iterable[Any]:  # noqa: PLR0911  # a table of types, one line each
+    kind = type(one)
+    if kind is FunctionType:
+        return (*(one.__closure__ or ()), *one.__dict__.values(), *(one.__defaults__ or ()))
+    if kind is CellType:
+        return (one.cell_contents,) if _is_filled(one) else ()
+    if kind in (staticmethod, classmethod, MethodType):
+        return (one.__func__,)
+    if kind is property:
+        return (one.fget, one.fset, one.fdel)
+    if kind is functools.partial:
+        return (one.func, *one.args, *one.keywords.values())
+    if kind is functools.cached_property:
+        return (one.func,)
+    if kind is functools._lru_cache_wrapper:
+        return (one.__wrapped__,)
+    if kind in (list, tuple, set, frozenset):
+        return one if len(one) <= _LONGEST else ()
+    if kind in (dict, defaultdict):
+        return list(one.values()) if len(one) <= _LONGEST else ()
+    if issubclass(kind, type) and kind.__module__ != "builtins" or kind is type:
+        return list(vars(one).values()) if one.__module__ in sys.modules and not _is_foreign(one) else ()
+    return ()
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  # asking is the only way to know
+    except ValueError:
+        return False
+    return True
+
+
+def _is_foreign(cls: type) -> bool:
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None) or ""
+    return not file or "site-packages" in file or cls.__module__.partition(".")[0] in sys.stdlib_module_names
+
+
+# are they all?
+
+
+def _is_complete(reached: list[FunctionType], wanted: Set[CodeType]) -> bool:
+    """Whether every live function with a wanted code was reached, by the count of references to its code."""
+    expected: Counter[int] = Counter(id(function.__code__) for function in reached)
+    counted: set[int] = set()
+    for function in reached:
+        if id(function.__code__) not in counted:
+            counted.add(id(function.__code__))
+            _count_parts(function.__code__, expected, counted)
+    for function in reached:
+        if function.__code__ in wanted and _references(function.__code__) != expected[id(function.__code__)]:
+            return False
+        if not _parts_are_counted(function.__code__, expected, wanted):
+            return False
+    known = {code for function in reached for code in walk(function.__code__)}
+    return all(code in known for code in wanted if _is_function(code))
+
+
+def _count_parts(code: CodeType, expected: Counter[int], counted: set[int]) -> None:
+    for part in children(code):
+        expected[id(part)] += 1
+        if id(part) not in counted:
+            counted.add(id(part))
+            _count_parts(part, expected, counted)
+
+
+def _parts_are_counted(code: CodeType, expected: Counter[int], wanted: Set[CodeType]) -> bool:
+    consts = code.co_consts
+    for index in range(len(consts)):  # by index: a name for the part would be one reference more
+        if type(consts[index]) is CodeType:
+            if consts[index] in wanted and _references(consts[index]) != expected[id(consts[index])]:
+                return False
+            if not _parts_are_counted(consts[index], expected, wanted):
+                return False
+    return True
+
+
+def _is_function(code: CodeType) -> bool:
+    """Whether functions are made from this code: no class body, no comprehension, which is gone once it ran."""
+    return bool(code.co_flags & inspect.CO_OPTIMIZED) and (
+        code.co_name == "<lambda>" or code.co_name[0] != "<"
+    )
+
+
+_WAY_IN = 2  # our parameter and the one of getrefcount; checked at import, below
+
+
+def _references(code: CodeType) -> int:
+    """Return how often a code object is referred to, not counting the way in here."""
+    return sys.getrefcount(code) - _WAY_IN
+
+
+def _can_count() -> bool:
+    scratch: dict[str, Any] = {}
+    exec("def f():\n def g(): pass\n return g", scratch)  # noqa: S102  # a code object that nobody else holds
+    scratch["g"] = scratch["f"]()
+    return (_references(scratch["f"].__code__), _references(scratch["g"].__code__)) == (1, 2)
+
+
+COUNTS = _can_count()
+
+
+# the heap
+
+
+def _walk_heap(modules: list[ModuleType]) -> list[FunctionType]:
     namespaces = [vars(module) for module in modules]
     wanted = {id(namespace) for namespace in namespaces}
-    found: dict[CodeType, list[FunctionType]] = defaultdict(list)
     with_frozen = gc.get_freeze_count() > 0
     if with_frozen:
         gc.unfreeze()  # a frozen heap is invisible to get_referrers: functions would silently stay old
     try:
-        for holder in gc.get_referrers(*namespaces):
-            if type(holder) is FunctionType and id(holder.__globals__) in wanted:
-                found[holder.__code__].append(holder)
+        holders = gc.get_referrers(*namespaces)
+        return [one for one in holders if type(one) is FunctionType and id(one.__globals__) in wanted]
     finally:
         if with_frozen:
             gc.freeze()
-    return found
 
 
 def instances_of(cls: type) -> int:

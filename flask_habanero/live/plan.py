@@ -44,6 +44,7 @@ class Plan:
         renamed: functions that will begin on another line: (module, qualified name, line) before and after.
         preload: modules of other packages to import before any gate closes.
         runs_code: whether statements run, and so may import and register.
+        templates: whether compiled templates may hold results of what changed.
     """
 
     target: dict[str, Source]
@@ -61,3 +62,4 @@ class Plan:
     show: list[ShowSource] = field(default_factory=list)
     clear: list[ClearCache] = field(default_factory=list)
     runs_code: bool = False
+    templates: bool = False

@@ -12,6 +12,7 @@ import sys
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from ..errors import Reason
 from ..source import Unit
 from . import checks, codes, definitions, diff, names, statements, steps
 from .diff import Kind, Pair
@@ -35,6 +36,20 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
         if not draft.refused:
             ask(draft)
     return draft.finished()
+
+
+def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> tuple[Reason, ...]:
+    """Return why a process that stands where `twin` does could not be planned to a tree: all but what its objects say."""
+    draft = Draft(twin, units, deletions)
+    draft.boots = True
+    for unit in units:
+        _module(draft, unit)
+    for name in deletions:
+        _deleted(draft, name)
+    for ask in (Flow.follow, checks.cold_start):
+        if not draft.refused:
+            ask(draft)
+    return draft.finished().reasons
 
 
 def _module(draft: Draft, unit: Unit) -> None:

@@ -10,6 +10,7 @@ questions and keeps the books; `plan` decides and `commit` does.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import sys
 import threading
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
-from . import belongs, codes, importer, registrations, startup
+from . import belongs, codes, importer, names, registrations, startup
 from .registrations import Entry, Frame
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Program:
         self.base: dict[str, Source] = {}
         self.books = Books()
         self.removed: set[str] = set()
+        self.first: Books | None = None  # as they were before the first release
 
     # what others ask
 
@@ -111,8 +113,26 @@ class Program:
                     raise BundleError(f"{unit.name}:{piece.line}: the code is not that of the source")
 
     def fold_reasons(self, units: Iterable[Unit], deletions: Iterable[str]) -> tuple[Reason, ...]:
-        """Return why a freshly booted process could not reach such a tree in one plan."""
-        return ()
+        """Return why a process that boots at the base could not be brought to such a tree in one plan.
+
+        Told from the sources and from what ran when this process started; a process that boots later
+        may still find something else, and says so then.
+        """
+        from .planner import reasons_to_boot
+
+        with self.lock:
+            self.settle()
+            if self.first is None or self.books.tree == self.base:
+                return ()  # the plan itself starts there
+            twin = copy.copy(self)
+            twin.books, twin.removed = self.first.copy(), set()
+            return reasons_to_boot(twin, tuple(units), tuple(deletions))
+
+    def warm(self) -> None:
+        """Read the loaded sources ahead of the first plan, which would take the time for it."""
+        for name, source in list(self.tree.items()):
+            if self.loaded(name) is not None:
+                names.of_source(source)
 
     # modules and statements
 

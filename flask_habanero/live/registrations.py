@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import itertools
 import sys
 import threading
@@ -417,3 +418,13 @@ def _rules(by_endpoint: dict[Any, list[Any]]) -> list[Any]:
         for rules in by_endpoint.values()
         for rule in rules
     ]
+
+
+def template_functions() -> set[str]:
+    """Return the names of the functions whose results Jinja may have folded into compiled templates."""
+    found = set()
+    for target in list(targets):
+        env = target.__dict__.get("jinja_env") if isinstance(target, App) else None
+        for function in [*env.filters.values(), *env.tests.values()] if env else ():
+            found.add(getattr(inspect.unwrap(function), "__name__", ""))
+    return found

@@ -36,7 +36,7 @@ def added(draft: Draft, name: str, piece: Piece, uid: int) -> None:
 def _clobbers(draft: Draft, name: str, piece: Piece) -> None:
     """A new name that somebody else put into the namespace already is no name of ours to set."""
     old = imports.binds(draft.program.tree[name])
-    for bound in draft.binds(name, piece) - old:
+    for bound in () if draft.boots else draft.binds(name, piece) - old:
         child = sys.modules.get(f"{draft.live(name).__name__}.{bound}")
         if bound in vars(draft.live(name)) and vars(draft.live(name))[bound] is not child:
             draft.refuse(
