@@ -6,6 +6,7 @@ standard library, takes the same vectors: docs/wire.md says enough to write one.
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import hmac
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask_habanero import envelope
+from flask_habanero import envelope, release
 from flask_habanero.envelope import Key, Keyring, seal, unpack, unseal
 from flask_habanero.errors import ConfigError, RejectedError
 from flask_habanero.release import Bundle, Report, tree_digest
@@ -155,3 +156,60 @@ class TestTogether:
         assert claims["rn"] == ENVELOPE["accepted"][0]["claims"]["n"]
         assert (claims["len"], claims["sha"]) == (len(body), hashlib.sha256(body).hexdigest())
         assert Report.from_json(json.loads(body)).release == 42
+
+
+class TestDocumented:
+    page = (Path(__file__).parent.parent / "docs" / "wire.md").read_text("utf-8")
+
+    @pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+    def test_each_claim_is_on_the_page(self, schema):
+        assert [name for name in schema if f"`{name}`" not in self.page] == []
+
+    def test_each_operation_is_on_the_page(self):
+        assert [name for name in envelope.OPERATIONS if f"**{name}**:" not in self.page] == []
+
+    def test_each_key_of_a_bundle_is_on_the_page(self):
+        (length,) = struct.unpack_from(">I", TestBundle.raw, 4)
+        manifest = json.loads(TestBundle.raw[8 : 8 + length])
+        assert [key for key in (*manifest, *manifest["units"][0]) if f"| `{key}` |" not in self.page] == []
+
+    def test_each_bound_is_on_the_page(self):
+        bounds = (envelope.MAX_HEADER, release.MAX_UNITS, release.MAX_STATEMENTS, envelope.HELLO_SKEW_S)
+        assert [bound for bound in bounds if f"{bound:,}" not in self.page] == []
+
+    def test_the_secret_on_the_page_is_that_of_the_vectors(self):
+        assert SECRET["accepted"][0]["text"] in self.page
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "'docstring'",
+            "x = [1, 'a', b'b', 1.5, 2j, None, ..., True, -0x10]",
+            "def f(a, /, *b: int, c=1, **d) -> str:\n    return lambda: a",
+            "class A(B, metaclass=C):\n    x: int = 1",
+            "from .a import b as c, d",
+        ],
+    )
+    @pytest.mark.parametrize("head", ["", "from __future__ import annotations\n"], ids=["now", "future"])
+    def test_a_statements_digest_is_what_the_page_says(self, head, text):
+        piece = Source("m", "m.py", False, head + text).parsed.pieces[-1]
+        digest = short("\n".join(words(ast.parse(text).body[0])))
+        if not head and text == "'docstring'":
+            digest = short(f"docstring {digest}")
+        if head and (": int" in text or "->" in text):
+            digest = short(f"annotations {digest}")
+        assert piece.digest == digest
+
+
+def short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def words(item: object) -> list[str]:
+    """Return the words of a node, as docs/wire.md tells it and not as source.py does it."""
+    if isinstance(item, ast.AST):
+        fields = [word for name in item._fields for word in words(getattr(item, name, None))]
+        return [type(item).__name__, *fields]
+    if isinstance(item, list):
+        return [f"[{len(item)}", *(word for each in item for word in words(each))]
+    return [hex(item) if type(item) is int else repr(item)]
