@@ -118,7 +118,7 @@ def _taken(entry: Path) -> bool:
 
 
 def disk_tree(belongs: Belongings) -> dict[str, Source]:
-    """Read the sources of all that belongs, as they lie on the disk now; files that are no text are left out."""
+    """Read the sources of all that belongs, as they lie on the disk now; no text, no source."""
     tree = {}
     for top, folder in belongs.folders.items():
         for path in _files(folder, top):

@@ -55,7 +55,7 @@ def _run_indices(draft: Draft, name: str) -> set[int]:
 
 
 def state(draft: Draft) -> None:
-    """Refuse statements that would compute from what requests have changed, or bind a name that a later one binds, too."""
+    """Refuse statements that would compute from what requests changed, or bind a name that a later one binds."""
     for name in {module for module, _ in draft.acted} & set(draft.out.target):
         if draft.program.loaded(name) is not None and name in draft.program.tree:
             rows = names.of_source(draft.out.target[name])
@@ -66,7 +66,7 @@ def state(draft: Draft) -> None:
 
 
 def _state(draft: Draft, name: str, piece: Piece, row: names.Names) -> None:
-    """What a statement reads must still be what the start made, or it would compute something else than a cold start."""
+    """What a statement reads must be what the start made, or it computes something else than a cold start."""
     live, source = draft.program.loaded(name), draft.program.tree[name]
     rebound = {
         one for other in names.of_source(source) for body in other.bodies.values() for one in body.rebinds
@@ -85,7 +85,7 @@ def _state(draft: Draft, name: str, piece: Piece, row: names.Names) -> None:
 
 
 def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
-    """A name stands for what the last statement that binds it made: one that doesn't run must not come after one that does."""
+    """A name stands for what the last statement that binds it made: that one must run if an earlier one does."""
     for bound in diff.bound_twice(old) | diff.bound_twice(new):
         runs = [
             (piece, (name, uid) in draft.acted)
@@ -136,7 +136,7 @@ def live_objects(draft: Draft) -> None:
             if not holders or old == new:
                 continue
             if new is None:
-                continue  # made by a call that is over; a cold start would not have made it (see Flow for the start's own)
+                continue  # made by a call that is over; a cold start would not have made it
             if old.co_freevars != new.co_freevars:
                 what = f"{old.co_qualname}: uses other variables of its surroundings than before"
                 draft.refuse("closure-shape", f"{name}:{new.co_firstlineno}", what)

@@ -235,7 +235,6 @@ def _jinja(
     app: App, old: dict[str, dict[str, object]], new: dict[str, dict[str, object]], done: list[Inverse]
 ) -> None:
     """Filters, tests and globals live in Jinja's own tables, beside its defaults."""
-
     for table, entries in new.items():
         gone = [name for name in old[table] if name not in entries]
         put = {name: value for name, value in entries.items() if old[table].get(name) is not value}

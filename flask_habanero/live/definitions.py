@@ -150,7 +150,7 @@ def _decorate(
 
 
 def class_(draft: Draft, name: str, pair: Pair) -> None:
-    """A class changed in more than the bodies of its methods: members are exchanged in place, or it is refused."""
+    """A class changed in more than its methods' bodies: members are exchanged in place, or it is refused."""
     assert (
         pair.old
         and pair.new

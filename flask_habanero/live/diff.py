@@ -34,7 +34,7 @@ class Pair:
 
 
 def compare(old: Parsed, new: Parsed) -> list[Pair]:
-    """Pair the statements of two sources: by equal digests in order, then moved ones, then by what they define."""
+    """Pair the statements of two sources: equal ones in order, then moved ones, then by what they define."""
     return _compare(old.pieces, new.pieces)
 
 
@@ -80,7 +80,7 @@ def _pair_up(left: list[Piece], right: list[Piece], kind: Kind, key: Callable[[P
 
 
 def definition(piece: Piece) -> tuple[str, ...] | None:
-    """Return what a statement defines, if that names it: a function, a class, a variable, the docstring, an import."""
+    """Return what a statement defines, if that names it: a function, a class, a variable, an import."""
     node = piece.node
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return ("def", node.name)

@@ -98,7 +98,7 @@ class Flow:
 
     @functools.cached_property
     def _maybe_ran(self) -> set[str]:
-        """Every name that the start may have called, by its last part: for modules that we did not see run."""
+        """Every name that the start may have called, by its last part: for modules that ran before us."""
         rows = [row for name in self._loaded for row in names.of_source(self.program.tree[name])]
         found = {name for row in rows for name in row.calls | row.called_attributes}
         bodies = [(key.rpartition(".")[2], body) for row in rows for key, body in row.bodies.items()]
@@ -130,7 +130,7 @@ class Flow:
                 self.draft.out.clear.append(steps.ClearCache(value.cache_clear))
 
     def _reaching(self, touched: set[str]) -> set[str]:
-        """Return the names of functions through which names are reached, themselves included: by name, so too many."""
+        """Return the functions through which names are reached, themselves included: by name, so too many."""
         bodies = [
             (key.rpartition(".")[2], body)
             for module in self._loaded

@@ -84,7 +84,7 @@ def _inside(one: Any) -> Iterable[Any]:  # noqa: PLR0911  # a table of types, on
         return one if len(one) <= _LONGEST else ()
     if kind in (dict, defaultdict):
         return list(one.values()) if len(one) <= _LONGEST else ()
-    if issubclass(kind, type) and kind.__module__ != "builtins" or kind is type:
+    if issubclass(kind, type):
         return list(vars(one).values()) if one.__module__ in sys.modules and not _is_foreign(one) else ()
     return ()
 

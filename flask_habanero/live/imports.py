@@ -57,7 +57,7 @@ def binds(source: Source) -> set[str]:
 
 
 def broken(tree: Tree, changed: set[str]) -> Iterator[Reason]:
-    """Yield the imports that a cold start of a tree would fail at, for changed modules and those that import them."""
+    """Yield the imports that a cold start would fail at: of changed modules, and of those that import them."""
     for module, source in tree.items():
         for one in names.of_source(source):
             for item in one.imports:
@@ -86,7 +86,7 @@ def _missing(item: Import, tree: Tree) -> str | None:
 
 
 def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]:
-    """Return the app's modules that imports would load for the first time, in the order of their execution's start."""
+    """Return the app's modules that imports would load for the first time, in the order of their start."""
     found: list[str] = []
 
     def visit(name: str) -> None:
@@ -129,7 +129,7 @@ class _CircleError(Exception):
 
 
 def circles(tree: Tree, roots: list[str]) -> Reason | None:
-    """Walk the imports as a cold start would, from its first modules; return the first one that comes too early."""
+    """Walk the imports as a cold start would, from its first modules; return the first that is too early."""
     state: dict[str, int] = {}  # module -> statements executed so far; -1: all
 
     def execute(name: str) -> None:
@@ -174,7 +174,7 @@ def circles(tree: Tree, roots: list[str]) -> Reason | None:
 
 
 def execution_order(tree: Tree, roots: list[str]) -> dict[tuple[str, int], int]:
-    """Return when a cold start would end each statement: (module, index) -> rank. What no root reaches comes last."""
+    """Return when a cold start ends each statement: (module, index) -> rank. What no root reaches is last."""
     order: dict[tuple[str, int], int] = {}
     begun: set[str] = set()
 

@@ -119,7 +119,7 @@ def _bound(node: ast.stmt) -> Iterator[str]:
 def step(
     change: ClassChange, node: ast.ClassDef, cls: type, module: ModuleType, parsed: Parsed, filename: str
 ) -> Members:
-    """Return the step that makes the change. Each member is compiled inside a class of that name, as in the whole unit."""
+    """Return the step that makes the change. Each member is compiled inside a class of that name."""
     put = []
     for member in change.put:
         hollow = ast.ClassDef(node.name, [], [], [member], [])

@@ -50,7 +50,7 @@ class Resolver:
 
     @cached_property
     def _pending(self) -> dict[tuple[str, str], Any]:
-        """What new or changed statements will bind: an AST node, a constant, or the live object that an import fetches."""
+        """What new or changed statements bind: an AST node, a constant, or the object that an import fetches."""
         found: dict[tuple[str, str], Any] = {}
         for name in self._changed:
             live, old, new = self._program.loaded(name), self._program.tree.get(name), self._target[name]

@@ -1,4 +1,4 @@
-"""Statements that are added, removed, changed or stale: they run in their namespace, or end, or are refused."""
+"""Statements that are added, removed, changed or stale: they run in their namespace, end, or are refused."""
 
 from __future__ import annotations
 

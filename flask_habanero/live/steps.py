@@ -197,7 +197,7 @@ class Members:
             self.cls.__init_subclass__()
 
     def _put(self, name: str, code: CodeType) -> None:
-        """Run one statement of the class body in a scratch that sees the class's names; take what it binds."""
+        """Run one statement of the class body where it sees the class's names; take what it binds."""
         body = {
             key: value
             for key, value in self.cls.__dict__.items()
