@@ -355,3 +355,43 @@ def test_what_is_exempt_says_why():
     """Each noqa and type: ignore bears its rule, and a reason where the rule alone does not say it."""
     bare = re.compile(r"#\s*(noqa|type:\s*ignore|pragma: no cover)(?!\s*[:\[])")
     assert [m.path for m in modules().values() if bare.search(m.text)] == []
+
+
+AWAITED = {"reasons.md"}  # pages that are being written
+
+
+class TestPages:
+    root = ROOT.parent
+
+    def test_each_threat_that_a_test_names_is_on_the_page_and_in_order(self):
+        page = (self.root / "SECURITY.md").read_text("utf-8")
+        rows = [int(number) for number in re.findall(r"^\| T(\d+) \|", page, re.MULTILINE)]
+        assert rows == list(range(1, len(rows) + 1))
+        tests = "".join(path.read_text("utf-8") for path in (self.root / "tests").rglob("test_*.py"))
+        assert {int(number) for number in re.findall(r"def test_t(\d+)_", tests)} <= set(rows)
+
+    def test_the_changelog_begins_with_this_version(self):
+        first = re.search(r"^## (\S+)", (self.root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+        assert first is not None
+        assert first[1] == flask_habanero.__version__
+
+    def test_decisions_are_numbered_and_have_their_parts(self):
+        pages = sorted((self.root / "docs" / "adr").glob("*.md"))
+        assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+        for page in pages:
+            text = page.read_text("utf-8")
+            assert text.startswith(f"# {page.name[:4]}: ")
+            assert [
+                part
+                for part in ("Status:", "## Context", "## Decision", "## Consequences")
+                if part not in text
+            ] == []
+
+    def test_links_between_pages_lead_somewhere(self):
+        pages = [*self.root.glob("*.md"), *(self.root / "docs").rglob("*.md")]
+        link = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+        links = [(page, target) for page in pages for target in link.findall(page.read_text("utf-8"))]
+        broken = {
+            str(page.relative_to(self.root)): to for page, to in links if not (page.parent / to).exists()
+        }
+        assert {page: to for page, to in broken.items() if Path(to).name not in AWAITED} == {}
