@@ -172,7 +172,10 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "unmarshalling": (calls(r"marshal\.loads?"), {"live/codes.py"}),
     "marshalling": (calls(r"marshal\.dumps?"), {"source.py"}),
     "pickling": (imports("pickle", "shelve", "dill"), set()),
-    "running code": (calls(r"exec|eval|runpy\..*"), {"live/steps.py"}),
+    "running code": (
+        calls(r"exec|eval|runpy\..*"),
+        {"live/steps.py", "live/functions.py"},  # the second: a text of its own, to see how references count
+    ),
     "assigning code": (assigns("__code__"), {"live/steps.py"}),
     "setting attributes by name": (
         calls(r"setattr|delattr|object\.__setattr__|type\.__setattr__"),
