@@ -208,11 +208,13 @@ def watch(**options: Any) -> int:
 
     desk, screen, stop = make_desk(options), _screen(options), Event()
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
         Session(desk, screen, choice).run(stop)
     except KeyboardInterrupt:
-        stop.set()
+        pass  # the person ends it so
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 
@@ -387,6 +388,37 @@ def test_ctrl_c_exits_130(run, project, monkeypatch, command):
     monkeypatch.setattr("flask_habanero.client.desk.look", interrupted)
     monkeypatch.setattr("flask_habanero.client.push.look", interrupted)
     assert run(command).code == 130
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
+def test_watch_ends_with_0_by_the_person(project, environ, server, by):
+    """A real process: it says when it watches, sends a save, prints one JSON object a line, and ends."""
+    command = [sys.executable, "-c", "from flask_habanero.client.cli import cli; cli()", "watch", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr.readline().startswith("watching shop (4 modules) -> shop #0, 2/2 workers")
+        project.write("shop.views", NEW)
+        value = json.loads(child.stdout.readline())
+        assert (value["outcome"], value["files"], server.tree["shop.views"].text) == (
+            "live",
+            ["shop/views.py"],
+            NEW,
+        )
+        child.send_signal(by)
+        assert child.wait(20) == 0
+
+
+ENDS = [(2, "--url", "http://192.0.2.1"), (3,), (4,)]
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_watch_ends_at_its_start_with_the_codes_of_the_contract(run, project, environ, server, case):
+    """Usage, a first contact that nobody is there to decide, and not believed."""
+    code, *args = case
+    if code == 4:
+        environ.setenv("HABANERO_SECRET", new_secret())
+    project.write("shop.views", NEW)
+    assert run("watch", *args).code == code
+    assert server.head == 0
 
 
 def test_colours_follow_the_environment(project, environ, server):

@@ -60,7 +60,7 @@ class Watching:
         )
         self.store, self.screen, self.stop, self.ended = desk.store, Screen(), threading.Event(), None
         self.session = Session(desk, self.screen, choice(desk) if choice else first_watch(desk, ask))
-        self.thread = threading.Thread(target=self._run)
+        self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self):

@@ -183,7 +183,7 @@ def serve():
                 with contextlib.suppress(OSError):  # the client left: that is what is tested
                     talk(connection)
 
-        threads.append(threading.Thread(target=run))
+        threads.append(threading.Thread(target=run, daemon=True))
         threads[0].start()
         return f"http://127.0.0.1:{listener.getsockname()[1]}/_habanero"
 
