@@ -189,7 +189,7 @@ def serve():
 
     yield start
     for thread in threads:
-        thread.join()
+        thread.join(5)  # not for ever: a test that failed may never have let it go
     listener.close()
 
 
