@@ -11,6 +11,7 @@ takes its note back before it waits.
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 WAIT_S = 30.0  # a request waits this long at a closed gate: the usual time-out of a proxy in front of us
+_WHOLE = (list, tuple)  # answers with nothing left to run
 _NAMED = 8  # holders that an answer names; more would only be noise
 
 
@@ -35,11 +37,11 @@ class _Request:
     costs nothing here.
     """
 
-    __slots__ = ("_answer", "_gate", "_ident", "environ", "since")
+    __slots__ = ("_gate", "_ident", "answer", "environ", "since")
 
     def __init__(self, gate: Gate, ident: int, environ: WSGIEnvironment) -> None:
         self._gate, self._ident, self.environ = gate, ident, environ
-        self._answer: Iterable[bytes] = ()
+        self.answer: Iterable[bytes] = ()
         self.since = time.monotonic()
 
     def __str__(self) -> str:
@@ -47,27 +49,19 @@ class _Request:
         shown = "".join(c if c.isprintable() else "?" for c in path)  # of a stranger, for a terminal
         return f"{self.environ.get('REQUEST_METHOD', '')} {shown} {time.monotonic() - self.since:.1f} s"
 
-    def stream(self, answer: Iterable[bytes]) -> _Request:
-        """Take over an answer: from here on the app has returned and the rest only streams."""
-        self._answer = answer
-        # A generator has run nothing yet: the whole app may be inside it, so it counts as in the app
-        if type(answer) is not GeneratorType:
-            self._gate._app_returned(self._ident, self)
-        return self
-
     def __iter__(self) -> Iterator[bytes]:
-        if type(self._answer) is GeneratorType:
+        if type(self.answer) is GeneratorType:
             return self._noticing_the_first()
-        return iter(self._answer)
+        return iter(self.answer)
 
     def _noticing_the_first(self) -> Iterator[bytes]:
-        for chunk in self._answer:
-            self._gate._app_returned(self._ident, self)
+        for chunk in self.answer:
+            self._gate._begun(self._ident, self)
             yield chunk
 
     def close(self) -> None:
         try:
-            close = getattr(self._answer, "close", None)
+            close = getattr(self.answer, "close", None)
             if close is not None:
                 close()
         finally:
@@ -133,7 +127,10 @@ class Gate:
             if type(answer) in _WHOLE or _is_file(answer, environ):
                 self._leave(ident, request)
                 return answer
-            return request.stream(answer)
+            request.answer = answer
+            if type(answer) is not GeneratorType:  # that has run nothing yet: it may be the whole app
+                self._begun(ident, request)
+            return request
 
         return gated
 
@@ -196,13 +193,11 @@ class Gate:
             request.since = time.monotonic()
             self._calling[ident] = request
 
-    def _app_returned(self, ident: int, request: _Request) -> None:
-        """The app is done and its answer streams: a closer waits for it, but not for ever."""
+    def _begun(self, ident: int, request: _Request) -> None:
+        """The answer has begun, what is left only streams: a closer waits for it, but not for ever."""
         if self._calling.get(ident) is request:
             self._streaming.add(id(request))  # first, so that no closer sees it in neither place
-            del self._calling[ident]
-            if self._closed:
-                self._notify()
+            del self._calling[ident]  # nobody to wake: a closer waits for the stream, too
 
     def _leave(self, ident: int, request: _Request) -> None:
         """Count a request out, wherever it is. Doing it twice does no harm."""
@@ -217,12 +212,13 @@ class Gate:
             self._changed.notify_all()
 
 
-_WHOLE = (list, tuple)
-
-
 def _is_file(answer: object, environ: dict[str, Any]) -> bool:
-    wrapper = environ.get("wsgi.file_wrapper")  # returned as it is: the server sends it by sendfile
-    return isinstance(wrapper, type) and isinstance(answer, wrapper)
+    """Whether the server must see this very object, to send it by sendfile."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    if wrapper is None:
+        return False
+    # uWSGI's is a function, which hands back the file that it was given
+    return isinstance(answer, wrapper if isinstance(wrapper, type) else io.IOBase)
 
 
 def _unavailable(error: Unavailable, start_response: StartResponse) -> Iterable[bytes]:

@@ -7,15 +7,19 @@ import multiprocessing
 import os
 import resource
 import secrets
+import select
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from flask_habanero import store
 from flask_habanero.envelope import REQUEST, Key, Keyring, pack, seal, sha256
 from flask_habanero.errors import ConflictError, StoreError
 from flask_habanero.ledger import Ledger
@@ -242,16 +246,35 @@ def _push_each(author: Author, releases: int, wait: Callable[[], object]) -> lis
 
 def boot(folder: str, workers: int) -> list[list[Any]]:
     """Let forked workers open the epoch at one moment. Return what each was told."""
-    ledger = Ledger(Path(folder), APP, KEYS)
-    gate, opener = os.pipe()
+    return _booted(Path(folder), workers, nullcontext())
+
+
+def boot_behind_a_lock(folder: str, workers: int) -> list[list[Any]]:
+    """The same; and all come to see that there is no epoch before any of them can begin it."""
+    Ledger(Path(folder), APP, KEYS).by_nonce("0" * 32)  # makes the tables
+    store.LOCKED_S = 30.0
+    return _booted(Path(folder), workers, _locked(Path(folder)))
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        select.select([], [], [], 0.3)  # for the workers to come and wait; if one is late, it only tests less
+
+
+def _booted(folder: Path, workers: int, locked: AbstractContextManager[None]) -> list[list[Any]]:
+    ledger = Ledger(folder, APP, KEYS)
+    together = multiprocessing.get_context("fork").Barrier(workers + 1)
 
     def start() -> Any:
-        os.close(opener)
-        os.read(gate, 1)  # returns for all of them when the parent closes its end
+        together.wait()
         return ledger.open_epoch(TREE, None, NOW)
 
     children = [_forked(start) for _ in range(workers)]
-    os.close(opener)
+    with locked:  # after the forks: SQLite's locks do not bear one
+        together.wait()
     return [_result(child) for child in children]
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import FrameType
 from typing import Any
 from wsgiref.simple_server import WSGIServer, make_server
 from wsgiref.util import FileWrapper
@@ -125,6 +128,14 @@ def test_a_file_is_handed_on_as_it_is(gate: Gate, tmp_path: Any) -> None:
         answer = FileWrapper(file)
         wsgi = gate.wrap(app_of(answer), nothing)
         assert wsgi(environ(**{"wsgi.file_wrapper": FileWrapper}), Answered()) is answer
+    assert gate.running == 0
+
+
+def test_a_file_from_a_server_whose_wrapper_is_a_function_is_handed_on_too(gate: Gate, tmp_path: Any) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with (tmp_path / "file").open("rb") as answer:
+        wsgi = gate.wrap(app_of(answer), nothing)
+        assert wsgi(environ(**{"wsgi.file_wrapper": lambda file: file}), Answered()) is answer
     assert gate.running == 0
 
 
@@ -477,6 +488,138 @@ def test_a_closing_that_another_thread_ends_is_not_still(gate: Gate, pool: Threa
     assert closing_.result(SOON)[0].startswith("GET / ")
     slow.go.set()
     request.result(SOON)
+
+
+# --- at every line ---
+
+
+class Steps:
+    """Runs a function and lets something happen at the n-th line of the gate that it executes."""
+
+    def __init__(self, gate: Gate, at: int, act: Callable[[], None]) -> None:
+        self.gate, self.left, self.act, self.counting = gate, at, act, True
+
+    def run(self, function: Callable[[], Any]) -> Any:
+        sys.settrace(self._trace)
+        try:
+            return function()
+        finally:
+            sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, _arg: Any) -> Any:
+        if frame.f_code.co_filename != gate_module.__file__:
+            return None
+        # Where this thread holds the lock, nothing that needs it can happen
+        if event == "line" and self.counting and not self.gate._changed._is_owned():  # type: ignore[attr-defined]
+            self.left -= 1
+            if self.left == 0:
+                self.act()
+        return self._trace
+
+    @property
+    def over(self) -> bool:
+        """Whether the function had fewer lines than that."""
+        return self.left > 0
+
+
+class Release:
+    """Closes the gate, changes the program if all is still, and sees whether a request runs meanwhile."""
+
+    def __init__(self, gate: Gate, pool: ThreadPoolExecutor) -> None:
+        self.gate, self.pool = gate, pool
+        self.still, self.ran_while_still = False, False
+        self.go = threading.Event()
+
+    def app(self, env: dict[str, Any], start_response: Any) -> Any:
+        self.ran_while_still |= self.still
+        return app_of([b"x"])(env, start_response)
+
+    def begin(self) -> None:
+        """Close the gate in another thread, and come back when it is known whether all is still."""
+        closed = threading.Event()
+        self.pool.submit(self._make, closed)
+        assert closed.wait(SOON)
+
+    def _make(self, closed: threading.Event) -> None:
+        self.still = not self.gate.close(0)
+        closed.set()
+        if self.still:
+            assert self.go.wait(SOON)
+            self.still = False
+            self.gate.open()
+
+
+def waiting(gate: Gate) -> int:
+    """Return how many threads wait at the gate, or for it to be still."""
+    return len(gate._changed._waiters)  # type: ignore[attr-defined]
+
+
+def test_the_gate_may_close_at_any_line_of_a_request(gate: Gate, pool: ThreadPoolExecutor) -> None:
+    """Either the closing sees the request, or the request sees that it is closed: at no line neither."""
+    seen, at, over = set(), 0, False
+    while not over:
+        at += 1
+        release = Release(gate, pool)
+        steps, wsgi = Steps(gate, at, release.begin), gate.wrap(release.app, nothing)
+        request = pool.submit(steps.run, functools.partial(get, wsgi))
+        eventually(lambda request=request: request.done() or waiting(gate))
+        seen.add(release.still)
+        release.go.set()
+        assert request.result(SOON) == ("200 OK", b"x")
+        assert not release.ran_while_still, f"it ran in a gate that was still; closed at line {at}"
+        eventually(lambda: not gate._closed)
+        over = steps.over
+    assert seen == {True, False}
+    assert at > 10
+
+
+def test_the_gate_may_close_again_at_any_line_of_a_request_that_waited(
+    gate: Gate, pool: ThreadPoolExecutor
+) -> None:
+    at, over = 0, False
+    while not over:
+        at += 1
+        release = Release(gate, pool)
+        steps, wsgi = Steps(gate, at, release.begin), gate.wrap(release.app, nothing)
+        steps.counting = False
+        assert gate.close(0) == ()
+        request = pool.submit(steps.run, functools.partial(get, wsgi))
+        eventually(lambda: waiting(gate))
+        steps.counting = True
+        gate.open()
+        eventually(lambda request=request: request.done() or waiting(gate))
+        release.go.set()
+        assert request.result(SOON) == ("200 OK", b"x")
+        assert not release.ran_while_still, f"it ran in a gate that was still; closed at line {at}"
+        eventually(lambda: not gate._closed)
+        over = steps.over
+    assert at > 10
+
+
+@pytest.mark.parametrize("answer", [[b"x"], Chunks(b"x")])
+def test_a_request_may_end_at_any_line_of_a_closing(
+    gate: Gate, pool: ThreadPoolExecutor, answer: Any
+) -> None:
+    """It is never missed: the closing does not wait its time out for somebody who is gone."""
+    at, over = 0, False
+    while not over:
+        at += 1
+        slow = Slow(answer)
+        request = pool.submit(get, gate.wrap(slow, nothing))
+        assert slow.inside.wait(SOON)
+
+        def end(slow: Slow = slow, request: Future[Any] = request) -> None:
+            slow.go.set()
+            request.result(SOON)
+
+        steps, began = Steps(gate, at, end), time.monotonic()
+        closing_ = pool.submit(steps.run, functools.partial(gate.close, SOON))
+        eventually(lambda closing_=closing_: closing_.done() or waiting(gate))
+        slow.go.set()  # for the round in which the closing has fewer lines
+        assert closing_.result(2 * SOON) == ()
+        assert time.monotonic() - began < SOON / 2, f"not woken; it ended at line {at}"
+        gate.open()
+        over = steps.over
 
 
 # --- all at once ---

@@ -12,15 +12,19 @@ import stat
 import subprocess
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask_habanero import store
+from flask_habanero.counter import Counter
 from flask_habanero.envelope import Keyring
 from flask_habanero.errors import ConflictError, StoreError
 from flask_habanero.ledger import Ledger
-from flask_habanero.release import digest_of
+from flask_habanero.record import Record, link, seal_record
+from flask_habanero.release import Bundle, digest_of
+from flask_habanero.source import Unit, build_unit, python_tag
 
 from tests.ledgers import APP, K1, K2, KEYS, NOW, ROOT, TREE, Author, author_at, program, run, tree_of
 
@@ -44,6 +48,16 @@ def edit(folder: Path, sql: str, *values: Any) -> None:
     """Change the file behind the ledger's back."""
     with closing(sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)) as db:
         assert db.execute(sql, values).rowcount != 0
+
+
+def row_at(folder: Path, number: int) -> tuple[Any, ...]:
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as db:
+        row: tuple[Any, ...] = db.execute("SELECT * FROM releases WHERE number = ?", (number,)).fetchone()
+    return row
+
+
+def insert(folder: Path, *row: Any) -> None:
+    edit(folder, f"INSERT INTO releases VALUES({','.join('?' * len(row))})", *row)
 
 
 # --- records ---
@@ -172,6 +186,26 @@ def test_a_ledger_that_went_back_takes_nothing_new(author: Author, folder: Path)
     assert Author(ledger, tree=tree_of(shop="cold = 1\n")).begin().push(shop="N = 2\n").number == 1
 
 
+def test_a_late_writer_does_not_take_the_counter_back(tmp_path: Path) -> None:
+    one, two = Counter(tmp_path / "counter"), Counter(tmp_path / "counter")
+    for value, expected in ((5, 5), (3, 5), (6, 6)):
+        with one.opened() as file:
+            one.raise_to(file, value)
+        assert two.value() == expected
+
+
+def test_the_counter_is_no_link_to_elsewhere(author: Author, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "else").write_bytes(bytes(8))
+    (folder / "counter").unlink()
+    (folder / "counter").symlink_to(tmp_path / "else")
+    with pytest.raises(StoreError, match="counter"):
+        again(folder).counter()
+    with pytest.raises(StoreError, match="counter"):
+        author.push(shop="N = 1\n")
+    assert (tmp_path / "else").read_bytes() == bytes(8)
+    assert author.ledger.head(author.epoch).number == 0, "recorded, and nobody told"
+
+
 # --- epochs ---
 
 
@@ -219,9 +253,10 @@ def test_a_build_is_known_by_its_name(folder: Path) -> None:
     assert ledger.open_epoch(TREE, "v2", NOW)[0] != author.epoch
 
 
-def test_workers_that_boot_at_once_open_one_epoch(folder: Path) -> None:
-    told = run("boot", folder, 8)
-    assert len(told) == 8
+@pytest.mark.parametrize("how", ["boot", "boot_behind_a_lock"])
+def test_workers_that_boot_at_once_open_one_epoch(folder: Path, how: str) -> None:
+    told = run(how, folder, 6)
+    assert len(told) == 6
     assert len({tuple(one) for one in told}) == 1
     assert len(again(folder).records(told[0][0])) == 1
 
@@ -264,14 +299,14 @@ def test_a_rollback_is_a_new_release_of_an_earlier_state(author: Author, folder:
 
 
 def test_folding_goes_on_from_what_was_folded_before(author: Author, folder: Path) -> None:
-    """With the base gone only a process that has folded it already can go on."""
-    author.push(shop="N = 1\n")
-    author.ledger.state_at(author.epoch, 1)
-    edit(folder, "DELETE FROM releases WHERE kind = 'base'")
-    author.push(shop="N = 2\n")
-    assert author.ledger.state_at(author.epoch, 2).tree == author.tree
+    """With what came before gone, only a process that has folded it already can go on."""
+    for n in range(1, 4):
+        author.push(shop=f"N = {n}\n")
+        if n > 1:
+            edit(folder, "DELETE FROM releases WHERE number < ?", n)
+        assert author.ledger.state_at(author.epoch, n).tree == author.tree
     with pytest.raises(StoreError, match=r"record #0 .* is missing"):
-        again(folder).state_at(author.epoch, 2)
+        again(folder).state_at(author.epoch, 3)
 
 
 def test_there_is_no_state_outside_of_the_epoch(author: Author) -> None:
@@ -285,13 +320,21 @@ def test_there_is_no_state_outside_of_the_epoch(author: Author) -> None:
 
 def test_code_of_another_python_is_compiled_anew(author: Author, folder: Path) -> None:
     """The server's Python was exchanged beneath the ledger: marshal of the other could crash it."""
-    good = author.pushing(author.tree | tree_of(shop="N = 1\n"))
-    row = author.pushing(author.tree | tree_of(shop="N = 1\n"), python="ffff-cpython-399-o0-gil")
-    author.ledger.record(**row)
-    assert good["body"] != row["body"]
-    unit = again(folder).state_at(author.epoch, 1).units["shop"]
-    assert eval(__import__("marshal").loads(unit.statements[0].code), space := {}) is None
-    assert space["N"] == 1
+    ours = build_unit(tree_of(shop="N = 1\n")["shop"])
+    theirs = Unit(ours.source, (replace(ours.statements[0], code=b"another marshal"),))
+    target = author.tree | tree_of(shop="N = 1\n")
+    for python, expected in (("ffff-cpython-399-o0-gil", ours), (python_tag(), theirs)):
+        parent = digest_of(author.tree)
+        bundle = Bundle((theirs,), (), python, parent, digest_of(target))
+        author.number = author.ledger.record(**author.request("push", bundle.encode(), bundle.target)).number
+        assert again(folder).state_at(author.epoch, author.number).units == {"shop": expected}
+
+
+def test_a_push_that_leads_elsewhere_than_recorded_is_no_state(author: Author, folder: Path) -> None:
+    row = author.pushing(author.tree | tree_of(shop="N = 1\n"))
+    author.ledger.record(**row | {"tree_digest": "0" * 64})
+    with pytest.raises(StoreError, match=r"#1 .*another tree than it says"):
+        again(folder).state_at(author.epoch, 1)
 
 
 def test_a_large_tree_with_strange_text_survives(folder: Path) -> None:
@@ -381,19 +424,31 @@ def test_a_whole_record_of_another_ledger_does_not_fit(author: Author, folder: P
     author.push(shop="N = 1\n")
     other = author_at(tmp_path / "other")
     other.push(shop="evil = 1\n")
-    with closing(sqlite3.connect(tmp_path / "other" / "ledger.sqlite")) as db:
-        row = db.execute("SELECT * FROM releases WHERE number = 1").fetchone()
+    row = row_at(tmp_path / "other", 1)
     edit(folder, "DELETE FROM releases WHERE number = 1")
-    edit(folder, f"INSERT INTO releases VALUES({','.join('?' * len(row))})", row[0], author.epoch, *row[2:])
+    insert(folder, row[0], author.epoch, *row[2:])
     with pytest.raises(StoreError, match=r"#1 "):
         again(folder).state_at(author.epoch, 1)
 
 
+def test_two_histories_of_one_epoch_do_not_mix(author: Author, folder: Path, tmp_path: Path) -> None:
+    """Each record is good and in its place; but the third was built on another second."""
+    author.push(shop="N = 1\n")
+    shutil.copytree(folder, tmp_path / "copy")
+    other = Author(again(tmp_path / "copy"), K1, author.tree, author.epoch, 1)
+    other.push(shop="N = 20\n")
+    author.push(shop="N = 2\n")
+    author.push(shop="N = 3\n")
+    edit(folder, "DELETE FROM releases WHERE number = 2")
+    insert(folder, *row_at(tmp_path / "copy", 2))
+    assert again(folder).state_at(author.epoch, 2).tree == other.tree
+    with pytest.raises(StoreError, match=r"#3 .*does not follow"):
+        again(folder).state_at(author.epoch, 3)
+
+
 def test_a_sealed_record_without_its_senders_signature_is_not_believed(author: Author, folder: Path) -> None:
     """Our own seal alone runs nothing: the request's signature is looked at again each time."""
-    from flask_habanero.record import Record, link, seal_record
-
-    base_seal = sqlite_value(folder, "SELECT seal FROM releases WHERE number = 0")
+    base_seal = row_at(folder, 0)[-1]
     row = author.pushing(author.tree | tree_of(shop="evil = 1\n"))
     header = row["header"][:-5] + "AAAAA"
     record = Record(
@@ -410,16 +465,9 @@ def test_a_sealed_record_without_its_senders_signature_is_not_believed(author: A
         "",
     )
     token = seal_record(record, link(base_seal), APP, KEYS)
-    values = (*vars(record).values(), token)
-    edit(folder, f"INSERT INTO releases VALUES({','.join('?' * 12)})", *values)
+    insert(folder, *vars(record).values(), token)
     with pytest.raises(StoreError, match=r"#1 .*signature"):
         again(folder).state_at(author.epoch, 1)
-
-
-def sqlite_value(folder: Path, sql: str) -> Any:
-    with closing(sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)) as db:
-        (value,) = db.execute(sql).fetchone()
-    return value
 
 
 def test_a_damaged_file_is_no_crash_and_no_other_state(author: Author, folder: Path) -> None:
