@@ -73,6 +73,7 @@ class Ledger:
         if found is None:
             with self._store.writing() as db:  # all workers boot at once: only the first of them begins it
                 found = self._recognised(db, digest, build) or self._begin(db, disk, build, now)
+        self.sweep()  # a worker that starts may be there because another one died
         return found
 
     def _recognised(self, db: sqlite3.Connection, digest: str, build: str | None) -> tuple[str, int] | None:

@@ -167,6 +167,7 @@ def test_a_counter_that_a_dead_writer_left_behind_is_raised_before_anybody_is_to
     for ask in (
         lambda ledger: ledger.sweep(),
         lambda ledger: ledger.by_nonce(record.nonce),
+        lambda ledger: ledger.open_epoch(TREE, None, NOW),
     ):
         (folder / "counter").write_bytes(bytes(8))
         ledger = again(folder)
