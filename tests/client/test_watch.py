@@ -257,18 +257,22 @@ def test_a_touch_is_looked_at_but_nothing_is_claimed(quiet):
 def test_a_file_that_is_still_written_is_left_for_later(quiet):
     """A slow writer: what the rescan finds goes only when it stands still."""
     folder, collects = quiet
-    stop = threading.Event()
+    stop, wrote = threading.Event(), threading.Event()
 
     def write():
         with (folder / "views.py").open("w") as file:
             while not stop.wait(0.005):
                 file.write("x = 1\n")
                 file.flush()
+                wrote.set()
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     try:
-        assert collects.next(0.02) == frozenset()
+        assert wrote.wait(5)
+        for _ in range(3):
+            collects._next_scan = 0.0  # due: it finds the file each time
+            assert collects.next(0.02) == frozenset()
     finally:
         stop.set()
         writer.join()
