@@ -158,7 +158,13 @@ def _books(program: Program, plan: Plan) -> Inverse:
     books.tree = dict(plan.target)
     books.uids.update(plan.uids)
     books.codes.update(plan.codes)
-    books.ran = {plan.renamed.get(key, key): owners for key, owners in books.ran.items()}
+    books.ran = {
+        plan.renamed.get(k, k): owners for k, owners in books.ran.items() if k[0] not in plan.dropped
+    }
+    for name in plan.dropped:
+        books.uids.pop(name, None)
+        books.codes.pop(name, None)
+        importer.import_stacks.pop(name, None)
     program.books = books
     program.removed = (program.removed | set(plan.deletions)) - set(plan.target)
 

@@ -148,6 +148,12 @@ _PURE_NAMES = {
     ("typing", "TypeVar"),
     ("flask.blueprints", "Blueprint"),
 }
+_PURE_PACKAGES = (
+    "wtforms.fields.",
+    "wtforms.validators.",
+    "flask_wtf.file.",
+    "flask_babel.",
+)  # make plain values
 _PURE_DECORATORS = {"staticmethod", "classmethod", "property"}
 _IMPURE = {
     ("threading", "Thread"),
@@ -433,7 +439,7 @@ class Judge:
         name = getattr(value, "__name__", "")
         if (where, name) in _IMPURE:
             return self._unknown(node)
-        if (where, name) in _PURE_NAMES or where in _PURE_MODULES:
+        if (where, name) in _PURE_NAMES or where in _PURE_MODULES or f"{where}.".startswith(_PURE_PACKAGES):
             return None
         if (
             isinstance(value, MethodDescriptorType | BuiltinFunctionType)

@@ -85,6 +85,18 @@ def _missing(item: Import, tree: Tree) -> str | None:
     )
 
 
+def referred(tree: Tree) -> set[str]:
+    """Return the app's modules that some import of another one names, also in a function: they are wanted."""
+    found: set[str] = set()
+    for module, source in tree.items():
+        for row in names.of_source(source):
+            for item in (*row.imports, *row.inner_imports):
+                child = f"{item.module}.{item.name}"
+                wanted = {*parents(item.module), *(parents(child) if child in tree else ())}
+                found |= {name for name in wanted if name in tree and name != module}
+    return found
+
+
 def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]:
     """Return the app's modules that imports would load for the first time, in the order of their start."""
     found: list[str] = []

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from ..errors import Reason
 from ..source import Parsed, compile_nodes
-from . import diff, effects, names
+from . import adapters, diff, effects, names
 from .codes import children
 from .diff import Kind
 from .steps import Members
@@ -19,6 +19,8 @@ _METHOD_DECORATORS = {
     "staticmethod", "classmethod", "property", "abstractmethod", "abc.abstractmethod", "cached_property", "functools.cached_property"
 }  # fmt: skip
 
+_DATACLASS = {"dataclass", "dataclasses.dataclass"}
+
 
 @dataclass
 class ClassChange:
@@ -26,6 +28,7 @@ class ClassChange:
 
     put: list[ast.stmt] = field(default_factory=list)
     drop: list[str] = field(default_factory=list)
+    gone: list[ast.stmt] = field(default_factory=list)  # the statements that these members had before
     names: set[str] = field(default_factory=set)  # members that are new, other, or gone
     reasons: list[Reason] = field(default_factory=list)
 
@@ -60,21 +63,29 @@ def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> C
     if change.reasons:
         return change
     assert isinstance(cls, type)
+    ordered = adapters.adapter_of(cls) is not None
     for pair in diff.compare_bodies(old.body, new.body):
-        _member(pair, change, refuse)
-    if change.names and not (
-        effects.is_plain_class(cls) and not new.decorator_list and "__slots__" not in vars(cls)
-    ):
+        if pair.kind not in (Kind.SAME, Kind.BODY) and (ordered or pair.kind is not Kind.MOVED):
+            _member(pair, change, refuse)
+    if change.names and not _takes(cls, new, change):
         why = f"class {new.name}: members can't be exchanged in place in a class that builds itself from them"
         refuse("class-builder", new, why, "restart to take it")
     return change
 
 
+def _takes(cls: type, new: ast.ClassDef, change: ClassChange) -> bool:
+    """Whether a class has the new members once they are set, and not the old ones once they are gone."""
+    adapter = adapters.adapter_of(cls)
+    if not {ast.unparse(d).partition("(")[0] for d in new.decorator_list} <= _DATACLASS:
+        return False
+    if adapter is None:
+        return effects.is_plain_class(cls) and not new.decorator_list
+    return all(map(adapter.takes, (*change.put, *change.gone)))
+
+
 def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
     assert callable(refuse)
     old, new = pair.old.node if pair.old else None, pair.new.node if pair.new else None
-    if pair.kind in (Kind.SAME, Kind.MOVED, Kind.BODY):
-        return
     for node in (old, new):
         if node is not None and not is_simple(node):
             refuse(
@@ -88,6 +99,8 @@ def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
     there = set(_bound(new)) if new else set()
     change.names |= gone | there
     change.drop += sorted(gone - there)
+    if old is not None:
+        change.gone.append(old)
     if new is not None:
         change.put.append(new)
 
@@ -128,5 +141,5 @@ def step(
         ast.copy_location(hollow, node)
         (code,) = children(compile_nodes([hollow], parsed, filename))
         put += [(name, code) for name in _bound(member)]
-    declared = any("methods" in _bound(member) for member in node.body)
-    return Members(cls, module, tuple(put), tuple(change.drop), computed_methods=not declared)
+    order = tuple(name for member in node.body for name in _bound(member))
+    return Members(cls, module, tuple(put), tuple(change.drop), order)

@@ -56,6 +56,7 @@ class Names:
     dotted: set[tuple[str, str]] = field(default_factory=set)  # (name, attribute)
     called_attributes: set[str] = field(default_factory=set)
     imports: list[Import] = field(default_factory=list)
+    inner_imports: list[Import] = field(default_factory=list)  # inside functions: not at import
     bodies: dict[str, Body] = field(default_factory=dict)  # qualified name -> body
     star: bool = False
 
@@ -205,6 +206,7 @@ class _Reader(ast.NodeVisitor):
 
     def _body(self, name: str, node: Function | ast.Lambda) -> None:
         qualified = ".".join([*self._classes, name])
+        self.names.inner_imports += _imports_in(node, self.source)
         body = self.names.bodies.setdefault(qualified, Body())
         _read_body(node, body)
 
@@ -243,6 +245,18 @@ class _Reader(ast.NodeVisitor):
         self._guards -= never
         for statement in node.orelse:
             self.visit(statement)
+
+
+def _imports_in(node: ast.AST, source: Source) -> Iterator[Import]:
+    """Yield what the import statements below a node fetch."""
+    for one in ast.walk(node):
+        if isinstance(one, ast.Import):
+            yield from (Import(a.name, None, a.asname or a.name, one.lineno, guarded=True) for a in one.names)
+        elif isinstance(one, ast.ImportFrom):
+            module = absolute(one, source)
+            yield from (
+                Import(module, a.name, a.asname or a.name, one.lineno, guarded=True) for a in one.names
+            )
 
 
 def never_runs(node: ast.If) -> bool:

@@ -40,6 +40,7 @@ class Plan:
         target: the tree that it leads to.
         withdraw: statements, by (module, uid), whose registrations end or are made anew.
         moved: statements that now stand elsewhere, whose registrations move with them.
+        dropped: loaded modules that end.
         uids, codes: of each changed module's statements, as they will be.
         renamed: functions that will begin on another line: (module, qualified name, line) before and after.
         preload: modules of other packages to import before any gate closes.
@@ -55,6 +56,7 @@ class Plan:
     actions: list[Action] = field(default_factory=list)
     withdraw: set[tuple[str, int]] = field(default_factory=set)
     moved: set[tuple[str, int]] = field(default_factory=set)
+    dropped: list[str] = field(default_factory=list)
     uids: dict[str, list[int]] = field(default_factory=dict)
     codes: dict[str, list[CodeType]] = field(default_factory=dict)
     renamed: dict[tuple[str, str, int], tuple[str, str, int]] = field(default_factory=dict)

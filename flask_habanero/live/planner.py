@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Reason
 from ..source import Unit
-from . import checks, codes, definitions, diff, names, statements, steps
+from . import checks, codes, definitions, diff, imports, names, statements, steps
 from .diff import Kind, Pair
 from .draft import Draft
 from .flow import Flow
@@ -30,8 +30,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
     draft = Draft(program, units, deletions)
     for unit in units:
         _module(draft, unit)
-    for name in deletions:
-        _deleted(draft, name)
+    _ended(draft)
     for ask in (Flow.follow, checks.cold_start, checks.state, checks.live_objects, checks.journals):
         if not draft.refused:
             ask(draft)
@@ -44,8 +43,7 @@ def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str
     draft.boots = True
     for unit in units:
         _module(draft, unit)
-    for name in deletions:
-        _deleted(draft, name)
+    _ended(draft)
     for ask in (Flow.follow, checks.cold_start):
         if not draft.refused:
             ask(draft)
@@ -109,14 +107,23 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
             statements.again(draft, name, pair, uid)
 
 
-def _deleted(draft: Draft, name: str) -> None:
-    old = draft.program.tree.get(name)
-    if old is None:
-        return
-    draft.say(name, "-module")
-    module = draft.program.loaded(name)
-    if module is None:
-        return
-    for piece, uid in zip(old.parsed.pieces, draft.program.uids(name), strict=True):
+def _ended(draft: Draft) -> None:
+    """Modules that were deleted, and those that nothing imports any more: a cold start would not have them."""
+    for name in draft.out.deletions:
+        draft.say(name, "-module")
+    tree, target = draft.program.tree, draft.out.target
+    unheld = (
+        imports.referred(tree) - imports.referred(target) if draft.units or draft.out.deletions else set()
+    )
+    for name in (*draft.out.deletions, *(name for name in unheld if name in target)):
+        module = draft.program.loaded(name)
+        if name in tree and module is not None and module.__name__ == name:
+            draft.out.dropped.append(name)
+            _drop(draft, name)
+
+
+def _drop(draft: Draft, name: str) -> None:
+    """All of a module's statements end, and the module."""
+    for piece, uid in zip(draft.program.tree[name].parsed.pieces, draft.program.uids(name), strict=True):
         statements.removed(draft, name, piece, uid, quiet=True)
-    draft.last(name, steps.DropModule(module.__name__))
+    draft.last(name, steps.DropModule(name))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from functools import cached_property
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -17,55 +16,68 @@ from . import effects, names
 if TYPE_CHECKING:
     from .program import Program
 
+Rows = list[tuple[ast.stmt, names.Names]]
+
 
 class Resolver:
     """Answers for one target tree. `changed` are the units of the release."""
 
     def __init__(self, program: Program, target: dict[str, Source], changed: set[str]) -> None:
         self._program, self._target, self._changed = program, target, changed
+        self._asked: set[tuple[str, str]] = set()
+        self._news: dict[str, Rows] = {}
 
     def live(self, module: str, name: str) -> Any:
         """What a name will stand for after the release: a pending definition's AST, or the live object."""
         if name.startswith("def "):
             return self._definition(self._program.unit_name(module), name.removeprefix("def "))
+        if (module, name) in self._asked:
+            return effects.MISSING  # names that are imported in a circle
+        self._asked.add((module, name))
+        try:
+            return self._found(module, name)
+        finally:
+            self._asked.discard((module, name))
+
+    def _found(self, module: str, name: str) -> Any:
         live = self._program.loaded(module)
-        pending = self._pending.get((module, name))
-        if pending is not None:
-            return pending
         if live is None:
-            return self._unloaded(module, name)
+            return self._written(module, name, self._rows(module))
+        pending = self._written(module, name, self._new_rows(module))
+        if pending is not effects.MISSING and not self._keeps_identity(pending, vars(live).get(name)):
+            return pending
         value = vars(live).get(name, getattr(builtins, name, effects.MISSING))
         return effects.MISSING if type(value) is LocalProxy else value  # asking a proxy wakes it up
 
-    def _unloaded(self, module: str, name: str) -> Any:
-        """Resolve a name of a module that is not loaded yet through its definitions and imports."""
+    @staticmethod
+    def _keeps_identity(pending: Any, live: Any) -> bool:
+        """Whether a changed definition stays the object that there is: _definition finds its new source."""
+        return issubclass(type(pending), ast.AST) and isinstance(live, FunctionType | type)
+
+    def _written(self, module: str, name: str, rows: Rows) -> Any:
+        """What the last of some statements makes of a name."""
+        found: Any = effects.MISSING
+        for node, row in rows:
+            if name in row.binds:
+                found = self._standing_for(module, node, name, row)
+        return found
+
+    def _rows(self, module: str) -> Rows:
         source = self._target.get(module)
         if source is None:
-            return effects.MISSING
-        found: Any = effects.MISSING
-        for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
-            if name in row.binds:
-                found = self._standing_for(module, piece.node, name, row)
-        return found if found is not effects.MISSING else getattr(builtins, name, effects.MISSING)
+            return []
+        return [(p.node, row) for p, row in zip(source.parsed.pieces, names.of_source(source), strict=True)]
 
-    @cached_property
-    def _pending(self) -> dict[tuple[str, str], Any]:
-        """What new or changed statements bind: an AST node, a constant, or the object that an import fetches."""
-        found: dict[tuple[str, str], Any] = {}
-        for name in self._changed:
-            live, old, new = self._program.loaded(name), self._program.tree.get(name), self._target[name]
-            if live is None:
-                continue
+    def _new_rows(self, module: str) -> Rows:
+        """Return the statements of a loaded module that are new or changed."""
+        if module not in self._changed:
+            return []
+        if module not in self._news:
+            old, new = self._program.tree.get(module), self._target[module]
             known = {piece.digest for piece in old.parsed.pieces} if old else set()
-            for piece, row in zip(new.parsed.pieces, names.of_source(new), strict=True):
-                for bound in row.binds if piece.digest not in known else ():
-                    value = self._standing_for(name, piece.node, bound, row)
-                    if issubclass(type(value), ast.AST) and isinstance(
-                        vars(live).get(bound), FunctionType | type
-                    ):
-                        continue  # the live one keeps its identity: _definition finds its new source
-                    found[name, bound] = value
-        return found
+            pieces = zip(new.parsed.pieces, names.of_source(new), strict=True)
+            self._news[module] = [(p.node, row) for p, row in pieces if p.digest not in known]
+        return self._news[module]
 
     def _standing_for(self, module: str, node: ast.stmt, bound: str, row: names.Names) -> Any:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -17,7 +17,7 @@ from typing import Any
 
 from flask.views import MethodView
 
-from . import importer
+from . import adapters, importer
 from .codes import docstring
 
 Inverse = Callable[[], None]
@@ -161,7 +161,7 @@ class Members:
         tuple[str, CodeType], ...
     ]  # name -> body of a class that holds only the statement which makes it
     drop: tuple[str, ...]
-    computed_methods: bool = False  # a MethodView whose `methods` Flask told from its members
+    order: tuple[str, ...]  # of all members, as they stand in the source
 
     def apply(self) -> Inverse:
         names = {"__annotations__", "__doc__", "methods", *self.drop, *(name for name, _ in self.put)}
@@ -176,8 +176,12 @@ class Members:
             self._put(name, code)
         _abstract_methods(self.cls)
         self._http_methods()
+        adapter = adapters.adapter_of(self.cls)
+        unsettle = adapter.settle(self.cls, self.order) if adapter else None
 
         def inverse() -> None:
+            if unsettle:
+                unsettle()
             for name, value in before.items():
                 if value is _GONE:
                     if name in self.cls.__dict__:
@@ -192,7 +196,11 @@ class Members:
 
     def _http_methods(self) -> None:
         """Flask tells a view's HTTP methods from its members once, when the class is made."""
-        if issubclass(self.cls, MethodView) and self.computed_methods and "methods" in self.cls.__dict__:
+        if (
+            issubclass(self.cls, MethodView)
+            and "methods" not in self.order
+            and "methods" in self.cls.__dict__
+        ):
             del self.cls.methods
             self.cls.__init_subclass__()
 

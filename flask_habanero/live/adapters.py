@@ -1,0 +1,106 @@
+"""What classes that build themselves from their members make of a member that comes or goes later.
+
+One small contract, one adapter a kind of class, and no dependency on any library: a class is known
+by what its makers left on it. A class that no adapter knows takes no new members.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+Inverse = Callable[[], None]
+
+
+class Adapter(Protocol):
+    """How members of one kind of class are exchanged in place."""
+
+    def owns(self, cls: type) -> bool:
+        """Whether this is a class of that kind."""
+
+    def takes(self, member: ast.stmt) -> bool:
+        """Whether a class of that kind has the member after it was set, or not after it was deleted."""
+
+    def settle(self, cls: type, order: Iterable[str]) -> Inverse:
+        """Do what the class's maker does once it knows all members, which stand in that order; return the inverse."""
+
+
+def _is_method(member: ast.stmt) -> bool:
+    if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
+        return not (member.name.startswith("__") and member.name.endswith("__"))
+    return isinstance(member, ast.Pass) or (
+        isinstance(member, ast.Expr) and isinstance(member.value, ast.Constant)
+    )
+
+
+class _Methods:
+    """Classes that read their fields from their members, and pass over plain methods."""
+
+    def owns(self, cls: type) -> bool:
+        fields = ("__dataclass_fields__", "__mapper__", "__slots__")
+        return isinstance(cls, enum.EnumMeta) or any(name in vars(cls) for name in fields)
+
+    def takes(self, member: ast.stmt) -> bool:
+        return _is_method(member)
+
+    def settle(self, cls: type, order: Iterable[str]) -> Inverse:
+        return lambda: None
+
+
+class _Forms:
+    """WTForms: a form's fields are those members that are unbound fields, in the order in which they were made."""
+
+    def owns(self, cls: type) -> bool:
+        return any(base.__module__ == "wtforms.form" for base in type.mro(type(cls)))
+
+    def takes(self, member: ast.stmt) -> bool:
+        plain = isinstance(member, ast.Assign) and all(
+            isinstance(target, ast.Name) for target in member.targets
+        )
+        return plain or _is_method(member)
+
+    def settle(self, cls: type, order: Iterable[str]) -> Inverse:
+        classes = [cls, *_below(cls)]
+        before = [(field, field.creation_counter) for one in classes for field in _fields(one, ())]
+        count = max((counter for _, counter in before), default=0)
+        for one in classes:
+            for count, field in enumerate(_fields(one, order if one is cls else ()), count + 1):  # noqa: B020  # goes on
+                field.creation_counter = count
+            _forget_order(one)
+
+        def inverse() -> None:
+            for field, counter in before:
+                field.creation_counter = counter
+            for one in classes:
+                _forget_order(one)
+
+        return inverse
+
+
+def _below(cls: type) -> list[type]:
+    found: list[type] = []
+    below: type
+    for below in cls.__subclasses__():
+        found += [below, *_below(below)]
+    return found
+
+
+def _fields(cls: type, order: Iterable[str]) -> list[Any]:
+    """Return a form's own fields, as they stand in its source or else as they were made."""
+    own = {name: value for name, value in vars(cls).items() if hasattr(value, "creation_counter")}
+    by_source = [own.pop(name) for name in order if name in own]
+    return by_source + sorted(own.values(), key=lambda field: field.creation_counter)
+
+
+def _forget_order(cls: Any) -> None:
+    cls._unbound_fields = None  # WTForms tells it anew at the next form
+
+
+_ADAPTERS: tuple[Adapter, ...] = (_Forms(), _Methods())
+
+
+def adapter_of(cls: type) -> Adapter | None:
+    """Return the adapter that knows a class, or None."""
+    return next((adapter for adapter in _ADAPTERS if adapter.owns(cls)), None)
