@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
 from .census import words_of
-from .change import Change, Request, check_python, nonce_asked
+from .change import Change, Request, nonce_asked
 from .errors import (
     BusyError,
     ColdChangeError,
@@ -125,7 +125,6 @@ class Deployer:
     def _verified(self, request: Request) -> Change:
         """Everything about a request that needs no plan. Raises RejectedError, RefusedError."""
         claims, worker = request.claims, self.worker
-        check_python(claims["py"])
         if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
             raise ConflictError(worker.epoch, worker.head.number)
         if request.op != "plan" and claims["rel"] != claims["base"] + 1:

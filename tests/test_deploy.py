@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from flask_habanero import deploy
-from flask_habanero.envelope import pack, sha256
+from flask_habanero.change import Request
+from flask_habanero.envelope import Keyring, pack, sha256
+from flask_habanero.errors import EnvelopeError, SignatureError
 from flask_habanero.release import Report, digest_of
 from flask_habanero.source import Statement, Unit, python_tag
 
@@ -235,6 +237,23 @@ def test_a_body_larger_than_it_says_is_not_unpacked_further(peer: PeerOf, member
     status, _, _ = peer.raw({**claims, **over}, wire)
     assert status == 422
     assert member.program.tree == BASE
+
+
+def test_a_staged_request_is_verified_by_who_reads_it(host: Host, peer: PeerOf) -> None:
+    request = peer.request_for("push", {"shop": "x = 2"})
+    assert Request.verified(request.header, request.body, host.keys) == request
+    for body in (request.body[:-1], request.body + b"x", request.body.replace(b"x = 2", b"x = 3")):
+        with pytest.raises(EnvelopeError):
+            Request.verified(request.header, body, host.keys)
+    with pytest.raises(SignatureError):
+        Request.verified(request.header, request.body, Keyring([host.stranger]))
+
+
+def test_a_rollback_may_come_from_another_python(peer: PeerOf, member: Member) -> None:
+    peer.push({"shop": "x = 2"})
+    peer.hello()
+    report = peer.ask("rollback", b'{"to":0}', py="a60d-cpython-314-o0-gil")  # it ships no code
+    assert (report.outcome, member.program.tree) == ("live", BASE)
 
 
 def test_the_milliseconds_of_a_stage_add_up() -> None:

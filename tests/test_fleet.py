@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from flask_habanero import census, deploy, fleet, manager, worker
 from flask_habanero.envelope import Keyring
-from flask_habanero.errors import StoreError
+from flask_habanero.errors import CommitError, StoreError
 from flask_habanero.gate import Unavailable
 from flask_habanero.guard import DeadlyError, attempt
 from flask_habanero.post import LONGEST_PATH, Post, pid_of
@@ -180,6 +180,30 @@ def test_a_busy_worker_lets_nobody_move(host: Host, monkeypatch: pytest.MonkeyPa
         assert (report.outcome, report.release) == ("failed", 0)
         assert "GET /slow" in report.reasons[0].what
     assert one.get() == two.get() == "x = 1"
+
+
+def test_requests_run_while_a_push_waits_for_another_worker(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "BACKOFF_S", (2.0,))  # between two attempts of a quarter of one
+    monkeypatch.setattr(deploy, "BUSY_FOR_S", 3.0)
+    one, two, three = host.workers(3, BASE)
+    waits = [0.0]
+    with two.busy("/slow"):
+        pushed = host.in_thread(lambda: host.peer(one).push({"shop": "x = 2"}))
+        while not pushed.done():
+            began = time.monotonic()
+            assert one.get() == three.get() == "x = 1"
+            waits.append(time.monotonic() - began)
+    assert pushed.result().outcome == "failed"
+    assert max(waits) < 1.5
+
+
+def test_after_a_failure_nobody_waits_for_a_lease(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "LEASE_S", 60.0)
+    one, two = host.workers(2, BASE)
+    assert host.peer(one).push({"shop": "x = 2 #commit-fails"}).outcome == "failed"
+    assert host.in_thread(two.get).result(10) == "x = 1"
 
 
 def test_a_request_that_ends_in_time_holds_nothing_up(host: Host) -> None:
@@ -351,6 +375,7 @@ def test_other_code_on_disk_begins_a_new_epoch(host: Host) -> None:
     assert two.worker.epoch != one.worker.epoch
     report = host.peer(two).push({"shop": "x = 11"})
     assert (report.outcome, report.release) == ("diverged", 2)  # the old deploy's worker still serves
+    assert "another deploy" in host.peer(two).ask("status").workers.behind[0]
     assert one.get() == "x = 2"
 
 
@@ -401,6 +426,9 @@ def test_a_release_that_killed_two_workers_is_not_tried_again(tmp_path: Path) ->
         pass
     with attempt(path, 7):  # something else has come to head since
         pass
+    for _ in range(3):
+        with pytest.raises(CommitError), attempt(path, 7):  # it failed, and killed nobody
+            raise CommitError("", "")
 
 
 # --- who is there ---

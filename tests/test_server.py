@@ -14,6 +14,7 @@ from flask import Flask, abort, send_file
 from flask_habanero import server
 from flask_habanero.envelope import new_secret
 from flask_habanero.errors import ConfigError, StoreError
+from flask_habanero.live import startup
 from flask_habanero.server import Habanero
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, EnvironBuilder
@@ -95,6 +96,14 @@ def test_inert(make: Make, tmp_path: Path, config: dict[str, Any]) -> None:
     assert app.test_client().get("/").text == "x = 1"
     assert app.test_client().post("/_habanero", headers={"Habanero": "hbn1.x.y.z"}).status_code == 404
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("secret", [SECRET, None], ids=["on", "inert"])
+def test_watching_what_starts_ends_at_the_first_request(make: Make, secret: str | None) -> None:
+    startup.start()
+    assert startup.recording()
+    make(HABANERO_SECRET=secret).test_client().get("/")
+    assert not startup.recording()
 
 
 def test_what_is_configured_after_init_counts(make: Make, tmp_path: Path) -> None:
