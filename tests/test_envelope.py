@@ -13,6 +13,7 @@ import pickle
 import random
 import secrets
 import traceback
+import tracemalloc
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -164,6 +165,16 @@ class TestT11Bombs:
         for length in (0, 1, 1_000, 1 << 20):
             with pytest.raises(EnvelopeError):
                 unpack(bomb, "zlib", length)
+
+    def test_t11_a_bomb_costs_no_more_memory_than_what_was_signed(self):
+        bomb = zlib.compress(bytes(64 << 20), 9)
+        tracemalloc.start()
+        try:
+            with pytest.raises(EnvelopeError):
+                unpack(bomb, "zlib", 1 << 20)
+            assert tracemalloc.get_traced_memory()[1] < 4 << 20
+        finally:
+            tracemalloc.stop()
 
     @pytest.mark.parametrize("size", [0, 1, 8_192, 8_193, 100_000])
     def test_a_body_comes_back(self, size):

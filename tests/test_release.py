@@ -55,6 +55,22 @@ def forged(change: dict[str, Any], unit: dict[str, Any] | None = None, blobs: by
     return joined(json.dumps(manifest, ensure_ascii=True).encode(), blobs)
 
 
+D = "0123456789abcdef" * 2
+
+
+def of_statements(rows: list[Any]) -> bytes:
+    """Return the bytes of one empty module with these statements, whose code is two bytes in all."""
+    unit = {
+        "name": "a",
+        "path": "a.py",
+        "package": False,
+        "source": 0,
+        "sha": Source("a", "", False, "").digest,
+    }
+    manifest = {**MANIFEST, "units": [{**unit, "statements": rows}], "deletions": []}
+    return joined(json.dumps(manifest).encode(), b"ab")
+
+
 def refused(data: bytes) -> str:
     with pytest.raises(BundleError) as caught:
         Bundle.decode(data)
@@ -197,29 +213,31 @@ class TestHostileManifests:
     @pytest.mark.parametrize(
         "row",
         [
-            *([], ["0" * 32], ["0" * 32, 1], ["0" * 32, 1, 2, 3], {"0": 1}, "row", None),
-            *(["0" * 31, 1, 2], ["0" * 33, 1, 2], ["G" * 32, 1, 2], ["0" * 32 + "\n", 1, 2], [0, 1, 2]),
+            *([], [D], [D, 1], [D, 1, 2, 3], {"0": 1}, "row", None),
+            *(["0" * 31, 1, 2], ["0" * 33, 1, 2], ["G" * 32, 1, 2], [D + "\n", 1, 2], [0, 1, 2]),
+            *([D, 0, 2], [D, -1, 2], [D, True, 2], [D, 1.0, 2], [D, "1", 2], [D, None, 2]),
+            *([D, MAX_LINE + 1, 2], [D, 10**300, 2]),
             *(
-                ["0" * 32, 0, 2],
-                ["0" * 32, -1, 2],
-                ["0" * 32, True, 2],
-                ["0" * 32, 1.0, 2],
-                ["0" * 32, "1", 2],
+                [D, 1, True],
+                [D, 1, 2.0],
+                [D, 1, "2"],
+                [D, 1, None],
+                [D, 1, 3],
+                [D, 1, 2**31],
+                [D, 1, 10**300],
             ),
-            *(["0" * 32, MAX_LINE + 1, 2], ["0" * 32, 10**300, 2]),
-            *(
-                ["0" * 32, 1, -1],
-                ["0" * 32, 1, True],
-                ["0" * 32, 1, 2.0],
-                ["0" * 32, 1, "2"],
-                ["0" * 32, 1, None],
-            ),
-            *(["0" * 32, 1, 2**31], ["0" * 32, 1, 10**300]),
         ],
         ids=str,
     )
     def test_t30_a_statement_is_a_digest_a_line_and_a_size(self, row):
-        refused(forged({}, {"statements": [row]}))
+        refused(of_statements([row]))
+
+    def test_t30_a_size_that_goes_back_is_refused_though_the_sum_is_right(self):
+        refused(of_statements([[D, 1, 2], [D, 1, -1], [D, 1, 1]]))
+
+    def test_the_statements_of_these_tests_are_good_but_for_what_is_wrong(self):
+        made = Bundle.decode(of_statements([[D, MAX_LINE, 2]]))
+        assert made.units[0].statements == (Statement(D, MAX_LINE, b"ab"),)
 
     def test_t30_a_unit_has_its_keys_and_no_other(self):
         refused(forged({}, {"more": 1}))
