@@ -2,6 +2,7 @@
 
 import pytest
 from flask_habanero.client.decide import ABSENT, Decision, decide, disputed, hold
+from flask_habanero.client.history import is_taken_back, makers
 from flask_habanero.client.memory import Memory
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -66,6 +67,7 @@ class NobodyIsUndone(RuleBasedStateMachine):
         self.laptops = [Laptop() for _ in range(3)]
         self.server: dict[str, str] = {}
         self.history: list[dict[str, str]] = [{}]
+        self.log: list[dict] = []
         self.count = 0
 
     @rule(who=WHO, name=NAMES)
@@ -90,13 +92,20 @@ class NobodyIsUndone(RuleBasedStateMachine):
 
     @rule(back=st.integers(1, 3))
     def rollback(self, back):
-        self.server = dict(self.history[-min(back + 1, len(self.history))])
+        number = max(0, len(self.history) - 1 - back)
+        self.server = dict(self.history[number])
+        self._record("rollback", (), f"back to #{number}")
+
+    def _record(self, kind, modules, note=""):
         self.history.append(dict(self.server))
+        record = {"number": len(self.history) - 1, "kind": kind, "who": "", "time": 0, "note": note}
+        self.log.append({**record, "modules": list(modules)})
 
     @rule(who=WHO)
     def push(self, who):
         laptop = self.laptops[who]
         decision = decide(laptop.tree, self.server, laptop.memory.agreed)
+        decision = self._after_rollbacks(laptop, decision)
         laptop.memory = laptop.memory.agree({n: laptop.tree.get(n, ABSENT) for n in decision.same})
         for name in (*decision.send, *decision.delete):
             replaced = self.server.get(name, ABSENT)
@@ -106,7 +115,21 @@ class NobodyIsUndone(RuleBasedStateMachine):
                 self.server[name] = laptop.tree[name]
         sent = (*decision.send, *decision.delete)
         laptop.memory = laptop.memory.agree({n: laptop.tree.get(n, ABSENT) for n in sent})
-        self.history.append(dict(self.server))
+        self._record("push", sent)
+
+    def _after_rollbacks(self, laptop, decision):
+        """As desk.py does it: what a rollback took back may be sent again by an explicit push."""
+        made = makers(self.log, 0)
+        back = {}
+        for name in (*decision.newer, *decision.conflicts):
+            theirs = self.server.get(name, ABSENT)
+            if theirs in laptop.memory.past.get(name, ()) and is_taken_back(made.get(name)):
+                back[name] = theirs
+        laptop.memory = laptop.memory.rolled_back(back)
+        again = decide(laptop.tree, self.server, laptop.memory.agreed)
+        resent = {*again.send, *again.delete} - {*decision.send, *decision.delete}
+        assert all(made[name]["kind"] == "rollback" for name in resent)  # nobody's edit, a person's rollback
+        return again
 
     @invariant()
     def what_was_agreed_was_once_in_the_tree(self):
