@@ -227,6 +227,20 @@ def test_a_power_is_where_it_is_said_to_be(power):
     assert [path for path in there if not any(m.path == path and finder(m) for m in modules().values())] == []
 
 
+def test_t24_no_secret_is_compared_but_in_constant_time():
+    """`==` ends at the first character that differs, and tells how far it came."""
+    confidential = re.compile(r"(?:^|[._])(secret|signature|mac|password|private)s?$")
+    found = []
+    for module in modules().values():
+        for node in module.nodes(ast.Compare):
+            assert isinstance(node, ast.Compare)
+            sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+            equality = any(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops)
+            if equality and any(confidential.search(side) for side in sides):
+                found.append(f"{module.path}:{node.lineno} {ast.unparse(node)}")
+    assert found == []
+
+
 BROAD = {
     (
         "client/cli.py",
