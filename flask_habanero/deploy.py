@@ -96,7 +96,8 @@ class Deployer:
     def _plan(self, request: Request, clock: Clock) -> Report:
         self.worker.catch_up()
         with clock.stage("verify"):
-            change = self._verified(request)
+            change = self._asked(request)
+            self._check(request, change)
         with clock.stage("plan"):
             plan = self._planned(change)
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
@@ -108,7 +109,7 @@ class Deployer:
             if record is not None:
                 return self.answers.recorded(record)
             with clock.stage("verify"):
-                change = self._verified(request)
+                change = self._asked(request)
             if change.digest == self.worker.head.digest:
                 return self.answers.report("unchanged", workers=self.answers.count())
             return self._release(request, change, clock)
@@ -122,8 +123,8 @@ class Deployer:
         "rollback": _push,
     }
 
-    def _verified(self, request: Request) -> Change:
-        """Everything about a request that needs no plan. Raises RejectedError, RefusedError."""
+    def _asked(self, request: Request) -> Change:
+        """Return where a request leads, if it starts at head. Raises RejectedError, RefusedError."""
         claims, worker = request.claims, self.worker
         if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
             raise ConflictError(worker.epoch, worker.head.number)
@@ -131,12 +132,21 @@ class Deployer:
             raise ConflictError(worker.epoch, worker.head.number)
         change = worker.change_of(request)
         self._check_names(change)
+        return change
+
+    def _check(self, request: Request, change: Change) -> None:
+        """Check that code is that of its source, and that a restart comes to it, too.
+
+        Raises:
+            BundleError: it is not.
+            ColdChangeError: a restart would not.
+        """
+        program = self.worker.program
         if request.op != "rollback":  # its units are those of the ledger, or compiled here
-            worker.program.check(change.from_(worker.head.tree)[0])
-        reasons = worker.program.fold_reasons(*change.from_(worker.program.base))
+            program.check(change.from_(self.worker.head.tree)[0])
+        reasons = program.fold_reasons(*change.from_(program.base))
         if reasons:
             raise ColdChangeError(tuple(reasons))
-        return change
 
     def _check_sizes(self, claims: Mapping[str, Any]) -> None:
         most = self.config.max_bytes
@@ -168,8 +178,10 @@ class Deployer:
     def _release(self, request: Request, change: Change, clock: Clock) -> Report:
         worker = self.worker
         with worker.moving(), self._staged(request), self.fleet.round() as others:
+            others.tell("prepare", nonce=request.nonce)  # they plan while this worker checks and plans
+            with clock.stage("verify"):
+                self._check(request, change)
             with clock.stage("plan"):
-                others.tell("prepare", nonce=request.nonce)  # all plan at the same time
                 plan = self._planned(change)
             with clock.stage("prepare"):
                 others.tell("stage")  # only now: what is cold here leaves no trace elsewhere

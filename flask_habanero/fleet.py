@@ -82,6 +82,10 @@ class Fleet:
     # --- listening ---
 
     def _listen(self) -> None:
+        try:
+            self.worker.program.warm()  # here it costs no request and no push
+        except Exception:
+            log.exception("a fault in flask-habanero: the first push will be slow")
         while True:
             try:
                 message = self._post.receive(self.worker.patience_s)

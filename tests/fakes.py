@@ -59,6 +59,9 @@ class FakeProgram:
     def __post_init__(self) -> None:
         self.tree = dict(self.base)
 
+    def warm(self) -> None:
+        pass
+
     @property
     def belongs(self) -> FakeProgram:
         return self
