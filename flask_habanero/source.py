@@ -10,7 +10,8 @@ compiled alone, with its true line numbers, and must behave as it does in the wh
 
 A statement's ``digest`` is one of its AST without positions: moving it changes nothing, except
 where its place gives it a meaning (a first string is the docstring).
-The same code runs on both sides of the wire, so that the server can check what it is sent.
+The same code runs on both sides of the wire, so that the server can check what it is sent. What a
+statement's digest and code are is remembered by its text and place: a save changes few statements.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ import io
 import marshal
 import sys
 import tokenize
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from symtable import symtable
+from symtable import SymbolTable, symtable
 from types import CodeType
+from typing import TypeGuard, TypeVar
 
 from .errors import BuildError
 
@@ -95,6 +98,13 @@ class Source:
         return parse(self)
 
 
+Text = tuple[str, int, int, int]
+"""The whole lines of a statement, its first and its last column in bytes, and the line of its first.
+
+Two statements of the same text have the same tree; with the same line they have the same positions, too.
+"""
+
+
 @dataclass(frozen=True)
 class Piece:
     """One top-level statement: its node, its digest and where it stands (1-based lines)."""
@@ -102,6 +112,7 @@ class Piece:
     index: int
     node: ast.stmt
     digest: str
+    text: Text | None = None  # what it was made of; None where that is not known
 
     @property
     def line(self) -> int:
@@ -156,7 +167,42 @@ def _has_annotation(node: ast.AST) -> bool:
     return any(getattr(n, "annotation", None) or getattr(n, "returns", None) for n in ast.walk(node))
 
 
-def _piece(index: int, node: ast.stmt, flags: int) -> Piece:
+_MOST = 8_192  # remembered statements; then all are forgotten, which costs a few milliseconds
+_Made = TypeVar("_Made")
+
+
+def _remembered(memo: dict[Hashable, _Made], key: Hashable | None, make: Callable[[], _Made]) -> _Made:
+    """Return what was made for a key; make it if that is not known, or the key is None."""
+    made = memo.get(key) if key is not None else None
+    if made is None:
+        made = make()
+        if key is not None:
+            if len(memo) >= _MOST:
+                memo.clear()
+            memo[key] = made
+    return made
+
+
+_digests: dict[Hashable, str] = {}
+_codes: dict[Hashable, CodeType] = {}
+_bytes: dict[Hashable, bytes] = {}
+
+
+def _text_of(node: ast.stmt, lines: list[str]) -> Text:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    first = min([node.lineno, *(d.lineno for d in decorators)])
+    last, column = node.end_lineno, node.end_col_offset
+    assert last is not None and column is not None  # noqa: PT018  # it comes from the parser
+    return "\n".join(lines[first - 1 : last]), node.col_offset, column, first
+
+
+def _piece(index: int, node: ast.stmt, flags: int, lines: list[str]) -> Piece:
+    text = _text_of(node, lines) if lines else None
+    key = (text[:3], flags, index == 0) if text else None
+    return Piece(index, node, _remembered(_digests, key, lambda: _digest(index, node, flags)), text)
+
+
+def _digest(index: int, node: ast.stmt, flags: int) -> str:
     context = []
     if index == 0 and _is_string(node):
         context.append("docstring")
@@ -165,7 +211,7 @@ def _piece(index: int, node: ast.stmt, flags: int) -> Piece:
     digest = digest_node(node)
     if context:  # the same text, another statement
         digest = hashlib.sha256(" ".join([*context, digest]).encode()).hexdigest()[:32]
-    return Piece(index, node, digest)
+    return digest
 
 
 def _build_error(source: Source, error: Exception, line: int = 1) -> BuildError:
@@ -188,21 +234,55 @@ def parse(source: Source) -> Parsed:
         BuildError: it is no Python, with path, line, column and the text of the line.
     """
     try:
-        # not only ast.parse(): errors of the symbol table ("return outside function") show up here
-        compile(source.text, source.path, "exec", dont_inherit=True)
         tree = ast.parse(source.text, source.path)
         scope = symtable(source.text, source.path, "exec")
     except _COMPILE_ERRORS as error:
         raise _build_error(source, error) from None
+    parsed = _split(source, tree, scope)
+    _check_compiles(parsed)
+    return parsed
+
+
+def _split(source: Source, tree: ast.Module, scope: SymbolTable) -> Parsed:
     flags = 0
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+        if _is_future(node):
             for alias in node.names:
                 flags |= getattr(__future__, alias.name).compiler_flag
     flags &= _FUTURE_MASK
-    pieces = tuple(_piece(i, node, flags) for i, node in enumerate(tree.body))
+    # The parser counts a lone carriage return as the end of a line, which no text from a file has
+    lines = source.text.split("\n") if "\r" not in source.text else []
+    pieces = tuple(_piece(i, node, flags, lines) for i, node in enumerate(tree.body))
     imported = frozenset(symbol.get_name() for symbol in scope.get_symbols() if symbol.is_imported())
     return Parsed(source, pieces, flags, imported, "super" in scope.get_identifiers())
+
+
+def _check_compiles(parsed: Parsed) -> None:
+    """Raise BuildError for what neither parser nor symbol table find: "return outside function"."""
+    if _all_compile(parsed):
+        return
+    try:  # the whole decides: nodes nest less deeply than text before compile() gives up
+        compile(parsed.source.text, parsed.source.path, "exec", dont_inherit=True)
+    except _COMPILE_ERRORS as error:
+        raise _build_error(parsed.source, error) from None
+
+
+def _all_compile(parsed: Parsed) -> bool:
+    """Whether each statement compiles, and none would be wrong only because of those before it."""
+    is_future = [_is_future(piece.node) for piece in parsed.pieces]
+    head = 1 if parsed.pieces and _is_string(parsed.pieces[0].node) else 0
+    if any(is_future) and not all(is_future[head : sum(is_future) + head]):
+        return False  # "from __future__ imports must occur at the beginning of the file"
+    try:
+        for piece in parsed.pieces:
+            compile_piece(piece, parsed, parsed.source.path)
+    except _COMPILE_ERRORS:
+        return False
+    return True
+
+
+def _is_future(node: ast.stmt) -> TypeGuard[ast.ImportFrom]:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
 def _shade(nodes: list[ast.stmt], parsed: Parsed) -> list[ast.stmt]:
@@ -241,10 +321,29 @@ def compile_nodes(nodes: list[ast.stmt], parsed: Parsed, filename: str, optimize
 
 def compile_piece(piece: Piece, parsed: Parsed, filename: str, optimize: int = -1) -> CodeType:
     """Compile one statement as it would be compiled inside its source."""
+    key = _code_key(piece, parsed, filename, optimize)
+    return _remembered(_codes, key, lambda: _compile_piece(piece, parsed, filename, optimize))
+
+
+def _code_key(piece: Piece, parsed: Parsed, filename: str, optimize: int) -> Hashable | None:
+    """Return all that a statement's code depends on."""
+    level = sys.flags.optimize if optimize == -1 else optimize
+    scope = (parsed.flags, parsed.imported, parsed.has_super)
+    return (piece.text, piece.index == 0, filename, level, scope) if piece.text else None
+
+
+def _compile_piece(piece: Piece, parsed: Parsed, filename: str, optimize: int) -> CodeType:
     node = piece.node
     if piece.index and _is_string(node):
         node = ast.copy_location(ast.Pass(), node)  # alone it would be first, and so the module's docstring
     return compile_nodes([node], parsed, filename, optimize)
+
+
+def piece_bytes(piece: Piece, parsed: Parsed, optimize: int = -1) -> bytes:
+    """Return the marshalled code of one statement, as `build_unit` puts it on the wire."""
+    path = parsed.source.path
+    key = _code_key(piece, parsed, path, optimize)
+    return _remembered(_bytes, key, lambda: dump_code(compile_piece(piece, parsed, path, optimize)))
 
 
 @dataclass(frozen=True)
@@ -293,7 +392,7 @@ def build_unit(source: Source, optimize: int = -1) -> Unit:
 
 def _statement(piece: Piece, parsed: Parsed, optimize: int) -> Statement:
     try:
-        code = compile_piece(piece, parsed, parsed.source.path, optimize)
+        code = piece_bytes(piece, parsed, optimize)
     except _COMPILE_ERRORS as error:  # nodes nest less deeply than text before compile() gives up
         raise _build_error(parsed.source, error, piece.line) from None
-    return Statement(piece.digest, piece.line, dump_code(code))
+    return Statement(piece.digest, piece.line, code)
