@@ -157,6 +157,15 @@ class TestGeneratedPrograms:
         assert_same_codes(valid(text), optimize)
 
     @quick
+    @given(programs(), st.sampled_from(("import a, keep, os, f", "super = 1", "def super(): pass")))
+    @example("def f(): return os.stat(keep.x())\n", "import a, keep, os, f")
+    @example("class A:\n    def f(self): super().f()\n", "super = 1")
+    def test_the_same_statement_in_another_module_is_another(self, text, end):
+        """What is remembered of a statement must not be remembered for it where it means something else."""
+        assert_same_codes(valid(text), 0)
+        assert_same_codes(valid(text + "\n" + end), 0)
+
+    @quick
     @given(programs())
     def test_comments_and_place_do_not_change_a_digest(self, text):
         made = valid(text)
