@@ -123,7 +123,7 @@ def _equals_literal(value: object, node: ast.stmt) -> bool:
 def live_objects(draft: Draft) -> None:
     """Turn pairs of code into swaps of the functions that live, and deferred actions into steps."""
     out = draft.out
-    goals: dict[CodeType, CodeType] = {}
+    goals: dict[tuple[str, CodeType], CodeType] = {}
     for name, found in draft.code_pairs.items():
         for old, new in found:
             if new is not None:
@@ -132,21 +132,22 @@ def live_objects(draft: Draft) -> None:
                     new.co_qualname,
                     new.co_firstlineno,
                 )
-            holders = draft.live_functions.get(old, ())
-            if not holders or old == new:
-                continue
+            holders = draft.holders(name, old)
+            if not holders or (new is None and (old.co_name[0] != "<" or "<locals>" in old.co_qualname)):
+                continue  # its name goes, or it was made by a call that is over
             if new is None:
-                continue  # made by a call that is over; a cold start would not have made it
-            if old.co_freevars != new.co_freevars:
+                what = f"{old.co_qualname}: nobody can say which of those here it became"
+                draft.refuse("ambiguous", f"{name}:{old.co_firstlineno}", what)
+            elif old.co_freevars != new.co_freevars:
                 what = f"{old.co_qualname}: uses other variables of its surroundings than before"
                 draft.refuse("closure-shape", f"{name}:{new.co_firstlineno}", what)
-            elif goals.setdefault(old, new) != new:
+            elif goals.setdefault((name, old), new) != new:
                 draft.refuse(
                     "ambiguous",
                     f"{name}:{old.co_firstlineno}",
                     f"{old.co_qualname}: two definitions share one code",
                 )
-            else:
+            elif old != new:
                 out.swaps.append(steps.SwapCode(tuple(holders), new))
     draft.bind()
     for module, qualname in draft.shape_changed:

@@ -87,6 +87,20 @@ def pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType | N
             yield from pairs(child, partner)
 
 
+def differs(old: CodeType, new: CodeType) -> bool:
+    """Whether a function does something else by itself: not for lines, nor for the functions that it makes."""
+
+    def plain(code: CodeType) -> list[object]:
+        return [(type(const), const) for const in code.co_consts if type(const) is not CodeType]
+
+    return (old.co_code, old.co_names, old.co_varnames, plain(old)) != (
+        new.co_code,
+        new.co_names,
+        new.co_varnames,
+        plain(new),
+    )
+
+
 def docstring(code: CodeType) -> str | None:
     """Return the docstring that a function made from this code would get."""
     if _FLAG_TELLS_DOCSTRING and not code.co_flags & _CO_HAS_DOCSTRING:

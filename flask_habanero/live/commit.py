@@ -164,6 +164,7 @@ def _books(program: Program, plan: Plan) -> Inverse:
     for name in plan.dropped:
         books.uids.pop(name, None)
         books.codes.pop(name, None)
+        books.chains.pop(name, None)
         importer.import_stacks.pop(name, None)
     program.books = books
     program.removed = (program.removed | set(plan.deletions)) - set(plan.target)
@@ -179,10 +180,9 @@ def _books(program: Program, plan: Plan) -> Inverse:
 
 def _settle(program: Program, pending: list[tuple[Target, Entry]]) -> None:
     """Say of each new registration where a cold start would have come to it."""
-    for _, entry in pending:
-        module = program.unit_name(entry.frames[0].module) if entry.frames else ""
-        entry.chain = (*program.import_chain(module), *program.chain(entry.frames))
     program.settle()
+    for _, entry in pending:
+        entry.chain = program.chain_from(entry.frames)
 
 
 def _registrations(

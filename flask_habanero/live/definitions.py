@@ -100,7 +100,7 @@ def _raw(draft: Draft, name: str, piece: Piece, node: names.Function) -> FindFun
     code = next(c for c in codes.children(draft.program.codes(name)[piece.index]) if c.co_name == node.name)
 
     def find() -> FunctionType | None:
-        found = [f for f in draft.live_functions.get(code, []) if f.__qualname__ == node.name]
+        found = [f for f in draft.holders(name, code) if f.__qualname__ == node.name]
         if len(found) == 1:
             return found[0]
         draft.refuse(
@@ -177,6 +177,32 @@ def class_(draft: Draft, name: str, pair: Pair) -> None:
         step = members.step(change, new, cls, draft.live(name), draft.parsed(name), draft.filename(name))
         draft.act(name, pair.new, 1, lambda: step)
         draft.dirty_members.append((name, new.name, frozenset(change.names)))
+
+
+def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[str], why: str) -> None:
+    """An unchanged class was built from something that is another now: the members that read it are made anew."""
+    node = piece.node
+    assert isinstance(node, ast.ClassDef)
+    draft.acted.add((name, uid))
+    where, module = draft.where(name, piece), draft.live(name)
+    cls = vars(module).get(node.name)
+    read = {one: names.of_piece(Piece(1, one, ""), draft.out.target[name]).reads for one in node.body}
+    put = [one for one in node.body if read[one] & readers]
+    change = members.ClassChange(put=put)
+    head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
+    fits = isinstance(cls, type) and put and not head & readers and all(map(members.is_simple, put))
+    if not fits or not isinstance(cls, type) or not members.takes(cls, node, change):
+        draft.refuse("stale-class", where, f"class {node.name} was built from {why}, which changed")
+        return
+    for member in put:
+        if (problem := draft.judge(name).statement(member)) is not None:
+            draft.refuse("class-member", draft.where(name, member), problem)
+    draft.say(name, f"={node.name}")
+    step = members.step(change, node, cls, module, draft.parsed(name), draft.filename(name))
+    draft.act(name, piece, 1, lambda: step)
+    draft.dirty_members.append(
+        (name, node.name, frozenset(bound for one in put for bound in members.bound(one)))
+    )
 
 
 def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:

@@ -122,13 +122,18 @@ class Draft:
     @cached_property
     def live_functions(self) -> functions.Found:
         """The live functions whose code will change, or whose statement is stale, by their code."""
-        wanted = {old for found in self.code_pairs.values() for old, new in found if old != new}
+        wanted = {old for found in self.code_pairs.values() for old, _ in found}
         for module, uid in self.acted:
             wanted |= self._codes_of(module, uid)
         modules = {module for module, _ in self.acted} | {name for name in self.code_pairs}
         live = [found for name in sorted(modules) if (found := self.program.loaded(name)) is not None]
         tables = [vars(target) for target in list(registrations.targets)]
         return functions.live_functions(live, tables, wanted) if wanted else {}
+
+    def holders(self, name: str, code: CodeType) -> list[FunctionType]:
+        """Return the live functions of one module that have a code: equal text elsewhere is somebody else's."""
+        space = vars(self.live(name))
+        return [f for f in self.live_functions.get(code, ()) if f.__globals__ is space]
 
     def _codes_of(self, module: str, uid: int) -> set[CodeType]:
         """The codes of an unchanged statement that will run again."""
@@ -147,10 +152,6 @@ class Draft:
     def first(self, where: str, step: Any) -> None:
         """Note a step that comes before all statements."""
         self.out.actions.append(Action((-1, 0), where, step))
-
-    def last(self, where: str, step: Any) -> None:
-        """Note a step that comes after all statements."""
-        self.out.actions.append(Action((sys.maxsize, 0), where, step))
 
     def bind(self) -> None:
         """Turn deferred steps into steps: the live functions are known now."""

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import ast
 import functools
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from . import definitions, names, registrations, statements, steps
+from . import definitions, imports, names, registrations, statements, steps
 from .names import Names
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Flow:
     def run(self) -> None:
         """Work until nothing is left."""
         draft = self.draft
+        self._appeared()
         while draft.dirty or draft.changed_functions or draft.dirty_members:
             while draft.changed_functions:
                 self._function(*draft.changed_functions.pop())
@@ -59,6 +61,17 @@ class Flow:
         new = what not in self._seen
         self._seen.add(what)
         return new
+
+    def _appeared(self) -> None:
+        """A module that comes or goes: who tries to import it gets something else than before."""
+        draft = self.draft
+        news = [name for name in draft.units if name not in self.program.tree]
+        for changed in (*news, *draft.out.deletions):
+            for reader in self._loaded:
+                if changed.rpartition(".")[2] in draft.out.target[reader].text:
+                    for index, row in enumerate(names.of_source(draft.out.target[reader])):
+                        if any(changed in (i.module, f"{i.module}.{i.name}") for i in row.imports):
+                            self._stale_at(reader, index, changed)
 
     # functions
 
@@ -121,7 +134,7 @@ class Flow:
                 self._memo(value, reached)
                 if isinstance(value, type) and value.__module__ == getattr(live, "__name__", ""):
                     for member in list(vars(value).values()):
-                        self._memo(member, reached)
+                        self._memo(getattr(member, "__func__", member), reached)
         self.draft.out.templates = bool(reached & registrations.template_functions())
 
     def _memo(self, value: Any, reached: set[str]) -> None:
@@ -159,17 +172,47 @@ class Flow:
             rows = names.of_source(source)
             local, modules = self._aliases(rows, reader, module, name)
             for index, row in enumerate(rows):
-                if (
-                    self._fetches(row, module, name)
-                    or row.reads & local
-                    or any((m, name) in row.dotted for m in modules)
-                ):
-                    self._stale_at(reader, index, name)
-                if any(
-                    item.module == module and item.name == "*" for item in row.imports
-                ) and not name.startswith("_"):
-                    statements.star(self.draft, reader, module, name)
+                dotted = any((m, name) in row.dotted for m in modules)
+                if self._fetches(row, module, name) or row.reads & local or dotted:
+                    self._stale_at(reader, index, name, local | modules)
+                if any(item.module == module and item.name == "*" for item in row.imports):
+                    self._star(reader, module, name)
             self._readers_that_ran(reader, local, modules, name)
+        self._dynamic_importer(module, name)
+
+    def _star(self, reader: str, module: str, name: str) -> None:
+        if name != "__all__":
+            if not name.startswith("_"):
+                statements.star(self.draft, reader, module, name)
+            return
+        sides = [
+            imports.star_names(tree[module]) or set() for tree in (self.program.tree, self.draft.out.target)
+        ]
+        for one in sides[0] ^ sides[1]:
+            statements.star(self.draft, reader, module, one)
+
+    def _dynamic_importer(self, module: str, name: str) -> None:
+        """A module that was imported by name (`from_object("settings")`): whoever did it may have read anything."""
+        chain = self.program.books.chains.get(module)
+        known = name in imports.binds(self.program.tree[module]) if module in self.program.tree else False
+        if not chain or not (known or name.isupper()):
+            return
+        reader, uid, within = chain[-1]
+        uids = self.draft.uids(reader) if reader in self.program.tree else []
+        if uid not in uids:
+            return
+        row = names.of_source(self.draft.out.target[reader])[uids.index(uid)]
+        if any(
+            module in (i.module, f"{i.module}.{i.name}") or i.module.startswith(f"{module}.")
+            for i in (*row.imports, *row.inner_imports)
+        ):
+            return
+        if not within:
+            self._stale(reader, uid, module)
+        for (unit, qualname, _), owners in list(self.program.books.ran.items()):
+            if within and unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
+                for owner in owners:
+                    self._owner(owner, unit, qualname)
 
     def _aliases(
         self, rows: tuple[Names, ...], reader: str, module: str, name: str
@@ -186,10 +229,8 @@ class Flow:
         return local, modules
 
     def _fetches(self, row: Names, module: str, name: str) -> bool:
-        return any(
-            i.module == module and (i.name == name or (i.name == "*" and not name.startswith("_")))
-            for i in row.imports
-        )
+        public = name == "__all__" or not name.startswith("_")
+        return any(i.module == module and (i.name == name or (i.name == "*" and public)) for i in row.imports)
 
     def _readers_that_ran(self, reader: str, local: set[str], modules: set[str], name: str) -> None:
         for (unit, qualname, _), owners in list(self.program.books.ran.items()):
@@ -210,6 +251,7 @@ class Flow:
     # members of classes
 
     def _member(self, module: str, cls: str, members: frozenset[str]) -> None:
+        self._touched |= {cls, *members}
         for reader in self._loaded:
             source = self.draft.out.target[reader]
             if cls not in source.text:
@@ -221,7 +263,7 @@ class Flow:
                 if any((alias, member) in row.dotted for alias in local for member in members) or (
                     not derived and (row.calls & local or any((m, cls) in row.dotted for m in modules))
                 ):
-                    self._stale_at(reader, index, cls)
+                    self._stale_at(reader, index, cls, local | modules)
         for (unit, qualname, _), owners in list(self.program.books.ran.items()):
             body = self._body(unit, qualname)
             if body and body.attributes & members:
@@ -230,11 +272,11 @@ class Flow:
 
     # stale statements
 
-    def _stale_at(self, module: str, index: int, why: str) -> None:
+    def _stale_at(self, module: str, index: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
         uids = self.draft.uids(module)
-        self._stale(module, uids[index], why)
+        self._stale(module, uids[index], why, local)
 
-    def _stale(self, module: str, uid: int, why: str) -> None:
+    def _stale(self, module: str, uid: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
         draft = self.draft
         uids = draft.uids(module)
         if (module, uid) in draft.acted or uid not in uids or self.program.loaded(module) is None:
@@ -246,12 +288,7 @@ class Flow:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             definitions.redo(draft, module, piece, uid)
         elif isinstance(node, ast.ClassDef):
-            draft.acted.add((module, uid))
-            draft.refuse(
-                "stale-class",
-                draft.where(module, piece),
-                f"class {node.name} was built from {why}, which changed",
-            )
+            definitions.members_again(draft, module, piece, uid, set(local) or {why.rpartition(".")[2]}, why)
         elif (problem := draft.judge(module).statement(node)) is not None:
             draft.acted.add((module, uid))
             text = ast.unparse(node).splitlines()[0][:60]

@@ -33,10 +33,14 @@ class ClassChange:
     reasons: list[Reason] = field(default_factory=list)
 
 
+def header_nodes(node: ast.ClassDef) -> list[ast.AST]:
+    """Return all of a class but its body."""
+    return [*node.bases, *node.keywords, *node.decorator_list, *getattr(node, "type_params", [])]
+
+
 def header(node: ast.ClassDef) -> str:
     """Return a dump of all of a class but its body."""
-    parts = [*node.bases, *node.keywords, *node.decorator_list, *getattr(node, "type_params", [])]
-    return "|".join(ast.dump(part) for part in parts)
+    return "|".join(ast.dump(part) for part in header_nodes(node))
 
 
 def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> ClassChange:
@@ -67,13 +71,13 @@ def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> C
     for pair in diff.compare_bodies(old.body, new.body):
         if pair.kind not in (Kind.SAME, Kind.BODY) and (ordered or pair.kind is not Kind.MOVED):
             _member(pair, change, refuse)
-    if change.names and not _takes(cls, new, change):
+    if change.names and not takes(cls, new, change):
         why = f"class {new.name}: members can't be exchanged in place in a class that builds itself from them"
         refuse("class-builder", new, why, "restart to take it")
     return change
 
 
-def _takes(cls: type, new: ast.ClassDef, change: ClassChange) -> bool:
+def takes(cls: type, new: ast.ClassDef, change: ClassChange) -> bool:
     """Whether a class has the new members once they are set, and not the old ones once they are gone."""
     adapter = adapters.adapter_of(cls)
     if not {ast.unparse(d).partition("(")[0] for d in new.decorator_list} <= _DATACLASS:
@@ -95,8 +99,8 @@ def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
                 "restart to take this change",
             )
             return
-    gone = set(_bound(old)) if old else set()
-    there = set(_bound(new)) if new else set()
+    gone = set(bound(old)) if old else set()
+    there = set(bound(new)) if new else set()
     change.names |= gone | there
     change.drop += sorted(gone - there)
     if old is not None:
@@ -117,7 +121,8 @@ def is_simple(node: ast.stmt) -> bool:
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
-def _bound(node: ast.stmt) -> Iterator[str]:
+def bound(node: ast.stmt) -> Iterator[str]:
+    """Yield the members that a statement of a class body makes."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name
     elif isinstance(node, ast.Assign):
@@ -140,6 +145,6 @@ def step(
             hollow.type_params = []  # type: ignore[attr-defined]  # of 3.12 and later
         ast.copy_location(hollow, node)
         (code,) = children(compile_nodes([hollow], parsed, filename))
-        put += [(name, code) for name in _bound(member)]
-    order = tuple(name for member in node.body for name in _bound(member))
+        put += [(name, code) for name in bound(member)]
+    order = tuple(name for member in node.body for name in bound(member))
     return Members(cls, module, tuple(put), tuple(change.drop), order)

@@ -71,7 +71,21 @@ def of_piece(piece: Piece, source: Source) -> Names:
 @functools.lru_cache(maxsize=4096)
 def of_source(source: Source) -> tuple[Names, ...]:
     """Return the names of each statement of a source. Remembered."""
-    return tuple(of_piece(piece, source) for piece in source.parsed.pieces)
+    return tuple(_remembered(piece, source) for piece in source.parsed.pieces)
+
+
+_known: dict[tuple[str, int, str, bool], Names] = {}
+_MOST = 50_000  # statements; of an app of a million lines, less than are loaded at a time
+
+
+def _remembered(piece: Piece, source: Source) -> Names:
+    """An edit leaves most statements as they are: what they bind and read is told once."""
+    key = (piece.digest, piece.line, source.name, source.package)
+    if key not in _known:
+        if len(_known) >= _MOST:
+            _known.clear()
+        _known[key] = of_piece(piece, source)
+    return _known[key]
 
 
 def absolute(node: ast.ImportFrom, source: Source) -> str:
@@ -317,12 +331,21 @@ def bound_before(names: Iterable[Names], index: int) -> set[str]:
 # skeletons: a statement without the bodies of its functions
 
 
+def _is_docstring(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
 class _Hollow(ast.NodeTransformer):
     """Empties function bodies, keeps everything that runs at import."""
 
     def visit_FunctionDef(self, node: Function) -> ast.AST:
         self.generic_visit(node)
-        node.body = [ast.Pass()]
+        # a decorator may have copied the docstring (functools.wraps, property, click)
+        node.body = node.body[:1] if node.decorator_list and _is_docstring(node.body[0]) else [ast.Pass()]
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef
@@ -343,13 +366,7 @@ def own_level(node: Function | ast.Lambda) -> str:
     body = node.body
     if not isinstance(body, list):
         return skeleton(ast.Expr(body))
-    first = body[0]
-    documented = (
-        isinstance(first, ast.Expr)
-        and isinstance(first.value, ast.Constant)
-        and isinstance(first.value.value, str)
-    )
-    return skeleton(ast.Module(body[1:] if documented else body, []))
+    return skeleton(ast.Module(body[1:] if _is_docstring(body[0]) else body, []))
 
 
 def _copied(node: ast.AST) -> ast.AST:

@@ -69,6 +69,12 @@ def _module(draft: Draft, unit: Unit) -> None:
             "start the app with: flask run",
         )
         return
+    if old.package != unit.source.package:
+        draft.refuse("package", name, f"{name} becomes a {'package' if unit.source.package else 'module'}")
+        return
+    if old.parsed.flags != unit.source.parsed.flags:
+        draft.refuse("future", name, f"{name}: its __future__ imports changed, and with them every statement")
+        return
     filename = program.filename(name, old)
     old_codes = program.codes(name)
     new_codes = [codes.load(statement.code, filename) for statement in unit.statements]
@@ -91,7 +97,11 @@ def _module(draft: Draft, unit: Unit) -> None:
 def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, CodeType]) -> None:
     assert pair.old and pair.new
     if code[0] != code[1]:
-        draft.code_pairs[name] += codes.pairs(*code)
+        found = list(codes.pairs(*code))
+        draft.code_pairs[name] += found
+        for was, now in found:  # what a function made and called itself at the start
+            if "<locals>" in was.co_qualname and (now is None or codes.differs(was, now)):
+                draft.changed_functions.append((name, was.co_qualname, was.co_firstlineno))
     if pair.kind is Kind.MOVED:
         statements.moved(draft, name, pair, uid)
     elif pair.kind is Kind.BODY:
@@ -126,4 +136,4 @@ def _drop(draft: Draft, name: str) -> None:
     """All of a module's statements end, and the module."""
     for piece, uid in zip(draft.program.tree[name].parsed.pieces, draft.program.uids(name), strict=True):
         statements.removed(draft, name, piece, uid, quiet=True)
-    draft.last(name, steps.DropModule(name))
+    draft.first(name, steps.DropModule(name))

@@ -11,6 +11,7 @@ questions and keeps the books; `plan` decides and `commit` does.
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import sys
 import threading
@@ -47,11 +48,14 @@ class Books:
         default_factory=dict
     )  # function -> statements
     ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
+    chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
 
     def copy(self) -> Books:
         """Return books that can be written without touching these."""
         ran = {key: set(owners) for key, owners in self.ran.items()}
-        return Books(dict(self.tree), dict(self.uids), dict(self.codes), ran, dict(self.ranks))
+        return Books(
+            dict(self.tree), dict(self.uids), dict(self.codes), ran, dict(self.ranks), dict(self.chains)
+        )
 
 
 class Program:
@@ -146,17 +150,18 @@ class Program:
 
     def unit_name(self, module: str) -> str:
         """Return the name under which a live module's source is known (`__main__` is mapped by file)."""
-        if module != "__main__":
-            return module
+        return self._main if module == "__main__" else module
+
+    @functools.cached_property
+    def _main(self) -> str:
+        """The unit that runs as `__main__`, told once: it can't change."""
         file = getattr(sys.modules.get("__main__"), "__file__", None)
-        if file is None:
-            return module
-        path = Path(file).resolve()
+        path = Path(file).resolve() if file else None
         for name, source in self.tree.items():
             folder = self.belongs.folder(name)
             if folder is not None and folder / source.path == path:
                 return name
-        return module
+        return "__main__"
 
     def filename(self, name: str, source: Source) -> str:
         """Return the file name that people know a module by on this machine."""
@@ -209,10 +214,14 @@ class Program:
                 known = self.books.ran.setdefault((module, key[1], key[2]), set())
                 known.update(self._owner(owner) for owner in owners)
         startup.ran.clear()
+        for name, frames in importer.import_stacks.items():
+            unit = self.unit_name(name)
+            if unit in self.tree and unit not in self.books.chains:
+                self.books.chains[unit] = self.chain_from(frames)
         for target in list(registrations.targets):
             for entry in registrations.entries_of(target):
                 if entry.chain is None:
-                    entry.chain = self.chain(entry.frames)
+                    entry.chain = self.chain_from(entry.frames)
 
     def _owner(self, owner: startup.Owner) -> tuple[str, int] | None:
         if owner is None:
@@ -232,11 +241,10 @@ class Program:
             found.append((module, uid if uid is not None else -frame.line, within))
         return tuple(found)
 
-    def import_chain(self, name: str) -> tuple[Place, ...]:
-        """Return the chain of statements that led to a module's import; empty if it was the first or came before us."""
-        module = self.loaded(name)
-        real = "__main__" if module is not None and module.__name__ == "__main__" else name
-        return self.chain(importer.import_stacks.get(real, ()))
+    def chain_from(self, frames: tuple[Frame, ...]) -> tuple[Place, ...]:
+        """Return where a stack stands, with what had led to its outermost module: a release begins in the middle."""
+        first = self.unit_name(frames[0].module) if frames else ""
+        return (*self.books.chains.get(first, ()), *self.chain(frames))
 
     def position(self, chain: tuple[Place, ...], uids: dict[str, list[int]]) -> tuple[int, ...]:
         """Return a chain as numbers that sort in cold-start order."""

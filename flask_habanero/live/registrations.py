@@ -98,7 +98,7 @@ _SCAFFOLD_TABLES = (
     "template_context_processors", "url_value_preprocessors", "url_default_functions",
 )  # fmt: skip
 _APP_TABLES = (*_SCAFFOLD_TABLES, "teardown_appcontext_funcs", "shell_context_processors", "blueprints")
-_BLUEPRINT_TABLES = (*_SCAFFOLD_TABLES, "deferred_functions", "_blueprints")
+_BLUEPRINT_TABLES = (*_SCAFFOLD_TABLES, "deferred_functions", "_blueprints", "_got_registered_once")
 _STEPS = "flask_habanero.live.steps"  # runs the statements of a release
 _NOT_OURS = (
     "flask.",
@@ -282,7 +282,10 @@ def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> l
     shadows = _Shadows(journals)
     _state.depth += 1
     try:
-        return [shadows.rebuilt(target) for target in targets]
+        shadowed = [
+            (target, shadows.of(target)) for target in targets
+        ]  # all, before any table gets its real objects
+        return [shadows.rebuilt(target, shadow) for target, shadow in shadowed]
     finally:
         _state.depth -= 1
 
@@ -293,8 +296,7 @@ class _Shadows:
         self._made: dict[Target, Target] = {}
         self._real: dict[int, Target] = {}
 
-    def rebuilt(self, real: Target) -> Rebuilt:
-        shadow = self.of(real)
+    def rebuilt(self, real: Target, shadow: Target) -> Rebuilt:
         if isinstance(real, Blueprint):
             return Rebuilt(
                 real, {name: self._mapped(getattr(shadow, name)) for name in _BLUEPRINT_TABLES}, {}, {}

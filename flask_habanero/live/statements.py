@@ -134,6 +134,11 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
             draft.refuse(
                 "star-import", draft.where(name, piece), "which names this star import brings can't be told"
             )
+    if isinstance(node, ast.If | ast.Try | ast.For | ast.While | ast.With):
+        # another arm may run this time: what the first one bound must not stay
+        others = [r.binds for i, r in enumerate(names.of_source(draft.out.target[name])) if i != piece.index]
+        once = tuple(sorted(row.binds - set().union(*others)))
+        draft.act(name, piece, 0, lambda: steps.Forget(draft.live(name), once))
     draft.registers |= bool(row.called_attributes & (registrations.DECORATORS | registrations.CALLS))
     draft.ran_imports += row.imports
     known = draft.out.codes.get(name)

@@ -168,7 +168,9 @@ class Members:
         before = {name: self.cls.__dict__.get(name, _GONE) for name in names}
         hints = dict(before["__annotations__"]) if isinstance(before["__annotations__"], dict) else None
         for name in self.drop:
-            if name in self.cls.__dict__:
+            if name == "__doc__":
+                self.cls.__doc__ = None  # it can't be deleted
+            elif name in self.cls.__dict__:
                 delattr(self.cls, name)
             if hints is not None:
                 self.cls.__dict__["__annotations__"].pop(name, None)
