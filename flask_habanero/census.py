@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .errors import ColdChangeError, CommitError, HabaneroError, Reason, RefusedError, StoreError
 from .post import Message, label
 from .release import WorkerCount
 
@@ -68,3 +69,24 @@ def words_of(answer: Message | None) -> str:
     if "no" in answer:
         return "; ".join(str(row[2]) for row in answer["no"])
     return str(answer.get("trouble") or f"at #{answer.get('release')}")
+
+
+def holders_of(name: str, answer: Message | None) -> list[str]:
+    """Return what keeps a worker from being still."""
+    if answer is None:
+        return [f"{label(name)}: no answer"]
+    if "no" in answer:
+        return [f"{label(name)}: {words_of(answer)}"]
+    return [f"{label(name)}: {holder}" for holder in answer["holders"]]
+
+
+def refusal_of(name: str, answer: Message) -> HabaneroError:
+    """Return another worker's "no" as the error that it was there."""
+    rows = answer["no"]
+    if answer["outcome"] == "cold":
+        return ColdChangeError(tuple(Reason(*map(str, row)) for row in rows))
+    if answer["outcome"] == "refused":
+        return RefusedError(f"{label(name)}: {words_of(answer)}")
+    if answer["outcome"] == "failed" and rows and rows[0][0] == StoreError.slug:
+        return StoreError(f"{label(name)}: {words_of(answer)}")
+    return CommitError(label(name), words_of(answer))

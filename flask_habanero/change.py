@@ -173,3 +173,20 @@ class NothingThereError(RefusedError):
     def reasons(self) -> tuple[Reason, ...]:
         """The error as a reason, with the way to see what there is."""
         return (Reason(self.slug, "", str(self), "flask habanero log"),)
+
+
+class NotAllowedError(RefusedError):
+    """A module outside the names that may change here."""
+
+    slug = "not-allowed"
+
+    def __init__(self, names: list[str], allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{', '.join(names[:10])}: this server lets only {', '.join(allowed)} change")
+        self.names, self.allowed = tuple(names), allowed
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """One reason for each module."""
+        what = "may not be changed here"
+        hint = f"HABANERO_MODULES on the server allows: {', '.join(self.allowed)}"
+        return tuple(Reason(self.slug, name, what, hint) for name in self.names)

@@ -13,20 +13,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
-from .census import words_of
-from .change import Change, Request, nonce_asked
+from .census import holders_of, refusal_of, words_of
+from .change import Change, NotAllowedError, Request, nonce_asked
 from .errors import (
     BusyError,
     ColdChangeError,
-    CommitError,
     ConflictError,
     HabaneroError,
     Reason,
-    RefusedError,
-    StoreError,
     TooLargeError,
 )
 from .fleet import Round
+from .moves import plan_to
 from .post import Message, label
 from .release import Report
 
@@ -163,7 +161,7 @@ class Deployer:
 
     def _planned(self, change: Change) -> Plan:
         try:
-            return self.worker.plan(change)
+            return plan_to(self.worker.program, change)
         except ColdChangeError as error:
             raise self._explained(error) from None
 
@@ -185,8 +183,8 @@ class Deployer:
                 plan = self._planned(change)
             with clock.stage("prepare"):
                 others.tell("stage")  # only now: what is cold here leaves no trace elsewhere
-                worker.hold(others.id, request, plan, change)
-                worker.stage(others.id)
+                worker.moves.make(others.id, request, plan, change)
+                worker.moves.stage(others.id)
                 behind = self._prepared(others)
             with clock.stage("quiesce"):
                 self._quiesce(others)
@@ -226,7 +224,7 @@ class Deployer:
                 behind.append(f"{label(name)}: {words_of(answer)}")
                 others.names.remove(name)
             elif "no" in answer:
-                raise _refusal(name, answer)
+                raise refusal_of(name, answer)
         return tuple(behind)
 
     def _quiesce(self, others: Round) -> None:
@@ -240,11 +238,11 @@ class Deployer:
 
     def _quiesce_once(self, others: Round) -> tuple[str, ...]:
         others.tell("quiesce")
-        holders = [f"{label(f'{self.worker.pid}-')}: {h}" for h in self.worker.quiesce(others.id)]
+        holders = [f"{label(f'{self.worker.pid}-')}: {h}" for h in self.worker.moves.quiesce(others.id)]
         for name, answer in others.answers(self.config.quiesce_ms / 1000 + 2.0):  # 2.0: a loaded machine
-            holders += _holders(name, answer)
+            holders += holders_of(name, answer)
         if holders:
-            self.worker.reopen(others.id)
+            self.worker.moves.reopen(others.id)
             others.tell("reopen")
         return tuple(holders)
 
@@ -275,40 +273,3 @@ class Deployer:
             else:
                 behind.append(f"{label(name)}: {words_of(answer)}")
         return arrived, tuple(behind)
-
-
-class NotAllowedError(RefusedError):
-    """A module outside the names that may change here."""
-
-    slug = "not-allowed"
-
-    def __init__(self, names: list[str], allowed: tuple[str, ...]) -> None:
-        super().__init__(f"{', '.join(names[:10])}: this server lets only {', '.join(allowed)} change")
-        self.names, self.allowed = tuple(names), allowed
-
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """One reason for each module."""
-        what = "may not be changed here"
-        hint = f"HABANERO_MODULES on the server allows: {', '.join(self.allowed)}"
-        return tuple(Reason(self.slug, name, what, hint) for name in self.names)
-
-
-def _holders(name: str, answer: Message | None) -> list[str]:
-    if answer is None:
-        return [f"{label(name)}: no answer"]
-    if "no" in answer:
-        return [f"{label(name)}: {words_of(answer)}"]
-    return [f"{label(name)}: {holder}" for holder in answer["holders"]]
-
-
-def _refusal(name: str, answer: Message) -> HabaneroError:
-    """Return another worker's "no" as the error that it was there."""
-    rows = answer["no"]
-    if answer["outcome"] == "cold":
-        return ColdChangeError(tuple(Reason(*map(str, row)) for row in rows))
-    if answer["outcome"] == "refused":
-        return RefusedError(f"{label(name)}: {words_of(answer)}")
-    if answer["outcome"] == "failed" and rows and rows[0][0] == StoreError.slug:
-        return StoreError(f"{label(name)}: {words_of(answer)}")
-    return CommitError(label(name), words_of(answer))

@@ -88,7 +88,7 @@ class Fleet:
             log.exception("a fault in flask-habanero: the first push will be slow")
         while True:
             try:
-                message = self._post.receive(self.worker.patience_s)
+                message = self._post.receive(self.worker.moves.patience_s)
                 if message:
                     self._post.send(str(message["from"]), self._answer(message))
                 self.worker.tick()
@@ -121,14 +121,14 @@ class Fleet:
     def _stage(self, message: Message) -> Message:
         if self._refusal is not None:
             raise self._refusal
-        self.worker.stage(message["id"])
+        self.worker.moves.stage(message["id"])
         return {}
 
     def _quiesce(self, message: Message) -> Message:
-        return {"holders": list(self.worker.quiesce(message["id"]))}
+        return {"holders": list(self.worker.moves.quiesce(message["id"]))}
 
     def _reopen(self, message: Message) -> Message:
-        self.worker.reopen(message["id"])
+        self.worker.moves.reopen(message["id"])
         return {}
 
     def _commit(self, _message: Message) -> Message:
@@ -136,7 +136,7 @@ class Fleet:
         return self.describe()
 
     def _abort(self, message: Message) -> Message:
-        self.worker.abort(message["id"])
+        self.worker.moves.abort(message["id"])
         return {}
 
     def _ask(self, _message: Message) -> Message:

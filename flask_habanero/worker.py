@@ -1,9 +1,7 @@
 """One process of the app: what it runs, and how it gets to head.
 
-A release moves through a worker as *prepared* (planned, slow work done), *still* (its gate is
-closed, no request inside), *committed*. What a worker knows of a move it keeps in one `Move`;
-whoever notices first that the release was recorded (the listener, a request, a lease that ended)
-commits it.
+Whoever notices first that a release was recorded (the listener, a request, a lease that ended)
+commits what was prepared for it (`moves.py`), or else goes to head in one plan.
 
 It knows no sockets and no Flask; `fleet.py` carries its messages.
 """
@@ -12,54 +10,35 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .change import Change, Request, change_of, change_to
 from .errors import (
     BusyError,
-    ColdChangeError,
     CommitError,
     ConflictError,
     HabaneroError,
-    RefusedError,
     StoreError,
     UndoError,
 )
 from .gate import Gate, Unavailable
 from .guard import attempt
 from .manager import Manager
+from .moves import Move, Moves, loaded_of, plan_to
 from .record import Record, State
 from .release import digest_of
 
 if TYPE_CHECKING:
     from .config import Config
     from .ledger import Ledger
-    from .live.plan import Plan
     from .live.program import Program
 
-LEASE_S = 2.0  # a closed gate that nobody talks to for so long is a dead coordinator's
-PREPARED_S = 30.0  # the same for a plan behind an open gate, which holds nobody up
 CATCH_UP_S = 5.0  # how long a worker that missed a release waits for its running requests, before it ends
 STORE_AGAIN_S = 1.0  # a store that is down is asked once a second, not at each request
 log = logging.getLogger("flask_habanero")
-
-
-@dataclass
-class Move:
-    """A release on its way through this worker."""
-
-    id: str  # which round of which coordinator
-    number: int  # that it will have
-    nonce: str
-    plan: Plan
-    change: Change
-    until: float  # when its lease ends, monotonic seconds
-    still: bool = False
 
 
 class Worker:
@@ -72,6 +51,7 @@ class Worker:
         since: when it came to run `number`, seconds since 1970.
         trouble: why it does not run head; empty when it does.
         ending: it serves no more: its process manager was asked for another.
+        moves: the release on its way through it.
     """
 
     def __init__(self, program: Program, gate: Gate, ledger: Ledger, config: Config) -> None:
@@ -84,8 +64,7 @@ class Worker:
         self._seen = -1  # the counter's value that `number` belongs to
         self._served = False
         self._again_at = 0.0
-        self._move: Move | None = None
-        self._lock = threading.RLock()  # held by whoever moves this worker
+        self.moves = Moves(program, gate, config.quiesce_ms / 1000)
 
     def start(self, manager: Manager) -> None:
         """Come to head before the first request is served; never raises for what is in the ledger.
@@ -141,7 +120,7 @@ class Worker:
         Raises:
             StoreError: the ledger can't be read.
         """
-        with self._lock:
+        with self.moves.lock:
             seen = self.ledger.counter()
             if seen == self._seen:
                 return
@@ -151,9 +130,9 @@ class Worker:
             self._seen = seen
 
     def _go_to(self, record: Record) -> None:
-        move = self._move
+        move = self.moves.current
         try:
-            if move is not None and move.nonce == record.nonce and move.number == record.number:
+            if move is not None and move.still and (move.nonce, move.number) == (record.nonce, record.number):
                 self._finish(move, record)
             else:
                 self._jump(record)
@@ -168,7 +147,7 @@ class Worker:
     def _jump(self, record: Record) -> None:
         """Go to head in one plan, from whatever this process runs: never release by release."""
         self.head = self.ledger.state_at(self.epoch, record.number)
-        self._drop_move()
+        self.moves.drop()
         if digest_of(self.program.tree) == self.head.digest:  # back to where this process began
             self._arrived(record.number)
             return
@@ -176,12 +155,15 @@ class Worker:
             self._jump_to_head()
 
     def _jump_to_head(self) -> None:
-        plan = self.plan(change_to(self.head))
+        change = change_to(self.head)
+        loaded, plan = loaded_of(self.program, change), plan_to(self.program, change)
         self.program.stage(plan)
         holders = self.gate.close(CATCH_UP_S)
         if holders:
             raise BusyError(holders)
         try:
+            if loaded_of(self.program, change) != loaded:  # a request has imported something meanwhile
+                plan = plan_to(self.program, change)
             self.program.commit(plan)
             self._arrived(self.head.number)
         finally:
@@ -191,13 +173,10 @@ class Worker:
         """Commit what was prepared, now that it is recorded."""
         self.head = _state(move.change, record)
         try:
-            if not move.still and (holders := self.gate.close(CATCH_UP_S)):
-                raise BusyError(holders)
-            move.still = True
-            self.program.commit(move.plan)
+            self.moves.commit(move.id)
             self._arrived(record.number)
         finally:
-            self._drop_move()
+            self.moves.drop()
 
     def _arrived(self, number: int) -> None:
         self.number, self.since, self.trouble = number, int(time.time()), ""
@@ -215,33 +194,16 @@ class Worker:
         if self._served or isinstance(error, UndoError):
             self.ending = self._manager.would_replace()
 
-    # --- a move, as the coordinator or as told by one ---
+    # --- a move, as the leader or as told by one ---
 
     @contextmanager
     def moving(self) -> Iterator[None]:
         """Hold this worker for one move: no other thread moves it, its gate opens at the end."""
-        with self._lock:
+        with self.moves.lock:
             try:
                 yield
             finally:
-                self._drop_move()
-
-    def plan(self, change: Change) -> Plan:
-        """Return the plan that leads from what this process runs to a change's tree.
-
-        Raises:
-            ColdChangeError: there is none that is hot.
-            RejectedError: a unit in it is none.
-        """
-        plan = self.program.plan(*change.from_(self.program.tree))
-        if plan.reasons:
-            raise ColdChangeError(plan.reasons)
-        return plan
-
-    def hold(self, move_id: str, request: Request, plan: Plan, change: Change) -> None:
-        """Keep a plan until it is recorded or dropped."""
-        number = request.claims["rel"]
-        self._move = Move(move_id, number, request.nonce, plan, change, time.monotonic() + PREPARED_S)
+                self.moves.drop()
 
     def prepare(self, move_id: str, request: Request) -> None:
         """Plan what another worker was asked for. Executes nothing.
@@ -249,61 +211,28 @@ class Worker:
         Raises:
             HabaneroError: not possible in this worker, with its reasons.
         """
-        with self._lock:
-            self._drop_move()  # of a coordinator that is gone: a newer one holds the host's lock
+        with self.moves.lock:
+            self.moves.drop()  # of a leader that is gone: a newer one holds the host's lock
             self.catch_up()
             claims = request.claims
             if claims["epoch"] != self.epoch or claims["base"] != self.head.number:
                 raise ConflictError(self.epoch, self.head.number)
             change = self.change_of(request)
-            self.hold(move_id, request, self.plan(change), change)
+            self.moves.make(move_id, request, plan_to(self.program, change), change)
 
     def change_of(self, request: Request) -> Change:
         """Return where a request leads from head. Raises RejectedError, RefusedError, StoreError."""
         return change_of(request, self.head, lambda number: self.ledger.state_at(self.epoch, number))
 
-    def stage(self, move_id: str) -> None:
-        """Do the slow and harmless work of a plan, before any gate closes.
-
-        Raises:
-            RefusedError: it failed, or this worker holds no such move. Nothing changed.
-        """
-        with self._lock:
-            self.program.stage(self._expect(move_id).plan)
-
-    def quiesce(self, move_id: str) -> tuple[str, ...]:
-        """Close the gate for a move. Returns who held it open ("GET /slow 3.2 s"); nothing if all is still.
-
-        Raises:
-            RefusedError: this worker holds no such move.
-        """
-        with self._lock:
-            move = self._expect(move_id)
-            holders = self.gate.close(self.config.quiesce_ms / 1000)
-            move.still = not holders
-            move.until = time.monotonic() + (LEASE_S if move.still else PREPARED_S)
-            return holders
-
-    def reopen(self, move_id: str) -> None:
-        """Let requests in again, until the next `quiesce` of this move: another worker was busy."""
-        with self._lock:
-            move = self._expect(move_id)
-            if move.still:
-                self.gate.open()
-            move.still, move.until = False, time.monotonic() + PREPARED_S
-
     def commit_first(self, move_id: str) -> Callable[[], None]:
-        """Make a move live before it is recorded; the coordinator's part. Returns what undoes it.
+        """Make a move live before it is recorded; the leader's part. Returns what undoes it.
 
         Raises:
             CommitError: it failed and was undone.
             UndoError: it was not: this worker ends.
         """
-        move = self._expect(move_id)
-        if not move.still:
-            raise RefusedError("the gate is open")
         with self._ending_if_not_undone():
-            return self.program.commit(move.plan)
+            return self.moves.commit(move_id)
 
     def take_back(self, undo: Callable[[], None]) -> None:
         """Undo a commit that could not be recorded. Raises UndoError: it failed, and this worker ends."""
@@ -320,47 +249,23 @@ class Worker:
 
     def settle(self, move_id: str, record: Record) -> None:
         """Take note that the committed move was recorded, and let requests in."""
-        move = self._expect(move_id)
+        move = self.moves.get(move_id)
         self._seen = self.ledger.counter()
         self.head = _state(move.change, record)
         self._arrived(record.number)
-        self._drop_move()
-
-    def abort(self, move_id: str) -> None:
-        """Forget a move that was given up."""
-        with self._lock:
-            if self._move is not None and self._move.id == move_id:
-                self._drop_move()
+        self.moves.drop()
 
     def tick(self) -> None:
         """Look after what nobody asks for: a lease that ended, a counter that moved while no request came."""
         if self.ending:  # now that the answers that say why are sent
             self._manager.end_this_worker()
-        if not self._lock.acquire(blocking=False):
+        if not self.moves.lock.acquire(blocking=False):
             return  # somebody moves it: nothing to look after
         try:
             self._look()
-            if self._move is not None and time.monotonic() > self._move.until:
-                log.warning("who led the push to #%s is gone; it was not recorded", self._move.number)
-                self._drop_move()
+            self.moves.drop_if_late()
         finally:
-            self._lock.release()
-
-    @property
-    def patience_s(self) -> float:
-        """How long a listener may sleep before the next `tick`, in seconds."""
-        move = self._move
-        return 1.0 if move is None else min(1.0, max(0.01, move.until - time.monotonic()))
-
-    def _expect(self, move_id: str) -> Move:
-        if self._move is None or self._move.id != move_id:
-            raise RefusedError("this worker holds no such move")
-        return self._move
-
-    def _drop_move(self) -> None:
-        move, self._move = self._move, None
-        if move is not None and move.still:
-            self.gate.open()
+            self.moves.lock.release()
 
 
 def _state(change: Change, record: Record) -> State:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from flask_habanero import census, deploy, fleet, manager, worker
+from flask_habanero import census, deploy, fleet, manager, moves
 from flask_habanero.envelope import Keyring
 from flask_habanero.errors import CommitError, StoreError
 from flask_habanero.gate import Unavailable
@@ -51,6 +53,20 @@ def test_a_push_is_live_in_every_worker(host: Host) -> None:
         assert each.program.tree["shop"].text == "x = 2"
         assert each.worker.number == 1
     assert set(report.ms) == {"verify", "plan", "prepare", "quiesce", "commit", "record", "converge", "total"}
+
+
+def test_a_module_that_a_request_imported_meanwhile_is_planned_for(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = host.workers(2, BASE)
+    monkeypatch.delitem(sys.modules, "shop.views", raising=False)
+
+    def importing(plan: object) -> None:
+        monkeypatch.setitem(sys.modules, "shop.views", ModuleType("shop.views"))
+
+    two.program.stage = importing  # type: ignore[method-assign]
+    assert host.peer(one).push({"shop.views": "y = 2"}).outcome == "live"
+    assert two.program.calls == ["plan", "plan", "commit"]
 
 
 def test_any_worker_leads(host: Host) -> None:
@@ -200,7 +216,7 @@ def test_requests_run_while_a_push_waits_for_another_worker(
 
 
 def test_after_a_failure_nobody_waits_for_a_lease(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "LEASE_S", 60.0)
+    monkeypatch.setattr(moves, "LEASE_S", 60.0)
     one, two = host.workers(2, BASE)
     assert host.peer(one).push({"shop": "x = 2 #commit-fails"}).outcome == "failed"
     assert host.in_thread(two.get).result(10) == "x = 1"
@@ -259,7 +275,7 @@ def test_a_worker_that_lost_the_last_message_commits_at_its_next_request(host: H
 
 
 def test_a_gate_opens_when_its_leader_is_gone(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "LEASE_S", 0.1)
+    monkeypatch.setattr(moves, "LEASE_S", 0.1)
     one, two = host.workers(2, BASE)
     request = host.peer(one).request_for("push", {"shop": "x = 2"})
     with one.staged(request), one.fleet.round() as others:
