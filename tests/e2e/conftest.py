@@ -130,7 +130,8 @@ class Server:
 def children(pid: int) -> set[int]:
     found: set[int] = set()
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        found.update(map(int, path.read_text().split()))
+        with suppress(OSError):  # it has just ended
+            found.update(map(int, path.read_text().split()))
     return found
 
 
