@@ -56,7 +56,7 @@ def _run_indices(draft: Draft, name: str) -> set[int]:
 
 def state(draft: Draft) -> None:
     """Refuse statements that would compute from what requests changed, or bind a name that a later one binds."""
-    for name in {module for module, _ in draft.acted} & set(draft.out.target):
+    for name in {module for module, _ in draft.acted | draft.out.moved} & set(draft.out.target):
         if draft.program.loaded(name) is not None and name in draft.program.tree:
             rows = names.of_source(draft.out.target[name])
             for piece, uid, row in zip(draft.parsed(name).pieces, draft.uids(name), rows, strict=True):
@@ -88,7 +88,7 @@ def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
     """A name stands for what the last statement that binds it made: that one must run if an earlier one does."""
     for bound in diff.bound_twice(old) | diff.bound_twice(new):
         runs = [
-            (piece, (name, uid) in draft.acted)
+            (piece, (name, uid) in draft.acted or (name, uid) in draft.out.moved)
             for piece, uid in zip(new.pieces, draft.uids(name), strict=True)
             if bound in names.parsed_names(new)[piece.index].binds
         ]
@@ -150,9 +150,14 @@ def live_objects(draft: Draft) -> None:
             elif old != new:
                 out.swaps.append(steps.SwapCode(tuple(holders), new))
     draft.bind()
+    changing = {swap.functions[0].__code__ for swap in out.swaps}
+    for name in draft.program.tree if changing else ():
+        live = draft.program.loaded(name)
+        if live is not None and (held := functions.suspended(live, changing)):
+            draft.refuse("suspended", name, f"{held} is in the middle of code that changed")
     for module, qualname in draft.shape_changed:
         cls = vars(draft.program.loaded(module) or ast).get(qualname)
-        if isinstance(cls, type) and (count := functions.instances_of(cls)):
+        if isinstance(cls, type) and (count := len(functions.instances_of(cls))):
             what = f"{qualname}.__init__ changed, and {count} live object{'s' * (count > 1)} were made by the old one"
             draft.refuse("live-instances", module, what)
 

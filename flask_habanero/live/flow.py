@@ -16,13 +16,23 @@ import functools
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from . import definitions, imports, names, registrations, statements, steps
+from . import definitions, functions, imports, names, registrations, statements, steps
 from .names import Names
 
 if TYPE_CHECKING:
     from .draft import Draft
 
     Owner = tuple[str, int] | None
+
+_INSPECTING = {
+    "__code__",
+    "co_firstlineno",
+    "getsource",
+    "getsourcelines",
+    "currentframe",
+    "_getframe",
+    "stack",
+}
 
 
 class Flow:
@@ -48,6 +58,7 @@ class Flow:
         """Work until nothing is left."""
         draft = self.draft
         self._appeared()
+        self._inspectors()
         while draft.dirty or draft.changed_functions or draft.dirty_members:
             while draft.changed_functions:
                 self._function(*draft.changed_functions.pop())
@@ -72,6 +83,17 @@ class Flow:
                     for index, row in enumerate(names.of_source(draft.out.target[reader])):
                         if any(changed in (i.module, f"{i.module}.{i.name}") for i in row.imports):
                             self._stale_at(reader, index, changed)
+
+    def _inspectors(self) -> None:
+        """What looked at code itself (its lines, its source) saw something else than it would now."""
+        program = self.program
+        for (unit, qualname, _), owners in list(program.books.ran.items()):
+            body = self._body(unit, qualname)
+            for owner in owners if body and body.attributes & _INSPECTING else ():
+                if owner and owner[0] in self.draft.out.codes and owner[1] in self.draft.uids(owner[0]):
+                    new = self.draft.out.codes[owner[0]][self.draft.uids(owner[0]).index(owner[1])]
+                    if new != program.codes(owner[0])[program.uids(owner[0]).index(owner[1])]:
+                        self._stale(*owner, qualname)
 
     # functions
 
@@ -133,8 +155,11 @@ class Flow:
             for value in list(vars(live).values()):
                 self._memo(value, reached)
                 if isinstance(value, type) and value.__module__ == getattr(live, "__name__", ""):
-                    for member in list(vars(value).values()):
+                    for name, member in list(vars(value).items()):
                         self._memo(getattr(member, "__func__", member), reached)
+                        if type(member) is functools.cached_property and name in reached:
+                            forget = functools.partial(functions.forget_cached, value, name)
+                            self.draft.out.clear.append(steps.ClearCache(forget))
         self.draft.out.templates = bool(reached & registrations.template_functions())
 
     def _memo(self, value: Any, reached: set[str]) -> None:
@@ -243,7 +268,8 @@ class Flow:
 
     def _body(self, unit: str, qualname: str) -> names.Body | None:
         top = qualname.partition(".<locals>")[0]
-        for row in names.of_source(self.draft.out.target[unit]):
+        source = self.draft.out.target.get(unit)
+        for row in names.of_source(source) if source else ():
             if top in row.bodies:
                 return row.bodies[top]
         return None

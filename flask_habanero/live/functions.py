@@ -14,7 +14,16 @@ import inspect
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Set
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import (
+    AsyncGeneratorType,
+    CellType,
+    CodeType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 from .codes import children, walk
@@ -183,8 +192,8 @@ def _walk_heap(modules: list[ModuleType]) -> list[FunctionType]:
             gc.freeze()
 
 
-def instances_of(cls: type) -> int:
-    """Return how many live objects are instances of a class or of those below it."""
+def instances_of(cls: type) -> list[Any]:
+    """Return the live objects that are instances of a class or of those below it."""
     classes = {cls}
     todo: list[type] = [cls]
     while todo:
@@ -193,7 +202,22 @@ def instances_of(cls: type) -> int:
             if below not in classes:
                 classes.add(below)
                 todo.append(below)
-    count = 0
-    for one in classes:
-        count += sum(1 for holder in gc.get_referrers(one) if type(holder) is one)
-    return count
+    return [holder for one in classes for holder in gc.get_referrers(one) if type(holder) is one]
+
+
+def forget_cached(cls: type, name: str) -> None:
+    """Let a class's live objects compute a `cached_property` anew."""
+    for instance in instances_of(cls):
+        vars(instance).pop(name, None)
+
+
+def suspended(module: ModuleType, changing: Set[CodeType]) -> str | None:
+    """Return the name under which a module holds a generator or coroutine that is inside changing code, or None."""
+    for name, value in vars(module).items():
+        code = getattr(value, _CODE_OF[type(value)]) if type(value) in _CODE_OF else None
+        if code in changing:
+            return name
+    return None
+
+
+_CODE_OF = {GeneratorType: "gi_code", CoroutineType: "cr_code", AsyncGeneratorType: "ag_code"}

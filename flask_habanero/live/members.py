@@ -71,6 +71,14 @@ def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> C
     for pair in diff.compare_bodies(old.body, new.body):
         if pair.kind not in (Kind.SAME, Kind.BODY) and (ordered or pair.kind is not Kind.MOVED):
             _member(pair, change, refuse)
+    # a property and its setter are one member: all that bind a name go together
+    change.put = [member for member in new.body if change.names & set(bound(member))]
+    change.drop = sorted(change.names - {name for member in new.body for name in bound(member)})
+    for member in change.put:
+        if not is_simple(member):
+            refuse(
+                "class-member", member, f"`{_line(member)}` in a class body", "restart to take this change"
+            )
     if change.names and not takes(cls, new, change):
         why = f"class {new.name}: members can't be exchanged in place in a class that builds itself from them"
         refuse("class-builder", new, why, "restart to take it")
@@ -95,24 +103,26 @@ def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
             refuse(
                 "class-member",
                 node,
-                f"`{ast.unparse(node).splitlines()[0][:60]}` in a class body",
+                f"`{_line(node)}` in a class body",
                 "restart to take this change",
             )
             return
     gone = set(bound(old)) if old else set()
     there = set(bound(new)) if new else set()
     change.names |= gone | there
-    change.drop += sorted(gone - there)
     if old is not None:
         change.gone.append(old)
-    if new is not None:
-        change.put.append(new)
+
+
+def _line(node: ast.stmt) -> str:
+    return ast.unparse(node).splitlines()[0][:60]
 
 
 def is_simple(node: ast.stmt) -> bool:
     """Whether a statement of a class body can be exchanged by itself."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        plain = (ast.unparse(decorator) in _METHOD_DECORATORS for decorator in node.decorator_list)
+        own = {f"{node.name}.{verb}" for verb in ("setter", "getter", "deleter")}
+        plain = (ast.unparse(decorator) in _METHOD_DECORATORS | own for decorator in node.decorator_list)
         return node.name not in _SHAPES and all(plain)
     if isinstance(node, ast.Assign):
         return all(isinstance(t, ast.Name) and t.id not in _SHAPES for t in node.targets)

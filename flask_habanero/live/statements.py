@@ -16,7 +16,6 @@ def moved(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     assert pair.new
     node = pair.new.node
     draft.out.moved.add((name, uid))
-    draft.acted.add((name, uid)) if draft.binds(name, pair.new) else None
     if not isinstance(
         node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Assign
     ):

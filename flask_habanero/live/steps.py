@@ -127,7 +127,9 @@ class Forget:
                 vars(self.module)[name] = None
                 continue
             vars(self.module).pop(name, None)
-            vars(self.module).get("__annotations__", {}).pop(name, None)
+            hints = vars(self.module).get("__annotations__", {})
+            if hints.pop(name, None) is not None and not hints:
+                del vars(self.module)["__annotations__"]  # as if no name had been annotated
         return restore
 
 
