@@ -229,7 +229,7 @@ class Graph:
                 item = frozenset(item)  # noqa: PLW2901  # the order of the second is that of a set
             self.visit(f"{path}.{key}", item)
         below = sorted(
-            f"{c.__module__}.{c.__qualname__}" for c in value.__subclasses__() if self.own(c.__module__)
+            f"{c.__module__}.{c.__qualname__}" for c in type.__subclasses__(value) if self.own(c.__module__)
         )
         self.word(f"{path}.__subclasses__()", f"{below}")
 

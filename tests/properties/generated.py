@@ -28,7 +28,7 @@ from typing import Any
 
 from .editing import edited
 from .growing import grow
-from .processes import Farm, Sources, Started, cold, cold_imports, hot, hot_imports
+from .processes import Farm, Release, Sources, Started, cold, cold_imports, hot, hot_imports
 
 
 @dataclass
@@ -54,9 +54,14 @@ class Verdict:
 
 
 class Bench:
-    """The two farms, and what is done with them. Close it."""
+    """The two farms, and what is done with them. Close it.
 
-    def __init__(self) -> None:
+    Args:
+        ignored: differences that match this are not counted: to look behind a fault that is known.
+    """
+
+    def __init__(self, ignored: str = r"(?!)") -> None:
+        self._ignored = re.compile(ignored)
         self.colds = Farm(cold_imports)
         self.hots = Farm(hot_imports)
 
@@ -67,8 +72,6 @@ class Bench:
 
     def judge(self, sequence: Sequence) -> Verdict:
         """Run a sequence and compare."""
-        from tests.oracle.process import differences
-
         first, *targets = sequence.sources
         verdict = Verdict()
         origin = self.cold(first, sequence.entry)
@@ -79,7 +82,7 @@ class Bench:
             process = self.hots.run(hot, first, sequence.entry, targets)
         except RuntimeError as error:
             return Verdict("CRASH", 0, [str(error)])
-        if found := differences(process.started.found, origin.found):
+        if found := self._differences(process.started, origin):
             return Verdict("ORACLE", 0, found)
         before = process.started.found
         for index, (release, target) in enumerate(zip(process.releases, targets, strict=False), 1):
@@ -95,13 +98,18 @@ class Bench:
                 verdict.refusals.append(f"{edits}: {release.text}")
             if wanted.error:
                 return Verdict("WRONG", index, [f"live, and a cold start fails: {wanted.error}"])
-            if found := differences(release.found, wanted.found):
+            if found := self._differences(release, wanted):
                 said = (release.text, *release.steps)
                 return Verdict(
                     "WRONG" if release.outcome == "live" else "DIRTY", index, found, said, verdict.outcomes
                 )
             before = release.found
         return verdict
+
+    def _differences(self, found: Started | Release, wanted: Started) -> list[str]:
+        from tests.oracle.process import differences
+
+        return [line for line in differences(found.found, wanted.found) if not self._ignored.search(line)]
 
     def cold(self, sources: Sources, entry: str) -> Started:
         """Start sources in a process of their own."""
@@ -129,8 +137,9 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--stop", type=int, default=0, help="stop after so many faults")
     parser.add_argument("--shrink", action="store_true")
+    parser.add_argument("--ignore", default=r"(?!)", help="a pattern of differences that are not counted")
     options = parser.parse_args()
-    bench, began = Bench(), time.monotonic()
+    bench, began = Bench(options.ignore), time.monotonic()
     counts: Counter[str] = Counter()
     codes: Counter[str] = Counter()
     kinds: Counter[str] = Counter()

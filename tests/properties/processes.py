@@ -255,7 +255,7 @@ def hot(sources: Sources, entry: str, targets: list[Sources]) -> Hot:
         warm(app)
         result = Hot(Started(_looked(app, names, root)))
         for target in targets:
-            result.releases.append(_release(running, target))
+            result.releases.append(release(running, target))
             result.releases[-1].found = _looked(app, names, root)
             if result.releases[-1].outcome == "undo":
                 break
@@ -278,7 +278,7 @@ def warm(app: Any) -> None:
                 client.get(rule.rule)
 
 
-def _release(running: Any, target: Sources) -> Release:
+def release(running: Any, target: Sources) -> Release:
     from flask_habanero.errors import ColdChangeError, CommitError, UndoError
     from flask_habanero.source import Source, build_unit
 

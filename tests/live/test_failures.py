@@ -1,0 +1,264 @@
+"""A release that raises on its way leaves nothing behind, wherever it raises."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.oracle.process import differences
+from tests.properties.processes import (
+    Farm,
+    Sources,
+    folder,
+    forked,
+    hot_imports,
+    look,
+    release,
+    start,
+    warm,
+    write,
+)
+
+OLD: Sources = {
+    "shop/__init__.py": "",
+    "shop/rates.py": """LIMIT = 1
+TABLE = {"a": LIMIT}
+HINT: int = 1
+
+def rate(x=LIMIT, *, more: int = 1):
+    "Says one."
+    return x + more
+
+class Base:
+    size = LIMIT
+    def run(self):
+        return 1
+    def gone(self):
+        return 1
+
+class Sub(Base):
+    def run(self):
+        return super().run() + 1
+""",
+    "shop/old.py": "NAME = 'old'\n",
+    "shop/app.py": """import functools
+from flask import Flask, render_template_string
+from . import old
+from .rates import LIMIT, Sub, TABLE, rate
+
+app = Flask(__name__)
+
+def shown(fn):
+    @functools.wraps(fn)
+    def wrapper(*args):
+        return f"<{fn(*args)}>"
+    return wrapper
+
+@functools.lru_cache
+def memo():
+    return rate()
+
+@app.before_request
+def before():
+    pass
+
+@app.template_filter("tag")
+def tag(x):
+    return f"[{x}]"
+
+@app.route("/")
+@shown
+def index():
+    return render_template_string("{{ x|tag }}", x=memo() + Sub().run())
+
+@app.route("/old")
+def gone():
+    return "gone"
+
+FIRST = LIMIT + 1
+SECOND = FIRST + 1
+""",
+}
+
+NEW: Sources = {
+    "shop/__init__.py": "",
+    "shop/rates.py": """\"\"\"Rates.\"\"\"
+LIMIT = 2
+TABLE = {"a": LIMIT}
+ADDED: int = 1
+
+def rate(x=LIMIT, *, more: str = 2):
+    "Says two."
+    return x + more + ADDED
+
+class Base:
+    size = LIMIT
+    kind = "b"
+    def run(self):
+        return 2
+    def added(self):
+        return super().__repr__()
+
+class Sub(Base):
+    def run(self):
+        return super().run() + 2
+""",
+    "shop/new.py": "from .rates import LIMIT\nNAME = f'new{LIMIT}'\n",
+    "shop/app.py": """import functools
+from flask import Flask, render_template_string
+from . import new
+from .rates import LIMIT, Sub, TABLE, rate
+
+app = Flask(__name__)
+
+def shown(fn):
+    @functools.wraps(fn)
+    def wrapper(*args):
+        return f"<<{fn(*args)}>>"
+    return wrapper
+
+@functools.lru_cache
+def memo():
+    return rate() + 1
+
+@app.before_request
+def first():
+    pass
+
+@app.before_request
+def before():
+    pass
+
+@app.template_filter("mark")
+def mark(x):
+    return f"({x})"
+
+@app.route("/", methods=["GET", "POST"])
+@shown
+def index():
+    return render_template_string("{{ x|mark }}", x=memo() + Sub().run())
+
+@app.route("/new")
+def fresh():
+    return new.NAME
+
+FIRST = LIMIT + 1
+SECOND = FIRST + 2
+""",
+}
+
+
+class BoomError(Exception):
+    """Raised by the test inside a commit."""
+
+
+def _raise_at(wanted: int) -> list[int]:
+    """Let the step number `wanted` raise before it does anything; return where the count is kept."""
+    from flask_habanero.live import steps
+
+    count = [0]
+
+    def counted(apply: Any) -> Any:
+        def wrapper(self: Any) -> Any:
+            count[0] += 1
+            if count[0] == wanted:
+                raise BoomError(type(self).__name__)
+            return apply(self)
+
+        return wrapper
+
+    for _, cls in inspect.getmembers(steps, inspect.isclass):
+        if cls.__module__ == steps.__name__ and "apply" in vars(cls):
+            cls.apply = counted(cls.apply)
+    return count
+
+
+def _attempt(
+    app: Any, root: str, running: Any, target: Sources, step: int
+) -> tuple[str, str, int, dict[str, str]]:
+    count = _raise_at(step)
+    done = release(running, target)
+    return done.outcome, done.text, count[0], look(app, {"shop"}, root)
+
+
+def _try_all(target: Sources) -> tuple[dict[str, str], list[Attempt]]:
+    """Start, then take the release in one fork for each step that could raise; the first without."""
+    from flask_habanero.live import program, startup
+
+    with folder() as root:
+        write(root, OLD)
+        app = start(root, "shop.app:app")
+        running = program.attach(app)
+        startup.stop()
+        warm(app)
+        before = forked(look, app, {"shop"}, root)[1]
+        ok, first = forked(_attempt, app, root, running, target, 0)
+        assert ok, first
+        results = [first]
+        for step in range(1, first[2] + 1):
+            ok, one = forked(_attempt, app, root, running, target, step)
+            assert ok, one
+            results.append(one)
+        return before, results
+
+
+def _raising(path: str, line: int) -> Sources | None:
+    """Return the new sources with a statement that raises before a line, if a statement may stand there."""
+    lines = NEW[path].splitlines()
+    lines.insert(line, "_BOOM = {}['boom']")
+    text = "\n".join(lines) + "\n"
+    with contextlib.suppress(SyntaxError):
+        compile(text, path, "exec")
+        return {**NEW, path: text}
+    return None
+
+
+@pytest.fixture(scope="module")
+def farm() -> Iterator[Farm]:
+    farm = Farm(hot_imports)
+    yield farm
+    farm.close()
+
+
+def test_an_exception_at_any_step_leaves_everything_as_it_was(farm):
+    before, (good, *failed) = farm.run(_try_all, NEW)
+    assert good[0] == "live", good[:2]
+    assert differences(good[3], before)
+    assert len(failed) > 15
+    for number, (outcome, text, _, found) in enumerate(failed, 1):
+        assert outcome == "failed", f"step {number}: {outcome} {text}"
+        assert "BoomError" in text
+        assert differences(found, before) == [], f"step {number} left something behind: {text}"
+
+
+def _takes(sources: list[Sources]) -> list[tuple[str, str, list[str]]]:
+    from flask_habanero.live import program, startup
+
+    with folder() as root:
+        write(root, OLD)
+        app = start(root, "shop.app:app")
+        running = program.attach(app)
+        startup.stop()
+        warm(app)
+        before = forked(look, app, {"shop"}, root)[1]
+        results = []
+        for target in sources:
+            ok, one = forked(_attempt, app, root, running, target, 0)
+            assert ok, one
+            results.append((one[0], one[1], differences(one[3], before)))
+        return results
+
+
+@pytest.mark.parametrize("path", ["shop/rates.py", "shop/app.py", "shop/new.py"])
+def test_a_statement_that_raises_leaves_everything_as_it_was(farm, path):
+    lines = [k for k in range(len(NEW[path].splitlines()) + 1) if _raising(path, k)]
+    assert lines
+    sources = [one for k in lines if (one := _raising(path, k))]
+    for line, (outcome, text, left) in zip(lines, farm.run(_takes, sources), strict=True):
+        assert outcome == "failed", f"line {line}: {outcome} {text}"
+        assert "KeyError" in text
+        assert left == [], f"line {line} left something behind"
