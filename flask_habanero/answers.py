@@ -18,6 +18,7 @@ from .source import python_tag
 if TYPE_CHECKING:
     from .config import Config
     from .fleet import Fleet
+    from .record import State
     from .worker import Worker
 
 NEWEST = 20  # releases that status tells
@@ -42,20 +43,22 @@ class Answers:
     def hello(self) -> Report:
         """Return what a client must know to build a push. Raises StoreError."""
         self._worker.catch_up()
-        tree = {s.name: [s.digest, s.path, s.package] for s in self._worker.head.tree.values()}
-        return self._state({"tree": tree})
+        head = self._worker.head  # taken once: a push may go on while the others are asked
+        tree = {s.name: [s.digest, s.path, s.package] for s in head.tree.values()}
+        return self._state(head, {"tree": tree})
 
     def status(self) -> Report:
         """Return who runs what, and the newest releases. Raises StoreError."""
         self._worker.catch_up()
         newest = self._ledger.records(self._worker.epoch, NEWEST)
-        return self._state({"log": [self._told(record) for record in newest]})
+        return self._state(self._worker.head, {"log": [self._told(record) for record in newest]})
 
-    def _state(self, more: Mapping[str, Any]) -> Report:
+    def _state(self, head: State, more: Mapping[str, Any]) -> Report:
         fleet = self.census.ask()
         workers = self.census.count(fleet)
         outcome = "diverged" if workers.behind else "live"
-        return self.report(outcome, workers=workers, data={**self._facts(), **more, "fleet": fleet})
+        data = {**self._facts(), **more, "fleet": fleet}
+        return Report(outcome, head.number, head.digest, workers=workers, data=data)
 
     def _facts(self) -> dict[str, Any]:
         worker, config = self._worker, self._config

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask_habanero import deploy
+from flask_habanero.census import Row
 from flask_habanero.change import Request
 from flask_habanero.envelope import Keyring, pack, sha256
 from flask_habanero.errors import EnvelopeError, SignatureError
@@ -69,6 +70,24 @@ def test_hello_tells_who_made_head(peer: PeerOf) -> None:
         "note": "",
         "modules": ["shop"],
     }
+
+
+@pytest.mark.parametrize("op", ["hello", "status"])
+def test_what_is_told_is_of_one_release_also_while_another_goes_live(
+    host: Host, peer: PeerOf, member: Member, op: str
+) -> None:
+    """A client builds its push on number and tree: of two releases, they would make it refused for ever."""
+    other, ask = host.peer(member), member.deployer.answers.census.ask
+
+    def asked_during_a_push() -> list[Row]:
+        member.deployer.answers.census.ask = ask
+        assert other.push({"shop": "x = 2"}).outcome == "live"
+        return ask()
+
+    member.deployer.answers.census.ask = asked_during_a_push
+    report = peer.ask(op)
+    assert (report.release, report.digest) == (0, digest_of(BASE))
+    assert op == "status" or report.data["tree"]["shop"][0] == BASE["shop"].digest
 
 
 def test_status_tells_workers_and_the_newest_releases(peer: PeerOf, member: Member) -> None:
