@@ -30,7 +30,7 @@ from ..errors import ConfigError
 WORKERS = 2
 BOOT_S = 30.0  # a loaded machine imports a Flask app slowly
 ANSWER_S = 10.0  # for one answer; also how long a watcher may take to say something
-END_S = 5.0  # between a polite end and the other one
+END_S = 15.0  # between a polite end and the other one; a loaded machine ends a server slowly
 SAMPLE = Path(__file__).parents[2] / "sample_app"
 OURS = ("FLASK_", "HABANERO_", "GUNICORN_")  # what a developer has set for their own app
 FROM_A_CLONE = "in a clone of the project:  pip install -e '.[demo]'"
