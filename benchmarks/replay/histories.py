@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 Tree = dict[str, bytes]
 
@@ -76,8 +77,11 @@ class Step:
 
 def read_apps(file: Path) -> list[App]:
     """Return the apps of a TOML file."""
-    rows = tomllib.loads(file.read_text())["app"]
-    return [App(**{key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}) for row in rows]
+    known: dict[str, dict[str, Any]] = {}
+    for row in tomllib.loads(file.read_text())["app"]:
+        known[row["name"]] = {**known.get(row.pop("like", ""), {}), **row}
+    rows = ({key: tuple(v) if isinstance(v, list) else v for key, v in row.items()} for row in known.values())
+    return [App(**row) for row in rows]
 
 
 class Git:
@@ -163,7 +167,7 @@ class Published:
         wanted = f"{self.app.package}=={version}"
         with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
             command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", scratch, wanted]
-            subprocess.run([*command, "--only-binary", ":all:"], check=True)
+            subprocess.run([*command, "--only-binary", ":all:"], check=True, stderr=subprocess.DEVNULL)
             wheel = next(Path(scratch).glob("*.whl"))
             with zipfile.ZipFile(wheel) as archive:
                 return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}

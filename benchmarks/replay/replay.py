@@ -204,7 +204,8 @@ def version_of(python: Path) -> str:
 
 def environment(app: App, scratch: Path, base: str) -> Path:
     """Return the interpreter of an app's environment, made with today's versions if there is none."""
-    python = scratch / "venvs" / app.name / "bin" / "python"
+    name = app.name.removesuffix("-published")
+    python = scratch / "venvs" / name / "bin" / "python"
     if not python.exists():
         subprocess.run([base, "-m", "venv", str(python.parents[1])], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "-q", *app.requires], check=True)

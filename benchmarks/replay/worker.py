@@ -188,12 +188,12 @@ def hot(job: Job) -> Job:
     if result["outcome"] == "live":
         serve(app, job)
         return {**result, "before": before, "found": looked(app, job)}
-    return {**result, "before": before, "found": _but_for_chance(before, looked(app, job), looked(app, job))}
-
-
-def _but_for_chance(before: Words, found: Words, again: Words) -> Words:
-    """Return what was found, with the words of before where two looks at one state differ."""
-    return {path: word if again.get(path) == word else before.get(path, word) for path, word in found.items()}
+    found = looked(app, job)
+    if found != before:  # by chance, perhaps: where two looks at one state differ
+        again = looked(app, job)
+        chance = {path for path, word in found.items() if again.get(path) != word}
+        found = {path: before.get(path, word) if path in chance else word for path, word in found.items()}
+    return {**result, "before": before, "found": found}
 
 
 def _there(root: str, top: str) -> bool:
