@@ -62,7 +62,7 @@ class _Forms:
         return plain or _is_method(member)
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
-        classes = [cls, *_below(cls)]
+        classes = [cls, *below(cls)]
         before = [(field, field.creation_counter) for one in classes for field in _fields(one, ())]
         count = max((counter for _, counter in before), default=0)
         for one in classes:
@@ -79,11 +79,12 @@ class _Forms:
         return inverse
 
 
-def _below(cls: type) -> list[type]:
+def below(cls: type) -> list[type]:
+    """Return all classes that derive from a class."""
     found: list[type] = []
-    below: type
-    for below in cls.__subclasses__():
-        found += [below, *_below(below)]
+    one: type
+    for one in cls.__subclasses__():
+        found += [one, *below(one)]
     return found
 
 

@@ -16,7 +16,7 @@ def cold_start(draft: Draft) -> None:
     """Refuse what a cold start of the target would stumble over."""
     out, program = draft.out, draft.program
     changed = {*draft.units, *out.deletions}
-    for reason in imports.broken(out.target, changed):
+    for reason in imports.broken(out.target, changed, program.tree):
         draft.refuse(reason.code, reason.where, reason.what, reason.hint)
     loaded = {name for name in out.target if program.loaded(name) is not None}
     fresh = imports.newly_loaded(draft.ran_imports, out.target, loaded)
@@ -79,13 +79,24 @@ def _state(draft: Draft, name: str, piece: Piece, row: names.Names) -> None:
                 continue
             value = vars(live).get(bound)
             state = type(value) in (dict, list, set) and not _equals_literal(value, old.node)
-            if bound in rebound or state:
+            used_up = hasattr(type(value), "__next__")  # an iterator: what is left of it is nobody's guess
+            if bound in rebound or state or used_up:
                 what = f"it reads {bound}, which has changed since the start"
                 draft.refuse("state", draft.where(name, piece), what)
 
 
 def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
     """A name stands for what the last statement that binds it made: that one must run if an earlier one does."""
+    brought = {
+        one
+        for row in names.parsed_names(new)
+        for item in row.imports
+        if item.name == "*" and item.module in draft.out.target
+        for one in imports.star_names(draft.out.target[item.module]) or ()
+    }
+    for bound in brought & imports.binds(draft.out.target[name]):
+        what = f"{bound} comes by a star import, and is bound here"
+        draft.refuse("bound-twice", name, what, "import the names by name, or restart")
     for bound in diff.bound_twice(old) | diff.bound_twice(new):
         runs = [
             (piece, (name, uid) in draft.acted or (name, uid) in draft.out.moved)
@@ -160,6 +171,33 @@ def live_objects(draft: Draft) -> None:
         if isinstance(cls, type) and (count := len(functions.instances_of(cls))):
             what = f"{qualname}.__init__ changed, and {count} live object{'s' * (count > 1)} were made by the old one"
             draft.refuse("live-instances", module, what)
+
+
+def order(draft: Draft) -> None:
+    """Refuse when modules that register would run in another order than they did."""
+    who = {
+        place[0]
+        for t in list(registrations.targets)
+        for e in registrations.entries_of(t)
+        for place in e.chain or ()
+    }
+    ranks = [
+        [name for name, _ in sorted(ranked.items(), key=lambda pair: pair[1]) if name in who]
+        for ranked in (_first_runs(tree, draft.roots) for tree in (draft.program.tree, draft.out.target))
+    ]
+    both = set(ranks[0]) & set(ranks[1])
+    before, after = ([name for name in row if name in both] for row in ranks)
+    if before != after:
+        what = f"{', '.join(before)} would be imported in another order, and so register in another"
+        draft.refuse("order", "", what)
+
+
+def _first_runs(tree: imports.Tree, roots: list[str]) -> dict[str, int]:
+    """Return when each module's first statement ends in a cold start."""
+    found: dict[str, int] = {}
+    for (name, _), rank in imports.execution_order(tree, roots).items():
+        found[name] = min(rank, found.get(name, rank))
+    return found
 
 
 def journals(draft: Draft) -> None:

@@ -93,12 +93,11 @@ def differs(old: CodeType, new: CodeType) -> bool:
     def plain(code: CodeType) -> list[object]:
         return [(type(const), const) for const in code.co_consts if type(const) is not CodeType]
 
-    return (old.co_code, old.co_names, old.co_varnames, plain(old)) != (
-        new.co_code,
-        new.co_names,
-        new.co_varnames,
-        plain(new),
-    )
+    def told(code: CodeType) -> tuple[object, ...]:
+        variables = (code.co_varnames, code.co_freevars, code.co_cellvars)
+        return (code.co_code, code.co_names, *variables, code.co_flags, plain(code))
+
+    return told(old) != told(new)
 
 
 def docstring(code: CodeType) -> str | None:

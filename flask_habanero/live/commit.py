@@ -213,7 +213,24 @@ def _registrations(
         keys = [program.position(e.chain or (), program.books.uids) for e in journal]
         journal.insert(bisect_right(keys, program.position(entry.chain or (), program.books.uids)), entry)
     if journals:
+        _check_setup(program, journals)
         _swap(journals, done)
+
+
+def _check_setup(program: Program, journals: dict[Target, list[Entry]]) -> None:
+    """Raise what Flask does at a cold start when a blueprint is set up after it was registered."""
+    first: dict[Target, tuple[int, ...]] = {}
+    for target in {**dict.fromkeys(registrations.targets), **journals}:
+        for entry in journals.get(target, registrations.entries_of(target)):
+            if entry.method == "register_blueprint":
+                at = program.position(entry.chain or (), program.books.uids)
+                first[entry.args[0]] = min(at, first.get(entry.args[0], at))
+    for blueprint, at in first.items():
+        for entry in journals.get(blueprint, ()):
+            if program.position(entry.chain or (), program.books.uids) > at:
+                raise AssertionError(
+                    f"blueprint {blueprint.name!r}: .{entry.method}() comes after it was registered, where Flask refuses it"
+                )
 
 
 def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:

@@ -7,6 +7,7 @@ from types import FunctionType
 
 from ..source import Piece, compile_nodes
 from . import codes, effects, members, names, steps
+from . import diff
 from .diff import Pair, title
 from .draft import Draft, FindFunction
 
@@ -160,6 +161,8 @@ def class_(draft: Draft, name: str, pair: Pair) -> None:
     old, new = pair.old.node, pair.new.node
     draft.say(name, f"~{new.name}")
     cls = vars(draft.live(name)).get(new.name)
+    if new.name in diff.bound_twice(draft.program.tree[name].parsed) | diff.bound_twice(draft.parsed(name)):
+        draft.refuse("bound-twice", draft.where(name, new), f"{new.name} is bound by more than one statement")
     change = members.compare(old, new, cls, name)
     for reason in change.reasons:
         draft.refuse(reason.code, reason.where, reason.what, reason.hint)
@@ -188,7 +191,9 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[
     cls = vars(module).get(node.name)
     read = {one: names.of_piece(Piece(1, one, ""), draft.out.target[name]).reads for one in node.body}
     put = [one for one in node.body if read[one] & readers]
-    change = members.ClassChange(put=put)
+    change = members.ClassChange(put=put, names={bound for one in put for bound in members.bound(one)})
+    members.follow(change, node, name)
+    put = change.put = [one for one in node.body if change.names & set(members.bound(one))]
     head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
     fits = isinstance(cls, type) and put and not head & readers and all(map(members.is_simple, put))
     if not fits or not isinstance(cls, type) or not members.takes(cls, node, change):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Owner = tuple[str, int] | None
 
+_SPACES = {"globals", "locals", "vars", "dir"}
 _INSPECTING = {
     "__code__",
     "co_firstlineno",
@@ -197,12 +198,13 @@ class Flow:
             rows = names.of_source(source)
             local, modules = self._aliases(rows, reader, module, name)
             for index, row in enumerate(rows):
-                dotted = any((m, name) in row.dotted for m in modules)
-                if self._fetches(row, module, name) or row.reads & local or dotted:
+                through = modules & row.reads and (name in row.attributes or modules & row.bare)
+                everything = reader == module and row.reads & _SPACES
+                if self._fetches(row, module, name) or row.reads & local or through or everything:
                     self._stale_at(reader, index, name, local | modules)
                 if any(item.module == module and item.name == "*" for item in row.imports):
                     self._star(reader, module, name)
-            self._readers_that_ran(reader, local, modules, name)
+            self._readers_that_ran(reader, local, modules, module, name)
         self._dynamic_importer(module, name)
 
     def _star(self, reader: str, module: str, name: str) -> None:
@@ -242,14 +244,16 @@ class Flow:
     def _aliases(
         self, rows: tuple[Names, ...], reader: str, module: str, name: str
     ) -> tuple[set[str], set[str]]:
-        """Return what a module calls (module, name), and what it calls the module."""
+        """Return what a module calls (module, name), and what it calls the module or a package above it."""
         local = {name} if reader == module else set()
         modules = set()
+        above = set(imports.parents(module))
         for row in rows:
             for item in row.imports:
                 if item.module == module and item.name == name:
                     local.add(item.bound)
-                if (item.name is None and item.module == module) or f"{item.module}.{item.name}" == module:
+                plain = item.name is None and (item.module in above or item.module.startswith(f"{module}."))
+                if plain or f"{item.module}.{item.name}" in above:
                     modules.add(item.bound)
         return local, modules
 
@@ -257,14 +261,27 @@ class Flow:
         public = name == "__all__" or not name.startswith("_")
         return any(i.module == module and (i.name == name or (i.name == "*" and public)) for i in row.imports)
 
-    def _readers_that_ran(self, reader: str, local: set[str], modules: set[str], name: str) -> None:
+    def _readers_that_ran(
+        self, reader: str, local: set[str], modules: set[str], module: str, name: str
+    ) -> None:
         for (unit, qualname, _), owners in list(self.program.books.ran.items()):
-            if unit != reader:
+            body = self._body(unit, qualname) if unit == reader else None
+            if body is None:
                 continue
-            body = self._body(unit, qualname)
-            if body and (body.reads & local or any((m, name) in body.dotted for m in modules)):
+            through = modules & body.reads and (name in body.attributes or modules & body.bare)
+            if body.reads & local or through or self._fetches_inside(unit, qualname, module, name):
                 for owner in owners:
                     self._owner(owner, unit, qualname)
+
+    def _fetches_inside(self, unit: str, qualname: str, module: str, name: str) -> bool:
+        """Whether an import inside a function brings a name, or its module."""
+        top = qualname.partition(".<locals>")[0]
+        for row in names.of_source(self.draft.out.target[unit]):
+            if top in row.bodies:
+                direct = any(i.module == module and i.name in (name, "*") for i in row.inner_imports)
+                whole = any(module in (i.module, f"{i.module}.{i.name}") for i in row.inner_imports)
+                return direct or (whole and name in row.bodies[top].attributes)
+        return False
 
     def _body(self, unit: str, qualname: str) -> names.Body | None:
         top = qualname.partition(".<locals>")[0]
@@ -285,16 +302,20 @@ class Flow:
             rows = names.of_source(source)
             local, modules = self._aliases(rows, reader, module, cls)
             for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
+                dotted = any((alias, member) in row.dotted for alias in local for member in members)
+                through = modules & row.reads and (cls in row.attributes or modules & row.bare)
+                definition = isinstance(piece.node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+                read = (
+                    row.calls if definition else row.calls | row.bare
+                )  # a definition may name it for a base or a hint
                 derived = isinstance(piece.node, ast.ClassDef)
-                if any((alias, member) in row.dotted for alias in local for member in members) or (
-                    not derived and (row.calls & local or any((m, cls) in row.dotted for m in modules))
-                ):
+                if dotted or (not derived and (read & local or through)):
                     self._stale_at(reader, index, cls, local | modules)
-        for (unit, qualname, _), owners in list(self.program.books.ran.items()):
-            body = self._body(unit, qualname)
-            if body and body.attributes & members:
-                for owner in owners:
-                    self._owner(owner, unit, qualname)
+            for (unit, qualname, _), owners in list(self.program.books.ran.items()):
+                body = self._body(unit, qualname) if unit == reader else None
+                if body and (body.reads & local or body.attributes & members):
+                    for owner in owners:
+                        self._owner(owner, unit, qualname)
 
     # stale statements
 

@@ -173,6 +173,7 @@ def _can_count() -> bool:
 
 
 COUNTS = _can_count()
+_FROZEN = gc.get_freeze_count()  # CPython itself freezes some hundred objects at its start
 
 
 # the heap
@@ -181,7 +182,7 @@ COUNTS = _can_count()
 def _walk_heap(modules: list[ModuleType]) -> list[FunctionType]:
     namespaces = [vars(module) for module in modules]
     wanted = {id(namespace) for namespace in namespaces}
-    with_frozen = gc.get_freeze_count() > 0
+    with_frozen = gc.get_freeze_count() > _FROZEN  # by the app, as `gunicorn --preload` users do
     if with_frozen:
         gc.unfreeze()  # a frozen heap is invisible to get_referrers: functions would silently stay old
     try:

@@ -56,20 +56,20 @@ def binds(source: Source) -> set[str]:
     return {name for one in names.of_source(source) for name in one.binds}
 
 
-def broken(tree: Tree, changed: set[str]) -> Iterator[Reason]:
+def broken(tree: Tree, changed: set[str], before: Tree) -> Iterator[Reason]:
     """Yield the imports that a cold start would fail at: of changed modules, and of those that import them."""
     for module, source in tree.items():
         for one in names.of_source(source):
             for item in one.imports:
                 if item.guarded or not (module in changed or item.module in changed):
                     continue
-                if (what := _missing(item, tree)) is not None:
+                if (what := _missing(item, tree, before)) is not None:
                     hint = "import what there is, or send the module that defines it"
                     yield Reason("import-broken", f"{module}:{item.line}", what, hint)
 
 
-def _missing(item: Import, tree: Tree) -> str | None:
-    if not is_own(item.module, tree):
+def _missing(item: Import, tree: Tree, before: Tree) -> str | None:
+    if not is_own(item.module, tree) and not is_own(item.module, before):
         return None
     if item.module not in tree:
         if any(known.startswith(f"{item.module}.") for known in tree):
@@ -158,6 +158,10 @@ def circles(tree: Tree, roots: list[str]) -> Reason | None:
     def fetch(item: Import, importer: str) -> None:
         for one in parents(item.module):
             execute(one)
+        if item.name is None and state.get(item.module, -1) >= 0 and item.module != importer:
+            if any(item.bound in row.reads for row in names.of_source(tree[importer])):
+                what = f"{item.module!r} is imported in a circle, and read while it is not complete"
+                raise _CircleError(f"{importer}:{item.line}", what)
         if item.name in (None, "*") or item.module not in tree:
             return
         child = f"{item.module}.{item.name}"

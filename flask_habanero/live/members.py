@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 from ..errors import Reason
-from ..source import Parsed, compile_nodes
+from ..source import Parsed, Piece, Source, compile_nodes
 from . import adapters, diff, effects, names
 from .codes import children
 from .diff import Kind
@@ -71,6 +71,7 @@ def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> C
     for pair in diff.compare_bodies(old.body, new.body):
         if pair.kind not in (Kind.SAME, Kind.BODY) and (ordered or pair.kind is not Kind.MOVED):
             _member(pair, change, refuse)
+    follow(change, new, module)
     # a property and its setter are one member: all that bind a name go together
     change.put = [member for member in new.body if change.names & set(bound(member))]
     change.drop = sorted(change.names - {name for member in new.body for name in bound(member)})
@@ -85,8 +86,18 @@ def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> C
     return change
 
 
+def follow(change: ClassChange, node: ast.ClassDef, module: str) -> None:
+    """What reads a changed member in the class's body is made anew, too."""
+    source = Source(module, "", package=False, text="")
+    reads = [(names.of_piece(Piece(1, member, ""), source).reads, set(bound(member))) for member in node.body]
+    while more := {name for read, made in reads if read & change.names for name in made} - change.names:
+        change.names |= more
+
+
 def takes(cls: type, new: ast.ClassDef, change: ClassChange) -> bool:
     """Whether a class has the new members once they are set, and not the old ones once they are gone."""
+    if hasattr(cls, "as_view") and adapters.below(cls):
+        return False  # Flask told the methods of the views below it when they were made
     adapter = adapters.adapter_of(cls)
     if not {ast.unparse(d).partition("(")[0] for d in new.decorator_list} <= _DATACLASS:
         return False
@@ -155,6 +166,12 @@ def step(
             hollow.type_params = []  # type: ignore[attr-defined]  # of 3.12 and later
         ast.copy_location(hollow, node)
         (code,) = children(compile_nodes([hollow], parsed, filename))
-        put += [(name, code) for name in bound(member)]
-    order = tuple(name for member in node.body for name in bound(member))
-    return Members(cls, module, tuple(put), tuple(change.drop), order)
+        put += [(mangled(name, node.name), code) for name in bound(member)]
+    order = tuple(mangled(name, node.name) for member in node.body for name in bound(member))
+    return Members(cls, module, tuple(put), tuple(mangled(name, node.name) for name in change.drop), order)
+
+
+def mangled(name: str, cls: str) -> str:
+    """Return the name under which a class has a member: private ones carry the class's name."""
+    private = name.startswith("__") and not name.endswith("__")
+    return f"_{cls.lstrip('_')}{name}" if private and cls.strip("_") else name

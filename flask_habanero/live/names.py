@@ -43,6 +43,7 @@ class Body:
     reads: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
     dotted: set[tuple[str, str]] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)
     rebinds: set[str] = field(default_factory=set)  # names under `global`
 
 
@@ -55,6 +56,8 @@ class Names:
     calls: set[str] = field(default_factory=set)  # subset of reads that may be called, or given to a call
     dotted: set[tuple[str, str]] = field(default_factory=set)  # (name, attribute)
     called_attributes: set[str] = field(default_factory=set)
+    attributes: set[str] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)  # names that are read other than for an attribute of theirs
     imports: list[Import] = field(default_factory=list)
     inner_imports: list[Import] = field(default_factory=list)  # inside functions: not at import
     bodies: dict[str, Body] = field(default_factory=dict)  # qualified name -> body
@@ -119,6 +122,7 @@ class _Reader(ast.NodeVisitor):
         self._classes: list[str] = []
         self._local: list[set[str]] = []  # names of enclosing class bodies and comprehensions
         self._guards = 0
+        self._owner = False  # at a name of which an attribute is read
         self._hot = 0  # inside something that may call what it is given
 
     # what is bound
@@ -134,6 +138,8 @@ class _Reader(ast.NodeVisitor):
             self._bind(node.id)
         elif not any(node.id in scope for scope in self._local):
             self.names.reads.add(node.id)
+            if not self._owner:
+                self.names.bare.add(node.id)
             if self._hot:
                 self.names.calls.add(node.id)
 
@@ -182,11 +188,14 @@ class _Reader(ast.NodeVisitor):
         self._visit_hot([node.func, *node.args, *node.keywords])
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.names.attributes.add(node.attr)
         if isinstance(node.value, ast.Name):
             self.names.dotted.add((node.value.id, node.attr))
         if self._hot:
             self.names.called_attributes.add(node.attr)
+        outside, self._owner = self._owner, isinstance(node.value, ast.Name)
         self.visit(node.value)
+        self._owner = outside
 
     def _operator(self, node: ast.AST) -> None:
         self._visit_hot(ast.iter_child_nodes(node))
@@ -290,6 +299,7 @@ def _read_body(node: Function | ast.Lambda, into: Body) -> None:
     local = {a.arg for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a}
     shared: set[str] = set()
     loads: set[str] = set()
+    owners: list[int] = []  # names of which an attribute is read: visited after the attribute
     inner: list[Function | ast.Lambda] = []
     todo: list[ast.AST] = list(node.body) if isinstance(node.body, list) else [node.body]
     while todo:
@@ -303,10 +313,13 @@ def _read_body(node: Function | ast.Lambda, into: Body) -> None:
             continue
         if isinstance(one, ast.Name):
             (loads if isinstance(one.ctx, ast.Load) else local).add(one.id)
+            if id(one) not in owners:
+                into.bare.add(one.id)
         elif isinstance(one, ast.Attribute):
             into.attributes.add(one.attr)
             if isinstance(one.value, ast.Name):
                 into.dotted.add((one.value.id, one.attr))
+                owners.append(id(one.value))
         elif isinstance(one, ast.Global):
             shared.update(one.names)
         elif isinstance(one, ast.ClassDef | ast.ExceptHandler) and one.name:
@@ -319,6 +332,7 @@ def _read_body(node: Function | ast.Lambda, into: Body) -> None:
         _read_body(function, below)
     into.attributes |= below.attributes
     into.dotted |= below.dotted
+    into.bare |= below.bare
     into.rebinds |= below.rebinds | (shared & local)
     into.reads |= (loads | below.reads | shared) - (local - shared)
 

@@ -31,7 +31,14 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
     for unit in units:
         _module(draft, unit)
     _ended(draft)
-    for ask in (Flow.follow, checks.cold_start, checks.state, checks.live_objects, checks.journals):
+    for ask in (
+        Flow.follow,
+        checks.cold_start,
+        checks.order,
+        checks.state,
+        checks.live_objects,
+        checks.journals,
+    ):
         if not draft.refused:
             ask(draft)
     return draft.finished()
@@ -121,12 +128,15 @@ def _ended(draft: Draft) -> None:
     """Modules that were deleted, and those that nothing imports any more: a cold start would not have them."""
     for name in draft.out.deletions:
         draft.say(name, "-module")
-    tree, target = draft.program.tree, draft.out.target
-    unheld = (
-        imports.referred(tree) - imports.referred(target) if draft.units or draft.out.deletions else set()
-    )
-    for name in (*draft.out.deletions, *(name for name in unheld if name in target)):
-        module = draft.program.loaded(name)
+    program, tree, target = draft.program, draft.program.tree, draft.out.target
+    loaded = {name: source for name, source in tree.items() if program.loaded(name) is not None}
+    unheld = imports.referred(loaded) - imports.referred(target)
+    # only those that an import of the app's own brought in: the server's own imports are no business of the text
+    orphans = [
+        n for n in unheld if n in target and any(p[0] in tree for p in program.books.chains.get(n, ())[-1:])
+    ]
+    for name in (*draft.out.deletions, *orphans):
+        module = program.loaded(name)
         if name in tree and module is not None and module.__name__ == name:
             draft.out.dropped.append(name)
             _drop(draft, name)

@@ -8,7 +8,7 @@ import sys
 from ..source import Piece
 from . import effects, imports, names, registrations, steps
 from .diff import Pair, title
-from .draft import RESTART, Draft
+from .draft import Draft
 
 
 def moved(draft: Draft, name: str, pair: Pair, uid: int) -> None:
@@ -25,6 +25,7 @@ def moved(draft: Draft, name: str, pair: Pair, uid: int) -> None:
 
 def added(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     """A new statement runs once."""
+    _star(draft, name, names.of_source(draft.out.target[name])[piece.index], piece)
     draft.say(name, f"+{title(piece)}")
     draft.acted.add((name, uid))
     _run(draft, name, piece)
@@ -47,19 +48,29 @@ def removed(draft: Draft, name: str, piece: Piece, uid: int, *, quiet: bool = Fa
     """A statement ends: its names go, and what it registered."""
     if not quiet:
         draft.say(name, f"-{title(piece)}")
+        _star(draft, name, names.of_source(draft.program.tree[name])[piece.index], piece)
     draft.acted.add((name, uid))
     _removable(draft, name, piece)
     draft.out.withdraw.add((name, uid))
     new = draft.out.target.get(name)
-    gone = names.of_source(draft.program.tree[name])[piece.index].binds - (
-        imports.binds(new) if new else set()
-    )
+    row = names.of_source(draft.program.tree[name])[piece.index]
+    gone = row.binds - (imports.binds(new) if new else set()) - _children(draft, name)
     if _is_docstring(piece) and new and not (new.parsed.pieces and _is_docstring(new.parsed.pieces[0])):
         gone = gone | {"__doc__"}
     if gone:
         if not quiet:
             draft.first(draft.where(name, piece), steps.Forget(draft.live(name), tuple(sorted(gone))))
         draft.dirty += [(name, one) for one in gone]
+
+
+def _children(draft: Draft, name: str) -> set[str]:
+    """Return the submodules that a package has as names of its own: the import system binds them, too."""
+    below = [
+        one
+        for one in draft.out.target
+        if one.startswith(f"{name}.") and draft.program.loaded(one) is not None
+    ]
+    return {one.removeprefix(f"{name}.") for one in below if one not in draft.out.dropped}
 
 
 def _is_docstring(piece: Piece) -> bool:
@@ -74,7 +85,7 @@ def _is_docstring(piece: Piece) -> bool:
 
 def _removable(draft: Draft, name: str, piece: Piece) -> None:
     node = piece.node
-    if isinstance(node, ast.If) and names.never_runs(node):
+    if isinstance(node, ast.If) and names.never_runs(node) and not node.orelse:
         return
     if isinstance(node, ast.ClassDef):
         cls = vars(draft.program.loaded(name) or ast).get(node.name)
@@ -96,16 +107,22 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     draft.acted.add((name, uid))
     if (
         isinstance(pair.new.node, ast.If)
+        and not pair.new.node.orelse
         and names.never_runs(pair.new.node)
         and isinstance(pair.old.node, ast.If)
         and names.never_runs(pair.old.node)
     ):
         return
+    for row in (
+        names.of_source(draft.program.tree[name])[pair.old.index],
+        names.of_source(draft.out.target[name])[pair.new.index],
+    ):
+        _star(draft, name, row, pair.new)
     _removable(draft, name, pair.old)
     draft.out.withdraw.add((name, uid))
     old_row = names.of_source(draft.program.tree[name])[pair.old.index]
     new_row = names.of_source(draft.out.target[name])[pair.new.index]
-    gone = old_row.binds - imports.binds(draft.out.target[name])
+    gone = old_row.binds - imports.binds(draft.out.target[name]) - _children(draft, name)
     if gone:
         draft.first(draft.where(name, pair.old), steps.Forget(draft.live(name), tuple(sorted(gone))))
     _run(draft, name, pair.new)
@@ -154,9 +171,20 @@ def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
 
 
+def _star(draft: Draft, name: str, row: names.Names, piece: Piece) -> None:
+    if row.star:
+        what = "a star import came or went: which names it leaves can't be told"
+        draft.refuse("star-import", draft.where(name, piece), what, "import the names by name, or restart")
+
+
 def star(draft: Draft, reader: str, module: str, name: str) -> None:
-    """Follow a name through a star import: bound anew where it is, refused where it went."""
-    if name in (imports.star_names(draft.out.target[module]) or ()):
+    """Follow a name through a star import: bound anew where it was and is; refused where the set of names changes."""
+    trees = (draft.program.tree, draft.out.target)
+    was, now = (
+        name in (imports.star_names(tree[module]) or ()) if module in tree else False for tree in trees
+    )
+    if was != now:
+        what = f"{reader} imports * from {module}, and {name} is {'new' if now else 'gone'} there"
+        draft.refuse("star-import", reader, what, "import the names by name, or restart")
+    elif now:
         draft.dirty.append((reader, name))
-    elif name in vars(draft.program.loaded(reader) or ast):
-        draft.refuse("star-import", reader, f"{name} came by a star import and went", RESTART)

@@ -168,6 +168,20 @@ class Members:
     def apply(self) -> Inverse:
         names = {"__annotations__", "__doc__", "methods", *self.drop, *(name for name, _ in self.put)}
         before = {name: self.cls.__dict__.get(name, _GONE) for name in names}
+        inverse = self._inverse(before)
+        try:
+            unsettle = self._exchange(before)
+        except BaseException:
+            inverse()
+            raise
+
+        def both() -> None:
+            unsettle()
+            inverse()
+
+        return both
+
+    def _exchange(self, before: Mapping[str, Any]) -> Inverse:
         hints = dict(before["__annotations__"]) if isinstance(before["__annotations__"], dict) else None
         for name in self.drop:
             if name == "__doc__":
@@ -181,11 +195,12 @@ class Members:
         _abstract_methods(self.cls)
         self._http_methods()
         adapter = adapters.adapter_of(self.cls)
-        unsettle = adapter.settle(self.cls, self.order) if adapter else None
+        return adapter.settle(self.cls, self.order) if adapter else lambda: None
+
+    def _inverse(self, before: Mapping[str, Any]) -> Inverse:
+        hints = dict(before["__annotations__"]) if isinstance(before["__annotations__"], dict) else None
 
         def inverse() -> None:
-            if unsettle:
-                unsettle()
             for name, value in before.items():
                 if value is _GONE:
                     if name in self.cls.__dict__:
@@ -230,7 +245,7 @@ class Members:
 
 
 def _abstract_methods(cls: type) -> None:
-    for one in (cls, *cls.__subclasses__()):
+    for one in (cls, *adapters.below(cls)):
         if isinstance(one, abc.ABCMeta):
             abc.update_abstractmethods(one)  # type: ignore[arg-type]  # typeshed wants a type variable
 
