@@ -99,15 +99,9 @@ def _texts(side: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def push(example: Example, *, as_main: bool = False) -> Pushed:
-    """Start an example's app, ask each of its pages once, push the change, look before and after."""
+    """Start an example's app, ask each of its pages once, push the change; look before and after."""
     with folder() as root:
-        write(root, example.before)
-        os.environ.update(HABANERO_SECRET=_secret(), HABANERO_STORE=f"{root}/.store")
-        app = start_as_main(root) if as_main else start(root, example.entry)
-        from flask_habanero import Habanero
-
-        Habanero(app)
-        warm(app)
+        app = _served(root, example.before, "" if as_main else example.entry)
         names = tops(example.before) | tops(example.after)
         before = _seen(app, names, root)
         report = _send(app, example)
@@ -119,10 +113,20 @@ def push(example: Example, *, as_main: bool = False) -> Pushed:
 def started_cold(example: Example) -> dict[str, str]:
     """Start what an example's app is after the change; return its fingerprint."""
     with folder() as root:
-        write(root, example.after)
-        app = start(root, example.entry)
-        warm(app)
+        app = _served(root, example.after, example.entry)
         return _seen(app, tops(example.before) | tops(example.after), root)
+
+
+def _served(root: str, sources: Mapping[str, str], entry: str) -> Any:
+    """Start an app with us in front, and ask each of its pages once. No entry: as `python app.py` does."""
+    from flask_habanero import Habanero
+
+    write(root, sources)
+    os.environ.update(HABANERO_SECRET=_secret(), HABANERO_STORE=f"{root}/.store")
+    app = start(root, entry) if entry else start_as_main(root)
+    Habanero(app)
+    warm(app)
+    return app
 
 
 def start_as_main(root: str) -> Any:
