@@ -240,6 +240,8 @@ class Deployer:
         others.tell("quiesce")
         holders = [f"{label(f'{self.worker.pid}-')}: {h}" for h in self.worker.moves.quiesce(others.id)]
         for name, answer in others.answers(self.config.quiesce_ms / 1000 + 2.0):  # 2.0: a loaded machine
+            if answer and answer.get("outcome") == "cold":
+                raise refusal_of(name, answer)  # one of its threads is inside what would change
             holders += holders_of(name, answer)
         if holders:
             self.worker.moves.reopen(others.id)

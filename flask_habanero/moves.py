@@ -85,6 +85,7 @@ class Moves:
 
         Raises:
             RefusedError: there is no such move, or it is not possible any more.
+            ColdChangeError: a thread that does not end is in the middle of what would change.
         """
         with self.lock:
             move = self.get(move_id)
@@ -93,6 +94,7 @@ class Moves:
             move.until = time.monotonic() + (LEASE_S if move.still else PREPARED_S)
             if move.still:
                 self._plan_again(move)
+                self._program.check_inside(move.plan)
             return holders
 
     def _plan_again(self, move: Move) -> None:

@@ -101,6 +101,9 @@ class FakeProgram:
         if self._has(plan, "#stage-fails"):
             raise RefusedError("no module named 'missing'")
 
+    def check_inside(self, plan: FakePlan) -> None:
+        self.calls.append("check_inside")
+
     def commit(self, plan: FakePlan) -> Callable[[], None]:
         self.calls.append("commit")
         self.on_commit()

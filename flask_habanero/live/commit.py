@@ -65,7 +65,7 @@ def commit(program: Program, plan: Plan) -> Inverse:
         CommitError: a step raised. What was done before it is undone.
         UndoError: and that failed, too.
     """
-    _nobody_inside(plan)
+    nobody_inside(plan)
     done: list[Inverse] = []
     where = [""]
     try:
@@ -91,7 +91,7 @@ def _said(error: BaseException) -> str:
     return f"{place}{type(error).__name__}: {error}"
 
 
-def _nobody_inside(plan: Plan) -> None:
+def nobody_inside(plan: Plan) -> None:
     """Refuse when a thread is inside a function that would change: it would stay old while it runs."""
     changing = {swap.functions[0].__code__ for swap in plan.swaps}
     for innermost in list(sys._current_frames().values()):

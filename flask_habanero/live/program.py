@@ -94,6 +94,16 @@ class Program:
 
         stage(plan)
 
+    def check_inside(self, plan: Plan) -> None:
+        """Check, with the gate closed, that no thread is in the middle of code that would change.
+
+        Raises:
+            ColdChangeError: one is. It would stay old for as long as it runs.
+        """
+        from .commit import nobody_inside
+
+        nobody_inside(plan)
+
     def commit(self, plan: Plan) -> Callable[[], None]:
         """Make a plan live, all or nothing; return what takes it back."""
         from .commit import commit

@@ -178,13 +178,14 @@ def _star(draft: Draft, name: str, row: names.Names, piece: Piece) -> None:
 
 
 def star(draft: Draft, reader: str, module: str, name: str) -> None:
-    """Follow a name through a star import: bound anew where it was and is; refused where the set of names changes."""
+    """Follow a name through a star import: bound anew if it is there, refused if it went or can't be told."""
     trees = (draft.program.tree, draft.out.target)
-    was, now = (
-        name in (imports.star_names(tree[module]) or ()) if module in tree else False for tree in trees
-    )
-    if was != now:
-        what = f"{reader} imports * from {module}, and {name} is {'new' if now else 'gone'} there"
+    was, now = (imports.star_names(tree[module]) if module in tree else set() for tree in trees)
+    if was is None or now is None:
+        what = f"{reader} imports * from {module}, and which names that brings can't be told"
         draft.refuse("star-import", reader, what, "import the names by name, or restart")
-    elif now:
+    elif name in now:
         draft.dirty.append((reader, name))
+    elif name in was:
+        what = f"{reader} imports * from {module}, and {name} is gone there"
+        draft.refuse("star-import", reader, what, "import the names by name, or restart")
