@@ -177,9 +177,11 @@ def _raise_at(wanted: int) -> list[int]:
     return count
 
 
-def _attempt(
-    app: Any, root: str, running: Any, target: Sources, step: int
-) -> tuple[str, str, int, dict[str, str]]:
+Attempt = tuple[str, str, int, dict[str, str]]
+"""Outcome, text, number of steps that were begun, fingerprint."""
+
+
+def _attempt(app: Any, root: str, running: Any, target: Sources, step: int) -> Attempt:
     count = _raise_at(step)
     done = release(running, target)
     return done.outcome, done.text, count[0], look(app, {"shop"}, root)

@@ -220,9 +220,10 @@ def tops(sources: Sources) -> set[str]:
 
 
 def look(app: Any, names: set[str], root: str) -> dict[str, str]:
-    """Return the fingerprint of this process."""
+    """Return the fingerprint of this process, after each page was asked for: what loads late is loaded."""
     from tests.oracle.process import fingerprint
 
+    warm(app)
     with contextlib.redirect_stderr(io.StringIO()):
         return fingerprint([app], names, root)
 
@@ -235,7 +236,6 @@ def cold(sources: Sources, entry: str) -> Started:
             app = start(root, entry)
         except BaseException as error:  # noqa: BLE001  # the app's own fault is the answer
             return Started(error=f"{type(error).__name__}: {error}")
-        warm(app)
         return Started(look(app, tops(sources), root))
 
 
