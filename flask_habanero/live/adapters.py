@@ -24,7 +24,7 @@ class Adapter(Protocol):
         """Whether a class of that kind has the member after it was set, or not after it was deleted."""
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
-        """Do what the class's maker does once it knows all members, which stand in that order; return the inverse."""
+        """Do what the maker does once it knows all members, which stand in that order; return the inverse."""
 
 
 def _is_method(member: ast.stmt) -> bool:
@@ -50,7 +50,7 @@ class _Methods:
 
 
 class _Forms:
-    """WTForms: a form's fields are those members that are unbound fields, in the order in which they were made."""
+    """WTForms: a form's fields are its members that are unbound fields, in the order of their making."""
 
     def owns(self, cls: type) -> bool:
         return any(base.__module__ == "wtforms.form" for base in type.mro(type(cls)))

@@ -88,7 +88,7 @@ def pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType | N
 
 
 def differs(old: CodeType, new: CodeType) -> bool:
-    """Whether a function does something else by itself: not for lines, nor for the functions that it makes."""
+    """Whether a function itself does something else: not for lines, nor for the functions that it makes."""
 
     def plain(code: CodeType) -> list[object]:
         return [(type(const), const) for const in code.co_consts if type(const) is not CodeType]

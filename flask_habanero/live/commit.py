@@ -228,9 +228,8 @@ def _check_setup(program: Program, journals: dict[Target, list[Entry]]) -> None:
     for blueprint, at in first.items():
         for entry in journals.get(blueprint, ()):
             if program.position(entry.chain or (), program.books.uids) > at:
-                raise AssertionError(
-                    f"blueprint {blueprint.name!r}: .{entry.method}() comes after it was registered, where Flask refuses it"
-                )
+                late = f".{entry.method}() comes after it was registered, where Flask refuses it"
+                raise AssertionError(f"blueprint {blueprint.name!r}: {late}")
 
 
 def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:

@@ -6,8 +6,7 @@ import ast
 from types import FunctionType
 
 from ..source import Piece, compile_nodes
-from . import codes, effects, members, names, steps
-from . import diff
+from . import codes, diff, effects, members, names, steps
 from .diff import Pair, title
 from .draft import Draft, FindFunction
 
@@ -183,7 +182,7 @@ def class_(draft: Draft, name: str, pair: Pair) -> None:
 
 
 def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[str], why: str) -> None:
-    """An unchanged class was built from something that is another now: the members that read it are made anew."""
+    """An unchanged class was built from what is another thing now: the members that read it are made anew."""
     node = piece.node
     assert isinstance(node, ast.ClassDef)
     draft.acted.add((name, uid))

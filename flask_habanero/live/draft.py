@@ -125,13 +125,13 @@ class Draft:
         wanted = {old for found in self.code_pairs.values() for old, _ in found}
         for module, uid in self.acted:
             wanted |= self._codes_of(module, uid)
-        modules = {module for module, _ in self.acted} | {name for name in self.code_pairs}
+        modules = {module for module, _ in self.acted} | set(self.code_pairs)
         live = [found for name in sorted(modules) if (found := self.program.loaded(name)) is not None]
         tables = [vars(target) for target in list(registrations.targets)]
         return functions.live_functions(live, tables, wanted) if wanted else {}
 
     def holders(self, name: str, code: CodeType) -> list[FunctionType]:
-        """Return the live functions of one module that have a code: equal text elsewhere is somebody else's."""
+        """Return one module's live functions that have a code: equal text elsewhere is somebody else's."""
         space = vars(self.live(name))
         return [f for f in self.live_functions.get(code, ()) if f.__globals__ is space]
 

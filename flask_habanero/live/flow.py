@@ -46,9 +46,8 @@ class Flow:
             n for n in draft.out.target if self.program.loaded(n) is not None and n in self.program.tree
         ]
         self._seen: set[tuple[Any, ...]] = set()
-        self._touched: set[str] = (
-            set()
-        )  # functions and names, by their last part, that do or are something else
+        # functions and names, by their last part, that do or are something else
+        self._touched: set[str] = set()
 
     @classmethod
     def follow(cls, draft: Draft) -> None:
@@ -147,7 +146,7 @@ class Flow:
             found |= more
 
     def _memos(self) -> None:
-        """Empty the memos that changed functions may have filled, and Jinja's, which folds filters into templates."""
+        """Empty the memos that changed functions may have filled, and Jinja's: it folds filters into templates."""
         if not self._touched:
             return
         reached = self._reaching(self._touched)
@@ -156,17 +155,20 @@ class Flow:
             for value in list(vars(live).values()):
                 self._memo(value, reached)
                 if isinstance(value, type) and value.__module__ == getattr(live, "__name__", ""):
-                    for name, member in list(vars(value).items()):
-                        self._memo(getattr(member, "__func__", member), reached)
-                        if type(member) is functools.cached_property and name in reached:
-                            forget = functools.partial(functions.forget_cached, value, name)
-                            self.draft.out.clear.append(steps.ClearCache(forget))
+                    self._memos_of_class(value, reached)
         self.draft.out.templates = bool(reached & registrations.template_functions())
 
+    def _memos_of_class(self, cls: type, reached: set[str]) -> None:
+        for name, member in list(vars(cls).items()):
+            self._memo(getattr(member, "__func__", member), reached)
+            if type(member) is functools.cached_property and name in reached:
+                forget = functools.partial(functions.forget_cached, cls, name)
+                self.draft.out.clear.append(steps.ClearCache(forget))
+
     def _memo(self, value: Any, reached: set[str]) -> None:
-        if type(value) is functools._lru_cache_wrapper and getattr(value, "__name__", "") in reached:
-            if self._first_time("memo", id(value)):
-                self.draft.out.clear.append(steps.ClearCache(value.cache_clear))
+        is_memo = type(value) is functools._lru_cache_wrapper and getattr(value, "__name__", "") in reached
+        if is_memo and self._first_time("memo", id(value)):
+            self.draft.out.clear.append(steps.ClearCache(value.cache_clear))
 
     def _reaching(self, touched: set[str]) -> set[str]:
         """Return the functions through which names are reached, themselves included: by name, so too many."""
@@ -219,7 +221,7 @@ class Flow:
             statements.star(self.draft, reader, module, one)
 
     def _dynamic_importer(self, module: str, name: str) -> None:
-        """A module that was imported by name (`from_object("settings")`): whoever did it may have read anything."""
+        """Who imports a module by its name (`from_object("settings")`) may have read anything of it."""
         chain = self.program.books.chains.get(module)
         known = name in imports.binds(self.program.tree[module]) if module in self.program.tree else False
         if not chain or not (known or name.isupper()):

@@ -89,6 +89,10 @@ def _inside(one: Any) -> Iterable[Any]:  # noqa: PLR0911  # a table of types, on
         return (one.func,)
     if kind is functools._lru_cache_wrapper:
         return (one.__wrapped__,)
+    return _contained(one, kind)
+
+
+def _contained(one: Any, kind: type) -> Iterable[Any]:
     if kind in (list, tuple, set, frozenset):
         return one if len(one) <= _LONGEST else ()
     if kind in (dict, defaultdict):
@@ -151,7 +155,7 @@ def _parts_are_counted(code: CodeType, expected: Counter[int], wanted: Set[CodeT
 
 
 def _is_function(code: CodeType) -> bool:
-    """Whether functions are made from this code: no class body, no comprehension, which is gone once it ran."""
+    """Whether functions are made from this code: class bodies and comprehensions are gone once they ran."""
     return bool(code.co_flags & inspect.CO_OPTIMIZED) and (
         code.co_name == "<lambda>" or code.co_name[0] != "<"
     )
@@ -213,7 +217,7 @@ def forget_cached(cls: type, name: str) -> None:
 
 
 def suspended(module: ModuleType, changing: Set[CodeType]) -> str | None:
-    """Return the name under which a module holds a generator or coroutine that is inside changing code, or None."""
+    """Return the name of a module's generator or coroutine that is inside changing code, or None."""
     for name, value in vars(module).items():
         code = getattr(value, _CODE_OF[type(value)]) if type(value) in _CODE_OF else None
         if code in changing:

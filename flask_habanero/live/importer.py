@@ -22,7 +22,10 @@ from . import startup
 from .registrations import Frame, stack
 
 Lookup = Callable[[str], tuple[Source, str] | None]
-"""Module name -> (source, file name), or None if the import is not ours; raises ModuleNotFoundError for a deleted one."""
+"""Module name -> (source, file name), or None if the import is not ours.
+
+Raises ModuleNotFoundError for a module that a release deleted.
+"""
 
 import_stacks: dict[str, tuple[Frame, ...]] = {}
 
@@ -35,6 +38,7 @@ class Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        """Return how a module is served from the program, or None: the other finders' business."""
         if fullname.partition(".")[0] in sys.stdlib_module_names:
             return None
         import_stacks.setdefault(fullname, stack(sys._getframe(1)))
@@ -56,14 +60,17 @@ class Loader(importlib.machinery.SourceFileLoader):
         self._source = source
 
     def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the source that is held, whatever a file or its bytecode says."""
         return compile_nodes(
             [piece.node for piece in self._source.parsed.pieces], self._source.parsed, self.path
         )
 
     def get_source(self, fullname: str) -> str:
+        """Return the text that is held, for tracebacks."""
         return self._source.text
 
     def exec_module(self, module: ModuleType) -> None:
+        """Run the module, with its lines known to tracebacks before any of them can raise."""
         show_source(self.path, self._source.text)
         super().exec_module(module)
 

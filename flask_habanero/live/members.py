@@ -16,7 +16,8 @@ from .steps import Members
 
 _SHAPES = {"__init__", "__new__", "__post_init__", "__slots__", "__setstate__", "__getstate__", "__reduce__"}
 _METHOD_DECORATORS = {
-    "staticmethod", "classmethod", "property", "abstractmethod", "abc.abstractmethod", "cached_property", "functools.cached_property"
+    "staticmethod", "classmethod", "property",
+    "abstractmethod", "abc.abstractmethod", "cached_property", "functools.cached_property",
 }  # fmt: skip
 
 _DATACLASS = {"dataclass", "dataclasses.dataclass"}

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ast
 import sys
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import Reason
-from ..source import Unit
+from ..source import Source, Unit
 from . import checks, codes, definitions, diff, imports, names, statements, steps
 from .diff import Kind, Pair
 from .draft import Draft
@@ -45,7 +45,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
 
 
 def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> tuple[Reason, ...]:
-    """Return why a process that stands where `twin` does could not be planned to a tree: all but what its objects say."""
+    """Return why a process could not come from where `twin` stands to a tree: all but what its objects say."""
     draft = Draft(twin, units, deletions)
     draft.boots = True
     for unit in units:
@@ -58,15 +58,19 @@ def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str
 
 
 def _module(draft: Draft, unit: Unit) -> None:
-    program, name = draft.program, unit.name
-    old = program.tree.get(name)
-    module = program.loaded(name)
+    old, module = draft.program.tree.get(unit.name), draft.program.loaded(unit.name)
     if module is None:
-        draft.say(name, "new module" if old is None else "not loaded yet")
-        return
-    if old is None:
-        draft.refuse("unknown-module", name, f"{name} is loaded, but its source was not here at the start")
-        return
+        draft.say(unit.name, "new module" if old is None else "not loaded yet")
+    elif old is None:
+        what = f"{unit.name} is loaded, but its source was not here at the start"
+        draft.refuse("unknown-module", unit.name, what)
+    elif _fits(draft, unit, old, module):
+        _statements(draft, unit, old)
+
+
+def _fits(draft: Draft, unit: Unit, old: Source, module: ModuleType) -> bool:
+    """Whether statements can be compared with those that are loaded; else the draft is refused."""
+    program, name = draft.program, unit.name
     main = sys.modules.get("__main__")
     if main is not module and main is not None and program.unit_name("__main__") == name:
         draft.refuse(
@@ -75,13 +79,19 @@ def _module(draft: Draft, unit: Unit) -> None:
             f"{name} runs twice: as itself and as __main__",
             "start the app with: flask run",
         )
-        return
+        return False
     if old.package != unit.source.package:
         draft.refuse("package", name, f"{name} becomes a {'package' if unit.source.package else 'module'}")
-        return
+        return False
     if old.parsed.flags != unit.source.parsed.flags:
         draft.refuse("future", name, f"{name}: its __future__ imports changed, and with them every statement")
-        return
+        return False
+    return True
+
+
+def _statements(draft: Draft, unit: Unit, old: Source) -> None:
+    """Pair the statements of a module with those that are loaded, and say what becomes of each."""
+    program, name = draft.program, unit.name
     filename = program.filename(name, old)
     old_codes = program.codes(name)
     new_codes = [codes.load(statement.code, filename) for statement in unit.statements]
@@ -131,7 +141,7 @@ def _ended(draft: Draft) -> None:
     program, tree, target = draft.program, draft.program.tree, draft.out.target
     loaded = {name: source for name, source in tree.items() if program.loaded(name) is not None}
     unheld = imports.referred(loaded) - imports.referred(target)
-    # only those that an import of the app's own brought in: the server's own imports are no business of the text
+    # only those that an import of the app's own brought in: the server's are no business of the text
     orphans = [
         n for n in unheld if n in target and any(p[0] in tree for p in program.books.chains.get(n, ())[-1:])
     ]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 Place = tuple[str, int, int]
-"""(module, uid of the statement, line within the function that stood there): one step on the way to a registration."""
+"""(module, uid of the statement, line within the function that stood there): a step to a registration."""
 
 _uids = itertools.count(1)
 
@@ -217,7 +217,7 @@ class Program:
     # where things stand
 
     def settle(self) -> None:
-        """Turn lines that were noted since the last time into statements, while the sources still fit them."""
+        """Turn lines that were noted since the last time into statements, while sources still fit them."""
         for key, owners in startup.ran.items():
             module = self.unit_name(key[0])
             if module in self.tree:
@@ -252,7 +252,7 @@ class Program:
         return tuple(found)
 
     def chain_from(self, frames: tuple[Frame, ...]) -> tuple[Place, ...]:
-        """Return where a stack stands, with what had led to its outermost module: a release begins in the middle."""
+        """Return where a stack stands, and before that what led to its outermost module at the start."""
         first = self.unit_name(frames[0].module) if frames else ""
         return (*self.books.chains.get(first, ()), *self.chain(frames))
 
@@ -284,7 +284,7 @@ class Program:
 
 
 def _imports_us_first(source: Source) -> bool:
-    """Whether nothing but imports and constants stands before the import of `flask_habanero`: we saw all the rest run."""
+    """Whether only imports and constants stand before the import of `flask_habanero`: we saw the rest run."""
     import ast
 
     for piece in source.parsed.pieces:

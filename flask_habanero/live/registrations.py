@@ -80,21 +80,24 @@ _LEAVES: dict[type, tuple[str, ...]] = {
 # them has no other effect. `app_errorhandler` records a deferred function: see `_wrap_app_errorhandler`.
 DECORATORS = frozenset(
     {
-        "route", "get", "post", "put", "delete", "patch", "endpoint", "before_request", "after_request", "teardown_request",
-        "context_processor", "url_value_preprocessor", "url_defaults", "errorhandler", "template_filter", "template_test",
-        "template_global", "teardown_appcontext", "shell_context_processor", "app_template_filter", "app_template_test",
-        "app_template_global", "before_app_request", "after_app_request", "teardown_app_request", "app_context_processor",
+        "route", "get", "post", "put", "delete", "patch", "endpoint",
+        "before_request", "after_request", "teardown_request", "context_processor",
+        "url_value_preprocessor", "url_defaults", "errorhandler",
+        "template_filter", "template_test", "template_global",
+        "teardown_appcontext", "shell_context_processor",
+        "app_template_filter", "app_template_test", "app_template_global",
+        "before_app_request", "after_app_request", "teardown_app_request", "app_context_processor",
         "app_errorhandler", "app_url_value_preprocessor", "app_url_defaults",
     }
 )  # fmt: skip
 CALLS = frozenset(itertools.chain(*_LEAVES.values())) - {"record", "record_once", "endpoint"}
-_UNREPLAYABLE = frozenset(
-    {"record", "record_once"}
-)  # they run a function of the user's: nobody knows what it does twice
+# They run a function of the user's: nobody knows what it does twice.
+_UNREPLAYABLE = frozenset({"record", "record_once"})
 _GIVES_BACK = DECORATORS - {"endpoint"}
 
 _SCAFFOLD_TABLES = (
-    "view_functions", "error_handler_spec", "before_request_funcs", "after_request_funcs", "teardown_request_funcs",
+    "view_functions", "error_handler_spec",
+    "before_request_funcs", "after_request_funcs", "teardown_request_funcs",
     "template_context_processors", "url_value_preprocessors", "url_default_functions",
 )  # fmt: skip
 _APP_TABLES = (*_SCAFFOLD_TABLES, "teardown_appcontext_funcs", "shell_context_processors", "blueprints")
@@ -273,6 +276,7 @@ def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> l
     """Build fresh registries of apps and blueprints from their journals. The live ones are only read.
 
     Args:
+        targets: apps and blueprints.
         journals: the journal to use instead of a target's own.
 
     Raises:
@@ -282,9 +286,8 @@ def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> l
     shadows = _Shadows(journals)
     _state.depth += 1
     try:
-        shadowed = [
-            (target, shadows.of(target)) for target in targets
-        ]  # all, before any table gets its real objects
+        # all, before any table gets its real objects
+        shadowed = [(target, shadows.of(target)) for target in targets]
         return [shadows.rebuilt(target, shadow) for target, shadow in shadowed]
     finally:
         _state.depth -= 1

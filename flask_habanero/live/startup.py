@@ -27,9 +27,9 @@ ran: dict[Function, set[Owner]] = {}
 watched: set[str] = set()  # modules whose import began while we recorded
 
 _PATHS = sysconfig.get_paths()
-_FOREIGN = tuple(os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-_OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
-_TOOL = 4  # ids 0-2 and 5 are named by the documentation of sys.monitoring for debuggers, coverage, profilers, optimisers
+_FOREIGN = tuple(f"{_PATHS[name]}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_OURS = __file__.rpartition("live")[0]  # pathlib would tidy the path up, and code keeps the untidy one
+_TOOL = 4  # the documentation of sys.monitoring gives 0-2 and 5 to debuggers, coverage, profilers, optimisers
 _foreign: dict[CodeType, bool] = {}
 _ended: list[bool] = []
 _DISABLE: Any = None  # returned for code that we need not be asked about again
@@ -58,14 +58,14 @@ def _note(code: CodeType, frame: FrameType | None) -> None:
     ran.setdefault((module, code.co_qualname, code.co_firstlineno), set()).add(owner)
 
 
-def _on_start(code: CodeType, offset: int) -> Any:
+def _on_start(code: CodeType, _offset: int) -> Any:
     if code.co_name != "<module>" and not is_foreign(code):
         _note(code, sys._getframe(1))
         return None
     return _DISABLE
 
 
-def _on_event(frame: FrameType, event: str, arg: object) -> None:
+def _on_event(frame: FrameType, event: str, _arg: object) -> None:
     if _ended:
         sys.setprofile(None)  # of this thread: the one that called stop() may have been another
     elif event == "call" and frame.f_code.co_name != "<module>" and not is_foreign(frame.f_code):

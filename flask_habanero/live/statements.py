@@ -10,17 +10,18 @@ from . import effects, imports, names, registrations, steps
 from .diff import Pair, title
 from .draft import Draft
 
+_BINDERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
+
 
 def moved(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     """The same statement stands elsewhere among its neighbours."""
     assert pair.new
     node = pair.new.node
     draft.out.moved.add((name, uid))
-    if not isinstance(
-        node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Assign
-    ):
-        if (why := draft.judge(name).statement(node)) is not None:
-            draft.refuse("moved", draft.where(name, pair.new), f"moved, and {why}")
+    if isinstance(node, _BINDERS):
+        return
+    if (why := draft.judge(name).statement(node)) is not None:
+        draft.refuse("moved", draft.where(name, pair.new), f"moved, and {why}")
 
 
 def added(draft: Draft, name: str, piece: Piece, uid: int) -> None:
@@ -101,7 +102,7 @@ def _removable(draft: Draft, name: str, piece: Piece) -> None:
 
 
 def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
-    """A statement that is neither `def` nor `class` changed: the old one must be removable, the new one runs."""
+    """A statement that is no `def` or `class` changed: the old one must be removable, the new one runs."""
     assert pair.old and pair.new
     draft.say(name, f"~{title(pair.new)}")
     draft.acted.add((name, uid))

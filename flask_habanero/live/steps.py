@@ -159,9 +159,7 @@ class Members:
 
     cls: type
     module: ModuleType
-    put: tuple[
-        tuple[str, CodeType], ...
-    ]  # name -> body of a class that holds only the statement which makes it
+    put: tuple[tuple[str, CodeType], ...]  # name, and a class body of only the statement which makes it
     drop: tuple[str, ...]
     order: tuple[str, ...]  # of all members, as they stand in the source
 
