@@ -6,6 +6,7 @@ import ast
 import sys
 from types import CodeType
 
+from ..errors import Reason
 from ..source import Parsed, Piece
 from . import diff, functions, imports, names, registrations, steps
 from .draft import Draft
@@ -14,40 +15,57 @@ from .program import owner_of
 
 def cold_start(draft: Draft) -> None:
     """Refuse what a cold start of the target would stumble over."""
-    out, program = draft.out, draft.program
-    changed = {*draft.units, *out.deletions}
-    for reason in imports.broken(out.target, changed, program.tree):
-        draft.refuse(reason.code, reason.where, reason.what, reason.hint)
-    loaded = {name for name in out.target if program.loaded(name) is not None}
-    fresh = imports.newly_loaded(draft.ran_imports, out.target, loaded)
-    for name in fresh:
-        source = out.target[name]
+    changed = {*draft.units, *draft.out.deletions}
+    for reason in imports.broken(draft.out.target, changed, draft.program.tree):
+        _refuse(draft, reason)
+    _first_imports(draft)
+    _packages(draft)
+    _name_order(draft)
+    _circles(draft, changed)
+
+
+def _refuse(draft: Draft, reason: Reason) -> None:
+    draft.refuse(reason.code, reason.where, reason.what, reason.hint)
+
+
+def _first_imports(draft: Draft) -> None:
+    """Modules that the release loads for the first time run whole: each statement must be harmless."""
+    target = draft.out.target
+    loaded = {name for name in target if draft.program.loaded(name) is not None}
+    for name in imports.newly_loaded(draft.ran_imports, target, loaded):
+        source = target[name]
         for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
             if (why := draft.judge(name).statement(piece.node)) is not None:
                 draft.refuse("effect", draft.where(name, piece), why)
             draft.registers |= bool(row.called_attributes & (registrations.DECORATORS | registrations.CALLS))
             draft.ran_imports += row.imports
-    out.preload = [
-        m for m in dict.fromkeys(imports.foreign(draft.ran_imports, out.target)) if m not in sys.modules
-    ]
-    for missing in [m for m in out.preload if not imports.is_there(m)]:
-        draft.refuse(
-            "import-missing",
-            missing,
-            f"no module named {missing!r} here",
-            "install it on the server and restart",
-        )
-    moved = {module for module, _ in out.moved}
+
+
+def _packages(draft: Draft) -> None:
+    """What comes from other packages is imported before the commit, and must be installed."""
+    wanted = dict.fromkeys(imports.foreign(draft.ran_imports, draft.out.target))
+    draft.out.preload = [module for module in wanted if module not in sys.modules]
+    for missing in [module for module in draft.out.preload if not imports.is_there(module)]:
+        what = f"no module named {missing!r} here"
+        draft.refuse("import-missing", missing, what, "install it on the server and restart")
+
+
+def _name_order(draft: Draft) -> None:
+    moved = {module for module, _ in draft.out.moved}
     for name in {*draft.units, *(module for module, _ in draft.acted)}:
-        if name in out.target and program.loaded(name) is not None:
-            for reason in imports.used_too_early(
-                out.target[name], None if name in moved else _run_indices(draft, name)
-            ):
-                draft.refuse(reason.code, reason.where, reason.what, reason.hint)
-    if imports.imports_differ(program.tree, out.target, changed):
-        circle = imports.circles(out.target, draft.roots)
-        if circle is not None and imports.circles(program.tree, draft.roots) is None:
-            draft.refuse(circle.code, circle.where, circle.what, circle.hint)
+        if name in draft.out.target and draft.program.loaded(name) is not None:
+            indices = None if name in moved else _run_indices(draft, name)
+            for reason in imports.used_too_early(draft.out.target[name], indices):
+                _refuse(draft, reason)
+
+
+def _circles(draft: Draft, changed: set[str]) -> None:
+    """An import circle that the tree had before is none of the release's."""
+    old, new = draft.program.tree, draft.out.target
+    if imports.imports_differ(old, new, changed):
+        circle = imports.circles(new, draft.roots)
+        if circle is not None and imports.circles(old, draft.roots) is None:
+            _refuse(draft, circle)
 
 
 def _run_indices(draft: Draft, name: str) -> set[int]:
@@ -55,7 +73,7 @@ def _run_indices(draft: Draft, name: str) -> set[int]:
 
 
 def state(draft: Draft) -> None:
-    """Refuse statements that would compute from what requests changed, or bind a name that a later one binds."""
+    """Refuse statements that compute from what requests changed, or bind what a later one binds."""
     for name in {module for module, _ in draft.acted | draft.out.moved} & set(draft.out.target):
         if draft.program.loaded(name) is not None and name in draft.program.tree:
             rows = names.of_source(draft.out.target[name])
@@ -86,7 +104,7 @@ def _state(draft: Draft, name: str, piece: Piece, row: names.Names) -> None:
 
 
 def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
-    """A name stands for what the last statement that binds it made: that one must run if an earlier one does."""
+    """A name stands for what the last statement that binds it made: it must run if an earlier one does."""
     brought = {
         one
         for row in names.parsed_names(new)
@@ -133,43 +151,60 @@ def _equals_literal(value: object, node: ast.stmt) -> bool:
 
 def live_objects(draft: Draft) -> None:
     """Turn pairs of code into swaps of the functions that live, and deferred actions into steps."""
-    out = draft.out
     goals: dict[tuple[str, CodeType], CodeType] = {}
     for name, found in draft.code_pairs.items():
         for old, new in found:
-            if new is not None:
-                out.renamed[name, old.co_qualname, old.co_firstlineno] = (
-                    name,
-                    new.co_qualname,
-                    new.co_firstlineno,
-                )
-            holders = draft.holders(name, old)
-            if not holders or (new is None and (old.co_name[0] != "<" or "<locals>" in old.co_qualname)):
-                continue  # its name goes, or it was made by a call that is over
             if new is None:
-                what = f"{old.co_qualname}: nobody can say which of those here it became"
-                draft.refuse("ambiguous", f"{name}:{old.co_firstlineno}", what)
-            elif old.co_freevars != new.co_freevars:
-                what = f"{old.co_qualname}: uses other variables of its surroundings than before"
-                draft.refuse("closure-shape", f"{name}:{new.co_firstlineno}", what)
-            elif goals.setdefault((name, old), new) != new:
-                draft.refuse(
-                    "ambiguous",
-                    f"{name}:{old.co_firstlineno}",
-                    f"{old.co_qualname}: two definitions share one code",
-                )
-            elif old != new:
-                out.swaps.append(steps.SwapCode(tuple(holders), new))
+                _ended_code(draft, name, old)
+            else:
+                _swap(draft, name, (old, new), goals)
     draft.bind()
-    changing = {swap.functions[0].__code__ for swap in out.swaps}
+    _suspended(draft)
+    _made_before(draft)
+
+
+def _ended_code(draft: Draft, name: str, old: CodeType) -> None:
+    """A function goes with its name, or was made by a call that is over; a lambda may be held by anybody."""
+    is_anonymous = old.co_name[0] == "<" and "<locals>" not in old.co_qualname
+    if draft.holders(name, old) and is_anonymous:
+        what = f"{old.co_qualname}: nobody can say which of those here it became"
+        draft.refuse("ambiguous", f"{name}:{old.co_firstlineno}", what)
+
+
+def _swap(
+    draft: Draft, name: str, code: tuple[CodeType, CodeType], goals: dict[tuple[str, CodeType], CodeType]
+) -> None:
+    old, new = code
+    place = (name, new.co_qualname, new.co_firstlineno)
+    draft.out.renamed[name, old.co_qualname, old.co_firstlineno] = place
+    holders = draft.holders(name, old)
+    if not holders:
+        return
+    if old.co_freevars != new.co_freevars:
+        what = f"{old.co_qualname}: uses other variables of its surroundings than before"
+        draft.refuse("closure-shape", f"{name}:{new.co_firstlineno}", what)
+    elif goals.setdefault((name, old), new) != new:
+        what = f"{old.co_qualname}: two definitions share one code"
+        draft.refuse("ambiguous", f"{name}:{old.co_firstlineno}", what)
+    elif old != new:
+        draft.out.swaps.append(steps.SwapCode(tuple(holders), new))
+
+
+def _suspended(draft: Draft) -> None:
+    changing = {swap.functions[0].__code__ for swap in draft.out.swaps}
     for name in draft.program.tree if changing else ():
         live = draft.program.loaded(name)
         if live is not None and (held := functions.suspended(live, changing)):
             draft.refuse("suspended", name, f"{held} is in the middle of code that changed")
+
+
+def _made_before(draft: Draft) -> None:
+    """Objects that the old `__init__` made have not what the new one gives."""
     for module, qualname in draft.shape_changed:
         cls = vars(draft.program.loaded(module) or ast).get(qualname)
         if isinstance(cls, type) and (count := len(functions.instances_of(cls))):
-            what = f"{qualname}.__init__ changed, and {count} live object{'s' * (count > 1)} were made by the old one"
+            objects = f"{count} live object{'s' * (count > 1)}"
+            what = f"{qualname}.__init__ changed, and {objects} were made by the old one"
             draft.refuse("live-instances", module, what)
 
 
@@ -232,5 +267,6 @@ def journals(draft: Draft) -> None:
             )
     for one in rebuilt:
         if wrong := registrations.differences(one):
-            what = f"{one.target.name}: {', '.join(wrong)} hold more than was registered through Flask's methods since our import"
+            more = "hold more than was registered through Flask's methods since our import"
+            what = f"{one.target.name}: {', '.join(wrong)} {more}"
             draft.refuse("journal", "", what, "import flask_habanero before your own modules, or restart")

@@ -9,6 +9,7 @@ from ..source import Piece, compile_nodes
 from . import codes, diff, effects, members, names, steps
 from .diff import Pair, title
 from .draft import Draft, FindFunction
+from .skeleton import own_level
 
 
 def bodies(draft: Draft, name: str, pair: Pair) -> None:
@@ -18,7 +19,7 @@ def bodies(draft: Draft, name: str, pair: Pair) -> None:
     for (qualname, old), (_, new) in zip(names.functions_in(pair.old.node), after, strict=True):
         if ast.dump(old) != ast.dump(new):
             draft.say(name, f"~{qualname}")
-        if names.own_level(old) != names.own_level(new):
+        if own_level(old) != own_level(new):
             _function_changed(draft, name, qualname, old)
     if not after:
         draft.say(name, f"~{title(pair.new)}")
@@ -79,15 +80,11 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     if getattr(old, "type_params", None) or getattr(new, "type_params", None):
         draft.refuse("type-params", draft.where(name, new), f"{new.name}: type parameters")
         return
-    if (
-        type(old) is not type(new)
-        or names.own_level(old) != names.own_level(new)
-        or _dumps(old.args) != _dumps(new.args)
-    ):
+    if type(old) is not type(new) or own_level(old) != own_level(new) or _dumps(old.args) != _dumps(new.args):
         _function_changed(draft, name, new.name, old)
     raw = _raw(draft, name, pair.old, old)
     if _dumps(old.args, old.returns) != _dumps(new.args, new.returns):
-        if (why := judge._header(new.args, new.returns)) is not None:
+        if (why := judge.header(new.args, new.returns)) is not None:
             draft.refuse("default", draft.where(name, new), why)
         _conform(draft, name, pair.new, raw)
     keepers = all(judge.keeps_function(d) for d in [*old.decorator_list, *new.decorator_list])
@@ -168,7 +165,7 @@ def class_(draft: Draft, name: str, pair: Pair) -> None:
     before = dict(names.functions_in(old))
     for qualname, function in names.functions_in(new):
         was = before.get(qualname)
-        if was is not None and names.own_level(was) != names.own_level(function):
+        if was is not None and own_level(was) != own_level(function):
             _function_changed(draft, name, qualname, was)
     for member in change.put:
         if (why := draft.judge(name).statement(member)) is not None:
@@ -217,15 +214,11 @@ def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     draft.say(name, f"={node.name}")
     loaded = draft.program.tree[name].parsed.pieces[draft.program.uids(name).index(uid)]
     raw = _raw(draft, name, loaded, node)
-    if (why := draft.judge(name)._header(node.args, node.returns)) is not None:
+    if (why := draft.judge(name).header(node.args, node.returns)) is not None:
         draft.refuse("default", draft.where(name, node), why)
     _conform(draft, name, piece, raw)
     if node.decorator_list:
         _decorate(draft, name, piece, uid, raw, node)
-
-
-def _as_loaded(draft: Draft, name: str, uid: int) -> Piece:
-    return draft.program.tree[name].parsed.pieces[draft.program.uids(name).index(uid)]
 
 
 def _dumps(*nodes: ast.AST | None) -> str:

@@ -146,7 +146,7 @@ class Flow:
             found |= more
 
     def _memos(self) -> None:
-        """Empty the memos that changed functions may have filled, and Jinja's: it folds filters into templates."""
+        """Empty the memos that changed functions may have filled; Jinja folds filters into templates."""
         if not self._touched:
             return
         reached = self._reaching(self._touched)
@@ -307,9 +307,8 @@ class Flow:
                 dotted = any((alias, member) in row.dotted for alias in local for member in members)
                 through = modules & row.reads and (cls in row.attributes or modules & row.bare)
                 definition = isinstance(piece.node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-                read = (
-                    row.calls if definition else row.calls | row.bare
-                )  # a definition may name it for a base or a hint
+                # a definition may name it for a base or a hint
+                read = row.calls if definition else row.calls | row.bare
                 derived = isinstance(piece.node, ast.ClassDef)
                 if dotted or (not derived and (read & local or through)):
                     self._stale_at(reader, index, cls, local | modules)

@@ -73,7 +73,7 @@ def _reach(roots: list[Any]) -> Iterator[FunctionType]:
         todo.extend(_inside(one))
 
 
-def _inside(one: Any) -> Iterable[Any]:  # noqa: PLR0911  # a table of types, one line each
+def _inside(one: Any) -> Iterable[Any]:
     kind = type(one)
     if kind is FunctionType:
         return (*(one.__closure__ or ()), *one.__dict__.values(), *(one.__defaults__ or ()))

@@ -27,8 +27,9 @@ _ALWAYS = {
     "__spec__",
     "__loader__",
     "__path__",
+    "__builtins__",
+    "__annotations__",
 }
-_ALWAYS |= {"__builtins__", "__annotations__"}
 
 
 def parents(name: str) -> Iterator[str]:
@@ -57,7 +58,7 @@ def binds(source: Source) -> set[str]:
 
 
 def broken(tree: Tree, changed: set[str], before: Tree) -> Iterator[Reason]:
-    """Yield the imports that a cold start would fail at: of changed modules, and of those that import them."""
+    """Yield the imports that a cold start fails at: of changed modules, and of those that import them."""
     for module, source in tree.items():
         for one in names.of_source(source):
             for item in one.imports:
@@ -142,51 +143,63 @@ class _CircleError(Exception):
 
 def circles(tree: Tree, roots: list[str]) -> Reason | None:
     """Walk the imports as a cold start would, from its first modules; return the first that is too early."""
-    state: dict[str, int] = {}  # module -> statements executed so far; -1: all
-
-    def execute(name: str) -> None:
-        if name in state or name not in tree:
-            return
-        state[name] = 0
-        for index, one in enumerate(names.of_source(tree[name])):
-            state[name] = index
-            for item in one.imports:
-                if not item.guarded:
-                    fetch(item, name)
-        state[name] = -1
-
-    def fetch(item: Import, importer: str) -> None:
-        for one in parents(item.module):
-            execute(one)
-        if item.name is None and state.get(item.module, -1) >= 0 and item.module != importer:
-            if any(item.bound in row.reads for row in names.of_source(tree[importer])):
-                what = f"{item.module!r} is imported in a circle, and read while it is not complete"
-                raise _CircleError(f"{importer}:{item.line}", what)
-        if item.name in (None, "*") or item.module not in tree:
-            return
-        child = f"{item.module}.{item.name}"
-        done = state.get(item.module, -1)
-        if done >= 0 and item.name not in names.bound_before(names.of_source(tree[item.module]), done):
-            if child in tree:
-                execute(child)
-                return
-            if item.name in binds(tree[item.module]):
-                raise _CircleError(
-                    f"{importer}:{item.line}",
-                    f"{item.module!r} is imported in a circle: {item.name!r} is not bound yet",
-                )
-        elif done < 0 and child in tree and item.name not in binds(tree[item.module]):
-            execute(child)
-
+    start = _ColdStart(tree)
     try:
         for root in roots:
             for one in parents(root):
-                execute(one)
+                start.execute(one)
     except _CircleError as circle:
         return Reason(
             "import-circle", circle.where, circle.what, "move the import into the function that needs it"
         )
     return None
+
+
+class _ColdStart:
+    """Goes through the imports of a tree in the order of their execution."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._done: dict[str, int] = {}  # module -> statements executed so far; -1: all
+
+    def execute(self, name: str) -> None:
+        """Execute a module, unless that has begun before."""
+        if name in self._done or name not in self._tree:
+            return
+        self._done[name] = 0
+        for index, row in enumerate(names.of_source(self._tree[name])):
+            self._done[name] = index
+            for item in row.imports:
+                if not item.guarded:
+                    self._fetch(item, name)
+        self._done[name] = -1
+
+    def _fetch(self, item: Import, importer: str) -> None:
+        for one in parents(item.module):
+            self.execute(one)
+        if item.name is None:
+            self._read_early(item, importer)
+        elif item.name != "*" and item.module in self._tree:
+            self._take(item, item.name, importer)
+
+    def _read_early(self, item: Import, importer: str) -> None:
+        if self._done.get(item.module, -1) < 0 or item.module == importer:
+            return
+        if any(item.bound in row.reads for row in names.of_source(self._tree[importer])):
+            what = f"{item.module!r} is imported in a circle, and read while it is not complete"
+            raise _CircleError(f"{importer}:{item.line}", what)
+
+    def _take(self, item: Import, name: str, importer: str) -> None:
+        source, child = self._tree[item.module], f"{item.module}.{name}"
+        done = self._done.get(item.module, -1)
+        bound = binds(source) if done < 0 else names.bound_before(names.of_source(source), done)
+        if name in bound:
+            return
+        if child in self._tree:
+            self.execute(child)
+        elif done >= 0 and name in binds(source):
+            what = f"{item.module!r} is imported in a circle: {name!r} is not bound yet"
+            raise _CircleError(f"{importer}:{item.line}", what)
 
 
 def execution_order(tree: Tree, roots: list[str]) -> dict[tuple[str, int], int]:
@@ -244,6 +257,7 @@ def used_too_early(source: Source, indices: set[int] | None) -> Iterator[Reason]
     """Yield the names that statements read at import before anything has bound them.
 
     Args:
+        source: the module.
         indices: the statements to look at; None for all.
     """
     rows = names.of_source(source)

@@ -11,7 +11,6 @@ import ast
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..source import Parsed, Piece, Source
 
@@ -218,11 +217,7 @@ class _Reader(ast.NodeVisitor):
         self._body("<lambda>", node)
 
     def _header(self, args: ast.arguments, more: list[ast.expr | None]) -> None:
-        hints = [
-            a.annotation
-            for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-            if a
-        ]
+        hints = [one.annotation for one in parameters(args)]
         for node in [*args.defaults, *args.kw_defaults, *hints, *more]:
             if node is not None:
                 self.visit(node)
@@ -293,48 +288,73 @@ def never_runs(node: ast.If) -> bool:
     )
 
 
+def parameters(args: ast.arguments) -> list[ast.arg]:
+    """Return all parameters of a function."""
+    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
+    return [one for one in every if one]
+
+
 def _read_body(node: Function | ast.Lambda, into: Body) -> None:
     """Add what a function's own body, and those nested in it, read from outside."""
-    args = node.args
-    local = {a.arg for a in [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg] if a}
-    shared: set[str] = set()
-    loads: set[str] = set()
-    owners: list[int] = []  # names of which an attribute is read: visited after the attribute
-    inner: list[Function | ast.Lambda] = []
-    todo: list[ast.AST] = list(node.body) if isinstance(node.body, list) else [node.body]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, _SCOPES):
-            inner.append(one)
-            if not isinstance(one, ast.Lambda):
-                local.add(one.name)
-                todo.extend(one.decorator_list)
-            todo.extend([*one.args.defaults, *filter(None, one.args.kw_defaults)])
-            continue
-        if isinstance(one, ast.Name):
-            (loads if isinstance(one.ctx, ast.Load) else local).add(one.id)
-            if id(one) not in owners:
-                into.bare.add(one.id)
-        elif isinstance(one, ast.Attribute):
-            into.attributes.add(one.attr)
-            if isinstance(one.value, ast.Name):
-                into.dotted.add((one.value.id, one.attr))
-                owners.append(id(one.value))
-        elif isinstance(one, ast.Global):
-            shared.update(one.names)
-        elif isinstance(one, ast.ClassDef | ast.ExceptHandler) and one.name:
-            local.add(one.name)
-        elif isinstance(one, ast.Import | ast.ImportFrom):
-            local.update(a.asname or a.name.split(".")[0] for a in one.names)
-        todo.extend(ast.iter_child_nodes(one))
+    reader = _BodyReader(into, {one.arg for one in parameters(node.args)})
+    reader.read(list(node.body) if isinstance(node.body, list) else [node.body])
     below = Body()
-    for function in inner:
+    for function in reader.inner:
         _read_body(function, below)
+    local, shared = reader.local, reader.shared
     into.attributes |= below.attributes
     into.dotted |= below.dotted
     into.bare |= below.bare
     into.rebinds |= below.rebinds | (shared & local)
-    into.reads |= (loads | below.reads | shared) - (local - shared)
+    into.reads |= (reader.loads | below.reads | shared) - (local - shared)
+
+
+class _BodyReader:
+    """Walks the body of one function, and stops at the functions in it."""
+
+    def __init__(self, into: Body, local: set[str]) -> None:
+        self.local = local
+        self.shared: set[str] = set()
+        self.loads: set[str] = set()
+        self.inner: list[Function | ast.Lambda] = []
+        self._into = into
+        self._owners: set[int] = set()  # names of which an attribute is read: visited after the attribute
+
+    def read(self, todo: list[ast.AST]) -> None:
+        """Read all that is to do."""
+        while todo:
+            one = todo.pop()
+            if isinstance(one, _SCOPES):
+                todo.extend(self._function(one))
+            else:
+                self._note(one)
+                todo.extend(ast.iter_child_nodes(one))
+
+    def _function(self, node: Function | ast.Lambda) -> list[ast.AST]:
+        """Note a nested function; return what of it runs where it stands."""
+        self.inner.append(node)
+        decorators: list[ast.expr] = []
+        if not isinstance(node, ast.Lambda):
+            self.local.add(node.name)
+            decorators = node.decorator_list
+        return [*decorators, *node.args.defaults, *filter(None, node.args.kw_defaults)]
+
+    def _note(self, one: ast.AST) -> None:
+        if isinstance(one, ast.Name):
+            (self.loads if isinstance(one.ctx, ast.Load) else self.local).add(one.id)
+            if id(one) not in self._owners:
+                self._into.bare.add(one.id)
+        elif isinstance(one, ast.Attribute):
+            self._into.attributes.add(one.attr)
+            if isinstance(one.value, ast.Name):
+                self._into.dotted.add((one.value.id, one.attr))
+                self._owners.add(id(one.value))
+        elif isinstance(one, ast.Global):
+            self.shared.update(one.names)
+        elif isinstance(one, ast.ClassDef | ast.ExceptHandler) and one.name:
+            self.local.add(one.name)
+        elif isinstance(one, ast.Import | ast.ImportFrom):
+            self.local.update(a.asname or a.name.split(".")[0] for a in one.names)
 
 
 def bound_before(names: Iterable[Names], index: int) -> set[str]:
@@ -342,62 +362,8 @@ def bound_before(names: Iterable[Names], index: int) -> set[str]:
     return {name for i, one in enumerate(names) if i < index for name in one.binds}
 
 
-# skeletons: a statement without the bodies of its functions
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-class _Hollow(ast.NodeTransformer):
-    """Empties function bodies, keeps everything that runs at import."""
-
-    def visit_FunctionDef(self, node: Function) -> ast.AST:
-        self.generic_visit(node)
-        # a decorator may have copied the docstring (functools.wraps, property, click)
-        node.body = node.body[:1] if node.decorator_list and _is_docstring(node.body[0]) else [ast.Pass()]
-        return node
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
-        self.generic_visit(node)
-        node.body = ast.Constant(None)
-        return node
-
-
-def skeleton(node: ast.AST) -> str:
-    """Return the dump of a node without the bodies of the functions in it."""
-    return ast.dump(_Hollow().visit(_copied(node)))
-
-
-def own_level(node: Function | ast.Lambda) -> str:
-    """Return the dump of what a function itself does: without its docstring and without what nested functions do."""
-    body = node.body
-    if not isinstance(body, list):
-        return skeleton(ast.Expr(body))
-    return skeleton(ast.Module(body[1:] if _is_docstring(body[0]) else body, []))
-
-
-def _copied(node: ast.AST) -> ast.AST:
-    """Copy a tree (copy.deepcopy is five times slower on AST nodes)."""
-    fields: dict[str, Any] = {}
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, ast.AST):
-            fields[name] = _copied(value)
-        elif isinstance(value, list):
-            fields[name] = [_copied(v) if isinstance(v, ast.AST) else v for v in value]
-        else:
-            fields[name] = value
-    return type(node)(**fields)
-
-
 def functions_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
-    """Yield the functions of a statement, methods included, those nested in functions not, with their qualified names."""
+    """Yield (qualified name, function) of a statement's functions and methods, but none nested in them."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield prefix + node.name, node
     elif isinstance(node, ast.ClassDef):

@@ -45,7 +45,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
 
 
 def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> tuple[Reason, ...]:
-    """Return why a process could not come from where `twin` stands to a tree: all but what its objects say."""
+    """Return why a process could not come from where `twin` stands to a tree: all but what objects say."""
     draft = Draft(twin, units, deletions)
     draft.boots = True
     for unit in units:
@@ -135,13 +135,13 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
 
 
 def _ended(draft: Draft) -> None:
-    """Modules that were deleted, and those that nothing imports any more: a cold start would not have them."""
+    """Deleted modules, and those that nothing imports any more: a cold start would not have them."""
     for name in draft.out.deletions:
         draft.say(name, "-module")
     program, tree, target = draft.program, draft.program.tree, draft.out.target
     loaded = {name: source for name, source in tree.items() if program.loaded(name) is not None}
     unheld = imports.referred(loaded) - imports.referred(target)
-    # only those that an import of the app's own brought in: the server's are no business of the text
+    # only what an import of the app's own brought in: the server's are no business of the text
     orphans = [
         n for n in unheld if n in target and any(p[0] in tree for p in program.books.chains.get(n, ())[-1:])
     ]

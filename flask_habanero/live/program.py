@@ -44,9 +44,8 @@ class Books:
     tree: dict[str, Source] = field(default_factory=dict)
     uids: dict[str, list[int]] = field(default_factory=dict)  # module -> uid of each statement
     codes: dict[str, list[CodeType]] = field(default_factory=dict)  # module -> code of each statement
-    ran: dict[startup.Function, set[tuple[str, int] | None]] = field(
-        default_factory=dict
-    )  # function -> statements
+    # function -> statements that it ran for
+    ran: dict[startup.Function, set[tuple[str, int] | None]] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
     chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
 

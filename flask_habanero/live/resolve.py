@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.local import LocalProxy
 
 from ..source import Source
-from . import effects, names
+from . import expressions, names
 
 if TYPE_CHECKING:
     from .program import Program
@@ -32,7 +32,7 @@ class Resolver:
         if name.startswith("def "):
             return self._definition(self._program.unit_name(module), name.removeprefix("def "))
         if (module, name) in self._asked:
-            return effects.MISSING  # names that are imported in a circle
+            return expressions.MISSING  # names that are imported in a circle
         self._asked.add((module, name))
         try:
             return self._found(module, name)
@@ -44,10 +44,10 @@ class Resolver:
         if live is None:
             return self._written(module, name, self._rows(module))
         pending = self._written(module, name, self._new_rows(module))
-        if pending is not effects.MISSING and not self._keeps_identity(pending, vars(live).get(name)):
+        if pending is not expressions.MISSING and not self._keeps_identity(pending, vars(live).get(name)):
             return pending
-        value = vars(live).get(name, getattr(builtins, name, effects.MISSING))
-        return effects.MISSING if type(value) is LocalProxy else value  # asking a proxy wakes it up
+        value = vars(live).get(name, getattr(builtins, name, expressions.MISSING))
+        return expressions.MISSING if type(value) is LocalProxy else value  # asking a proxy wakes it up
 
     @staticmethod
     def _keeps_identity(pending: Any, live: Any) -> bool:
@@ -56,7 +56,7 @@ class Resolver:
 
     def _written(self, module: str, name: str, rows: Rows) -> Any:
         """What the last of some statements makes of a name."""
-        found: Any = effects.MISSING
+        found: Any = expressions.MISSING
         for node, row in rows:
             if name in row.binds:
                 found = self._standing_for(module, node, name, row)
@@ -81,34 +81,35 @@ class Resolver:
 
     def _standing_for(self, module: str, node: ast.stmt, bound: str, row: names.Names) -> Any:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            return node if not getattr(node, "decorator_list", None) else effects.MISSING
+            return node if not getattr(node, "decorator_list", None) else expressions.MISSING
         for item in row.imports:
             if item.bound == bound:
                 return self._imported(item)
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call | ast.Constant):
             if isinstance(node.value, ast.Constant):
                 return node.value.value
-            return effects.Pending(module, node.value.func)
-        return effects.MISSING
+            return expressions.Pending(module, node.value.func)
+        return expressions.MISSING
 
     def _imported(self, item: names.Import) -> Any:
         if item.name is None:
             return sys.modules.get(
-                item.bound if item.bound == item.module.partition(".")[0] else item.module, effects.MISSING
+                item.bound if item.bound == item.module.partition(".")[0] else item.module,
+                expressions.MISSING,
             )
         child = sys.modules.get(f"{item.module}.{item.name}")
         unit = self._program.unit_name(item.module)
         if unit in self._target:
             found = self.live(unit, item.name)
-            return child if found is effects.MISSING and child is not None else found
+            return child if found is expressions.MISSING and child is not None else found
         live = sys.modules.get(item.module)
-        return getattr(live, item.name, effects.MISSING) if live is not None else effects.MISSING
+        return getattr(live, item.name, expressions.MISSING) if live is not None else expressions.MISSING
 
     def _definition(self, module: str, qualname: str) -> Any:
         """Return the AST of the app's own function or class, as it will be; MISSING for anybody else's."""
         source = self._target.get(module)
         if source is None:
-            return effects.MISSING
+            return expressions.MISSING
         for piece in source.parsed.pieces:
             node = piece.node
             if (
@@ -116,4 +117,4 @@ class Resolver:
                 and node.name == qualname
             ):
                 return node
-        return effects.MISSING
+        return expressions.MISSING
