@@ -24,13 +24,14 @@ import io
 import marshal
 import sys
 import tokenize
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from symtable import SymbolTable, symtable
 from types import CodeType
 from typing import TypeGuard, TypeVar
 
+from . import region
 from .errors import BuildError
 
 # the second: null bytes, lone surrogates; the others: nested too deeply
@@ -227,20 +228,83 @@ def _build_error(source: Source, error: Exception, line: int = 1) -> BuildError:
     return BuildError(source.path, line, column, lines[line - 1] if line <= len(lines) else "", why)
 
 
+_last: dict[str, Parsed] = {}  # module -> what it was parsed to last
+
+
 def parse(source: Source) -> Parsed:
     """Split a source into statements.
 
     Raises:
         BuildError: it is no Python, with path, line, column and the text of the line.
     """
+    parsed = _parse_again(source) or _parse_whole(source)
+    _check_compiles(parsed)
+    if len(_last) >= _MOST:
+        _last.clear()
+    _last[source.name] = parsed
+    return parsed
+
+
+def _parse_whole(source: Source) -> Parsed:
     try:
         tree = ast.parse(source.text, source.path)
         scope = symtable(source.text, source.path, "exec")
     except _COMPILE_ERRORS as error:
         raise _build_error(source, error) from None
-    parsed = _split(source, tree, scope)
-    _check_compiles(parsed)
-    return parsed
+    return _split(source, tree, scope)
+
+
+def _parse_again(source: Source) -> Parsed | None:
+    """Return what a source is parsed to, by parsing only what is new in it; None if that won't do."""
+    old = _last.get(source.name)
+    if old is None or old.source.path != source.path or not _is_plain(old) or "\r" in source.text:
+        return None
+    lines = source.text.split("\n")
+    spans = [region.Span(piece.line, piece.end_line) for piece in old.pieces]
+    found = region.find(spans, old.source.text.split("\n"), lines)
+    return _patched(old, source, lines, found) if found else None
+
+
+def _is_plain(parsed: Parsed) -> bool:
+    """Whether a statement of it means the same whatever the others are, and stands where it says."""
+    lines = parsed.source.text.split("\n")
+    decorated = [p for p in parsed.pieces if getattr(p.node, "decorator_list", None)]
+    return (
+        not parsed.has_super
+        and "\r" not in parsed.source.text
+        and all(lines[p.line - 1].startswith("@") for p in decorated)  # not "@(", newline, "name)"
+        and not any(isinstance(node, ast.Global) for p in parsed.pieces for node in _of_scope(p.node))
+    )
+
+
+def _of_scope(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements of a statement that are of the same scope, and what they hold."""
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        yield item
+        if not isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
+            stack.extend(ast.iter_child_nodes(item))
+
+
+def _patched(old: Parsed, source: Source, lines: list[str], found: region.Region) -> Parsed | None:
+    end = len(old.pieces) - found.after
+    kept, removed, below = old.pieces[: found.before], old.pieces[found.before : end], old.pieces[end:]
+    text = "\n" * (found.first - 1) + "\n".join(lines[found.first - 1 : found.last]) + "\n"
+    try:
+        tree, scope = ast.parse(text, source.path), symtable(text, source.path, "exec")
+    except _COMPILE_ERRORS:
+        return None  # it may belong to the statement above; else the whole says what is wrong
+    added = [_piece(found.before + n, node, old.flags, lines) for n, node in enumerate(tree.body)]
+    nodes = [node for piece in (*removed, *added) for node in _of_scope(piece.node)]
+    if "super" in scope.get_identifiers() or any(isinstance(node, _FOR_ALL) for node in nodes):
+        return None
+    moved = len(added) - len(removed)
+    below = tuple(replace(p, index=p.index + moved) for p in below) if moved else below
+    return replace(old, source=source, pieces=(*kept, *added, *below))
+
+
+_FOR_ALL = (ast.Import, ast.ImportFrom, ast.Global)  # what they say, other statements are compiled by
 
 
 def _split(source: Source, tree: ast.Module, scope: SymbolTable) -> Parsed:
