@@ -305,7 +305,10 @@ _KINDS: list[tuple[Any, str]] = [
         (type(threading.Lock()), type(threading.RLock()), weakref.WeakKeyDictionary, weakref.ReferenceType),
         "_opaque",
     ),
-    ((types.GeneratorType, types.CoroutineType, types.FrameType, types.CodeType), "_opaque"),
+    (
+        (types.GeneratorType, types.CoroutineType, types.FrameType, types.CodeType, threading.Thread),
+        "_opaque",
+    ),
     (inspect.Signature, "_named"),
     (types.MappingProxyType, "_mappingproxy"),
     ((list, tuple, collections.deque), "_sequence"),

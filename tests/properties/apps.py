@@ -13,7 +13,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from . import snippets
+
 TOKEN = re.compile(r"«(\w+)»")
+WHOLE = re.compile(r"«module:(\w+)»")  # the module object
+NAME = re.compile(r"«name:(\w+)»")  # the name of an item, as it is written in a string
 FORMS = ("from", "from", "module", "as", "star", "absolute")
 
 
@@ -105,7 +109,11 @@ def _module_text(project: Project, module: Module) -> str:
         text, found = _import(project, other, sorted(names), form)
         words.update(found)
         (bottom if late else top).append(text)
+    whole = sorted(set(WHOLE.findall(body)))
+    start = "from . import" if project.package else "import"
+    top += [f"{start} {name} as {name}_module\n" for name in whole]
     body = TOKEN.sub(lambda match: words.get(match[1], match[1]), body)
+    body = NAME.sub(lambda match: match[1], WHOLE.sub(lambda match: f"{match[1]}_module", body))
     doc = f'"""{module.doc}"""\n' if module.doc else ""
     future = "from __future__ import annotations\n" if module.future else ""
     return "".join([doc, future, module.header, *top, body, "\n", *bottom])
@@ -312,6 +320,11 @@ def _raw(i: Item) -> str:
     return i.parts["text"]
 
 
+def _snippet(i: Item) -> str:
+    group, _, number = i.style.partition(":")
+    return snippets.GROUPS[group][int(number)].format(n=i.name, **i.parts).rstrip("\n")
+
+
 def _factory(i: Item) -> str:
     inner = "\n".join(f"{m['text']}" for m in i.members)
     body = "    " + f"app = Flask(__name__)\n{inner}\nreturn app".replace("\n", "\n    ")
@@ -334,6 +347,7 @@ WRITERS = {
     "view": _view,
     "hook": _hook,
     "raw": _raw,
+    "snippet": _snippet,
     "factory": _factory,
 }
 
@@ -346,6 +360,10 @@ def rename(project: Project, old: str, new: str) -> None:
     substitute(project, old, new)
 
 
+def _led(text: str, old: str, new: str) -> str:
+    return text.replace(f"«{old}»", f"«{new}»").replace(f"«name:{old}»", f"«name:{new}»")
+
+
 def substitute(project: Project, old: str, new: str) -> None:
     """Let all references to an item lead to another one."""
     for module in project.modules:
@@ -353,5 +371,5 @@ def substitute(project: Project, old: str, new: str) -> None:
             texts = [item.parts, *item.members]
             for part in texts:
                 for key, text in part.items():
-                    part[key] = text.replace(f"«{old}»", f"«{new}»") if text != old else new
+                    part[key] = _led(text, old, new) if text != old else new
             item.decorators = [d.replace(f"«{old}»", f"«{new}»") for d in item.decorators]

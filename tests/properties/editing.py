@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from random import Random
 
+from . import snippets
 from .apps import FORMS, Item, Module, Project, rename, substitute
 from .growing import HEADER, KINDS, WEB, Grower
 
@@ -123,6 +124,20 @@ class Editor:
         item.style = self.rng.choice(styles[item.kind])
         return True
 
+    def change_snippet(self) -> bool:
+        """Say a snippet in another way, or with other values."""
+        place = self._place("snippet")
+        if place is None:
+            return False
+        module, item = place
+        group = item.style.partition(":")[0]
+        if self.rng.random() < 0.5:
+            item.style = f"{group}:{self.rng.randrange(len(snippets.GROUPS[group]))}"
+            return True
+        slot = self.rng.choice([name for name in item.parts if name in "vwb"])
+        item.parts[slot] = self.grower.expression(module, item.rank, now=slot != "b", depth=1)
+        return True
+
     def change_free(self) -> bool:
         """Let a closure use another variable of its surroundings."""
         place = self._place("maker")
@@ -222,7 +237,18 @@ class Editor:
     def rename_item(self) -> bool:
         """Rename an item and all that refers to it."""
         place = self._place(
-            "const", "func", "class", "deco", "view", "hook", "lambda", "exc", "maker", "made", "data"
+            "const",
+            "func",
+            "class",
+            "deco",
+            "view",
+            "hook",
+            "lambda",
+            "exc",
+            "maker",
+            "made",
+            "data",
+            "snippet",
         )
         if place is None:
             return False
@@ -320,6 +346,7 @@ class Editor:
         module = self.rng.choice(modules)
         after = self.project.modules[self.project.modules.index(module) + 1]
         after.items[:0] = module.items
+        substitute(self.project, f"module:{module.name}", f"module:{after.name}")
         self.project.modules.remove(module)
         return True
 
@@ -411,6 +438,7 @@ EDITS = (
     "change_default",
     "change_style",
     "change_free",
+    *["change_snippet"] * 6,
     "change_base",
     "add_to_view",
     "add_module",

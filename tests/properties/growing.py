@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
+from . import snippets
 from .apps import FORMS, Item, Module, Project
-
-_VALUES = ("const", "list", "dict", "func", "lambda", "partial", "made", "class", "data", "enum", "instance")
 
 
 class Grower:
@@ -49,7 +48,7 @@ class Grower:
             return f"({one} {rng.choice('+-*')} {two})"
         item = rng.choice(found)
         inner = self.expression(module, rank, now=now, depth=depth - 1, local=local)
-        return rng.choice(_USES[item.kind])(item, inner, rng)
+        return rng.choice(_USES[item.kind])(item, inner)
 
     def pick(self, module: Module, rank: int, kind: str, *, now: bool = True) -> str | None:
         """Return the name of an item of a kind that may be referred to."""
@@ -253,6 +252,30 @@ class Grower:
             else None
         )
 
+    def _snippet(self, module: Module, rank: int) -> Item | None:
+        group = self.rng.choice([*snippets.USES, "web", "web"])
+        style = f"{group}:{self.rng.randrange(len(snippets.GROUPS[group]))}"
+        item = Item("snippet", self.project.fresh("s"), rank, {}, style)
+        return item if self.fill(module, item) else None
+
+    def fill(self, module: Module, item: Item) -> bool:
+        """Fill the slots of a snippet; return whether there was something for each."""
+        texts = {name: self.expression(module, item.rank, now=True, depth=1) for name in "vw"}
+        texts["b"] = self.expression(module, item.rank, now=False, depth=1)
+        if item.style.startswith("web"):
+            target = self._target(module, item.rank)
+            if target is None:
+                return False
+            texts["t"] = f"«{target}»"
+        if item.style.startswith("reader"):
+            read = self.pick(module, item.rank, "const")
+            home = self.project.home(read) if read else None
+            if home is None or home is module or home.name == "__init__":
+                return False
+            texts.update(m=f"«module:{home.name}»", a=f"«name:{read}»")
+        item.parts = texts
+        return True
+
     # what Flask is told
 
     def answer(self, module: Module, rank: int, local: str = "") -> str:
@@ -275,7 +298,8 @@ class Grower:
             if i.kind == "raw" and i.style in ("app", "bp")
         ]
         here = [name for name in found if self.project.home(name) is module]
-        return self.rng.choice(here or found) if found else None
+        apps = [name for name in found if name == "app"]
+        return self.rng.choice(here or apps or found) if found else None
 
     def _view(self, module: Module, rank: int) -> Item | None:
         rng, target = self.rng, self._target(module, rank)
@@ -344,7 +368,7 @@ class Grower:
 
 _USES = {
     "const": [
-        lambda i, e, r: {
+        lambda i, e: {
             "list": f"sum(«{i.name}»)",
             "comp": f"len(«{i.name}»)",
             "tuple": f"«{i.name}»[0]",
@@ -354,28 +378,37 @@ _USES = {
             "instance": f"len(type(«{i.name}»).__name__)",
         }.get(i.parts.get("form", ""), f"«{i.name}»")
     ],
-    "func": [lambda i, e, r: f"«{i.name}»({e})", lambda i, e, r: f"«{i.name}»()"],
-    "lambda": [lambda i, e, r: f"«{i.name}»({e})"],
-    "partial": [lambda i, e, r: f"«{i.name}»()"],
-    "made": [lambda i, e, r: f"«{i.name}»({e})"],
-    "maker": [lambda i, e, r: f"«{i.name}»({e})()"],
+    "func": [lambda i, e: f"«{i.name}»({e})", lambda i, e: f"«{i.name}»()"],
+    "lambda": [lambda i, e: f"«{i.name}»({e})"],
+    "partial": [lambda i, e: f"«{i.name}»()"],
+    "made": [lambda i, e: f"«{i.name}»({e})"],
+    "maker": [lambda i, e: f"«{i.name}»({e})()"],
     "class": [
-        lambda i, e, r: f"«{i.name}».SIZE",
-        lambda i, e, r: f"«{i.name}»().run({e})",
-        lambda i, e, r: f"«{i.name}».SIZE",
+        lambda i, e: f"«{i.name}».SIZE",
+        lambda i, e: f"«{i.name}»().run({e})",
+        lambda i, e: f"«{i.name}».SIZE",
     ],
-    "data": [lambda i, e, r: f"«{i.name}»().total()", lambda i, e, r: f"«{i.name}»(n0={e}).total()"],
-    "enum": [lambda i, e, r: f"«{i.name}».A.value", lambda i, e, r: f"len(«{i.name}»)"],
-    "exc": [lambda i, e, r: f"«{i.name}».code"],
+    "data": [lambda i, e: f"«{i.name}»().total()", lambda i, e: f"«{i.name}»(n0={e}).total()"],
+    "enum": [lambda i, e: f"«{i.name}».A.value", lambda i, e: f"len(«{i.name}»)"],
+    "snippet": [lambda i, e: _snippet_use(i, e, 0), lambda i, e: _snippet_use(i, e, -1)],
+    "exc": [lambda i, e: f"«{i.name}».code"],
 }
 
+
+def _snippet_use(item: Item, inner: str, which: int) -> str:
+    forms = snippets.USES.get(item.style.partition(":")[0], ("1",))
+    return forms[which].format(n=item.name, e=inner)
+
+
 KINDS = (
+    *["snippet"] * 6,
     *["const"] * 5, *["func"] * 6, "lambda", "partial", "maker", "made", "made", "deco", "decof",
     *["class"] * 3, "data", "enum", "exc", "instance",
 )  # fmt: skip
-WEB = ("view", "view", "view", "hook")
+WEB = ("view", "view", "view", "hook", "snippet")
 HEADER = (
-    "import abc\nimport dataclasses\nimport enum\nimport functools\nfrom typing import ClassVar\n\n"
+    "import abc\nimport contextlib\nimport dataclasses\nimport enum\nimport functools\n"
+    "from typing import ClassVar\n\n"
     "from flask import Blueprint, Flask, g, jsonify, render_template_string\n"
     "from flask.views import MethodView\n"
 )
@@ -431,6 +464,7 @@ def _main(rng, project, blueprints, fill, rank) -> None:  # grow() alone calls i
         module.items.append(Item("raw", "app", rank, {"text": "app = Flask(__name__)"}, "app"))
         fill(module, (*KINDS, *WEB * 4), rng.randrange(2, 8))
         _register(rng, module, blueprints, project)
+        _sides(rng, project, module, fill)
     project.entry = f"{project.full(module)}:{'create_app()' if factory else 'app'}"
 
 
@@ -442,6 +476,18 @@ def _register(rng: Random, module: Module, blueprints: list[str], project: Proje
         )
         where = rng.randrange(1, len(module.items) + 1) if rng.random() < 0.3 else len(module.items)
         module.items.insert(where, Item("raw", project.fresh("_reg"), rank, {"text": text}, "register"))
+
+
+def _sides(rng: Random, project: Project, main: Module, fill: Callable[..., None]) -> None:
+    """Add modules that register on the app and that main imports for nothing else."""
+    if main.name == "__init__" or rng.random() < 0.5:
+        return
+    for k in range(rng.randrange(1, 3)):
+        side = Module(f"side{k}", [], header=HEADER)
+        project.modules.append(side)
+        fill(side, (*WEB, *WEB, "const"), rng.randrange(1, 4))
+        line = f"from . import side{k}" if project.package else f"import side{k}"
+        main.items.append(Item("raw", project.fresh("_side"), 10**6 + k, {"text": line}, "side"))
 
 
 def _factory(rng, module, blueprints, fill, rank) -> None:  # grow() alone calls it
