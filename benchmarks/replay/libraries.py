@@ -16,15 +16,18 @@ Words = dict[str, str]
 
 def words(app: Any, tops: set[str], root: str) -> Words:
     """Return what SQLAlchemy and the app's extensions hold that came from the app's own modules."""
+    from flask import Blueprint, Flask
+
     from tests.oracle.graph import Graph
 
     own = lambda name: name.partition(".")[0] in tops  # noqa: E731  # said once
-    graph = Graph(own, root)
+    graph = Graph(own, root, (Flask, Blueprint))
     for name, extension in sorted(_extensions(app, own).items()):
         for key, value in sorted(getattr(extension, "__dict__", {}).items()):
             _callbacks(graph, f"{name}.{key}", value, own)
     found = dict(graph.found)
     found.update(_mappers(own))
+    found.update(_forms(own))
     return found
 
 
@@ -101,3 +104,25 @@ def _mapper(found: Words, mapper: Any) -> None:
             f"{relation.mapper.class_.__qualname__} {told} {relation.order_by}"
         )
     found[f"{path} attributes"] = f"{sorted(mapper.all_orm_descriptors.keys())}"
+
+
+def _forms(own: Any) -> Words:
+    """Return the order of each form's fields: WTForms sorts them by a counter that never begins anew."""
+    if "wtforms" not in sys.modules:
+        return {}
+    from wtforms import Form
+
+    found: Words = {}
+    todo: list[type] = [Form]
+    while todo:
+        form = todo.pop()
+        todo += form.__subclasses__()
+        if own(form.__module__):
+            fields = {name: getattr(form, name) for name in dir(form) if not name.startswith("_")}
+            counters = {
+                name: field.creation_counter for name, field in fields.items() if hasattr(field, "_formfield")
+            }
+            order = sorted(counters, key=lambda name: (counters[name], name))  # sorted at once
+            live = getattr(sys.modules.get(form.__module__), form.__name__, None) is form
+            found[f"form {form.__module__}.{form.__qualname__} live={live}"] = f"{order}"
+    return found

@@ -121,16 +121,26 @@ def replay_step(app: App, trees: Git | Published, step: Step, bench: Bench) -> R
         return {**told, "outcome": "skipped-asset"}
     keys = ("tops", "entries", "prepare", "setup", "warm", "ask", "env")
     job = {**{key: getattr(app, key) for key in keys}, "units": units, "deletions": deletions}
-    hot = bench.run("hot", before, job)
     told["modules"] = [unit["name"] for unit in units] + [f"-{name}" for name in deletions]
-    if hot["outcome"] == "does-not-boot":
-        return {**told, "outcome": "parent-does-not-boot", "error": hot["error"]}
-    return {**told, **judged(hot, lambda: bench.run("cold", new, job))}
+    judge = lambda: judged(bench.run("hot", before, job), lambda: bench.run("cold", new, job))  # noqa: E731  # twice
+    return {**told, **confirmed(judge)}
+
+
+def confirmed(judge: Callable[[], Result]) -> Result:
+    """Return an outcome; differences count only if they show again: clocks go on between two processes."""
+    first = judge()
+    if "paths" not in first:
+        return first
+    again = judge()
+    kept = first if first["paths"] & again.get("paths", set()) else again
+    return {key: value for key, value in kept.items() if key != "paths"}
 
 
 def judged(hot: Result, cold: Callable[[], Result]) -> Result:
     """Return a step's outcome from what its processes wrote. A second cold start tells what is chance."""
     told = {key: hot[key] for key in ("reasons", "steps", "ms", "trace", "error") if key in hot}
+    if hot["outcome"] == "does-not-boot":
+        return {"outcome": "parent-does-not-boot", "error": hot["error"]}
     if hot["outcome"] in ("died", "crash", "undo"):
         return {**told, "outcome": f"CRASH-{hot['outcome']}"}
     wanted = cold()
@@ -158,8 +168,8 @@ def judged(hot: Result, cold: Callable[[], Result]) -> Result:
 def _shown(found: dict[str, tuple[str, str]]) -> Result:
     if not found:
         return {}
-    first = {path: (have[:600], want[:600]) for path, (have, want) in list(found.items())[:_SHOWN]}
-    return {"different": len(found), "differences": first}
+    first: Result = {path: (have[:600], want[:600]) for path, (have, want) in list(found.items())[:_SHOWN]}
+    return {"different": len(found), "differences": first, "paths": set(found)}
 
 
 def replay(app: App, bench: Bench, mirrors: Path, out: Path) -> Result:
