@@ -110,10 +110,15 @@ class Draft:
 
     @cached_property
     def roots(self) -> list[str]:
-        """The app's modules in the order in which their imports began."""
-        return [
+        """The app's modules that the server imported, before those that the app itself did."""
+        units = [
             unit for name in list(sys.modules) if (unit := self.program.unit_name(name)) in self.out.target
         ]
+        chains, tree = self.program.books.chains, self.program.tree
+        first = [unit for unit in units if not any(place[0] in tree for place in chains.get(unit, ())[-1:])]
+        held = imports.referred({unit: tree[unit] for unit in first if unit in tree})
+        # what came before us left no chain: among those, the ones that none of the others imports
+        return list(dict.fromkeys([*(unit for unit in first if unit not in held), *first, *units]))
 
     @cached_property
     def _order(self) -> dict[tuple[str, int], int]:

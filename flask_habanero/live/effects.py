@@ -42,7 +42,8 @@ class Judge(Expressions):
     def _expr(self, node: ast.Expr) -> str | None:
         if isinstance(node.value, ast.Constant):
             return None
-        if isinstance(node.value, ast.Call) and self._is_setup_call(node.value):
+        printed = isinstance(node.value, ast.Call) and self.value(node.value.func) is print
+        if isinstance(node.value, ast.Call) and (printed or self._is_setup_call(node.value)):
             return self.all_of([*node.value.args, *(k.value for k in node.value.keywords)])
         return f"what `{short(node)}` does can't be told"
 

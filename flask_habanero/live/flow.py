@@ -195,7 +195,8 @@ class Flow:
         self._touched.add(name)
         for reader in self._loaded:
             source = self.draft.out.target[reader]
-            if reader != module and name not in source.text and "*" not in source.text:
+            last = module.rpartition(".")[2]
+            if reader != module and name not in source.text and last not in source.text:
                 continue
             rows = names.of_source(source)
             local, modules = self._aliases(rows, reader, module, name)
@@ -204,10 +205,33 @@ class Flow:
                 everything = reader == module and row.reads & _SPACES
                 if self._fetches(row, module, name) or row.reads & local or through or everything:
                     self._stale_at(reader, index, name, local | modules)
+                    brought = [i.bound for i in row.imports if (i.module, i.name) == (module, name)]
+                    self.draft.dirty += [(reader, bound) for bound in brought]
                 if any(item.module == module and item.name == "*" for item in row.imports):
                     self._star(reader, module, name)
             self._readers_that_ran(reader, local, modules, module, name)
         self._dynamic_importer(module, name)
+        self._named(module)
+
+    def _named(self, module: str) -> None:
+        """A string may name the module, or something in it (`from_object("shop.config.Config")`)."""
+        if not self._first_time("named", module):
+            return
+        for reader in self._loaded:
+            source = self.draft.out.target[reader]
+            if f'"{module}' not in source.text and f"'{module}" not in source.text:
+                continue
+            for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
+                if _names_it(piece.node, module):
+                    self._stale_or_ran(reader, piece.index, row, module)
+
+    def _stale_or_ran(self, reader: str, index: int, row: Names, why: str) -> None:
+        if not row.bodies:
+            self._stale_at(reader, index, why)
+        for (unit, qualname, _), owners in list(self.program.books.ran.items()):
+            if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
+                for owner in owners:
+                    self._owner(owner, unit, qualname)
 
     def _star(self, reader: str, module: str, name: str) -> None:
         if name != "__all__":
@@ -314,9 +338,12 @@ class Flow:
                     self._stale_at(reader, index, cls, local | modules)
             for (unit, qualname, _), owners in list(self.program.books.ran.items()):
                 body = self._body(unit, qualname) if unit == reader else None
-                if body and (body.reads & local or body.attributes & members):
+                inside = body is not None and self._fetches_inside(unit, qualname, module, cls)
+                if body and (body.reads & local or body.attributes & members or inside):
                     for owner in owners:
                         self._owner(owner, unit, qualname)
+        self._dynamic_importer(module, cls)
+        self._named(module)
 
     # stale statements
 
@@ -345,3 +372,11 @@ class Flow:
             )
         else:
             statements.rerun(draft, module, piece, uid)
+
+
+def _names_it(node: ast.AST, module: str) -> bool:
+    """Whether a string below a node is a module's name, or the name of something in it."""
+    strings = (
+        one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)
+    )
+    return any(text == module or text.startswith((f"{module}.", f"{module}:")) for text in strings)

@@ -169,7 +169,8 @@ def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     draft.say(name, f"={title(piece)}")
     draft.out.withdraw.add((name, uid))
     _run(draft, name, piece)
-    draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
+    if not isinstance(piece.node, ast.Import | ast.ImportFrom):  # of those, only what is another now
+        draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
 
 
 def _star(draft: Draft, name: str, row: names.Names, piece: Piece) -> None:
