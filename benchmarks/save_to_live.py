@@ -1,0 +1,150 @@
+"""From a save to the new code in every worker: this project beside gunicorn's HUP, in one run.
+
+    python benchmarks/save_to_live.py                       # both apps, 15 times each
+    python benchmarks/save_to_live.py sample_app -n 50
+
+Both servers run all the time, each with two sync workers on loopback, and are measured in turns, so that
+they share the machine's noise. See README.md for what each number means.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from apps import APPS, App
+from flask_habanero.envelope import new_secret
+from machine import machine
+from servers import Server, Watcher, environment, serving, watching
+
+SERVER_STAGES = ("verify", "plan", "prepare", "quiesce", "commit", "record", "converge")
+SETTLE_S = 0.3  # between rounds: what one leaves to do is not paid by the next
+
+
+def edit(app: App, folder: Path, number: int) -> float:
+    """Save the edit of a number in a copy of the app; return when its text was written."""
+    text = (app.sources / app.file).read_text("utf-8")
+    assert text.count(app.old) == 1
+    fresh = folder / f"{app.file}.new"
+    fresh.write_text(text.replace(app.old, app.new.format(number)), "utf-8")
+    written = time.monotonic()
+    fresh.replace(folder / app.file)  # as most editors save
+    return written
+
+
+def by_us(app: App, server: Server, watcher: Watcher, folder: Path, number: int) -> dict[str, float]:
+    """Save; return milliseconds until it is live, shown, and answered by all workers, and the split."""
+    saved = time.monotonic()
+    written = edit(app, folder, number)
+    event = watcher.next()
+    heard = time.monotonic()
+    answered = server.await_all(app.shown.format(number))
+    assert event["outcome"] == "live", event
+    assert event["workers"]["at_head"] == 2, event
+    ms, at = event["ms"], event["at"]
+    split = {stage: ms.get(stage, 0.0) for stage in SERVER_STAGES}
+    return {
+        "live": (at["begun"] - saved) * 1000 + ms["build"] + ms["deliver"],
+        "shown": (heard - saved) * 1000,
+        "answered": (answered - saved) * 1000,
+        "write": (written - saved) * 1000,
+        "event": (at["event"] - written) * 1000,
+        "coalesce": (at["begun"] - at["event"]) * 1000,
+        "compile": ms["build"],
+        "send": ms["deliver"] - ms["server"],
+        **split,
+        "server, rest": ms["server"] - sum(split.values()),
+        "remember": (at["done"] - at["begun"]) * 1000 - ms["build"] - ms["deliver"],
+        "tell": (heard - at["done"]) * 1000,
+    }
+
+
+def by_hup(app: App, server: Server, number: int) -> float:
+    """Save on the server, send HUP; return milliseconds until all workers have answered with the new code."""
+    edit(app, server.folder, number)
+    begun = time.monotonic()
+    server.process.send_signal(signal.SIGHUP)
+    return (server.await_all(app.shown.format(number)) - begun) * 1000
+
+
+def measure(app: App, work: Path, rounds: int) -> dict[str, Any]:
+    """Return what one app takes."""
+    ours: list[dict[str, float]] = []
+    hup: list[float] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=work)))
+        environ = environment(folder, new_secret())
+        server = stack.enter_context(serving(app, folder / "ours", environ))
+        plain = stack.enter_context(serving(app, folder / "hup", environment(folder, "")))
+        watcher = stack.enter_context(watching(app, folder / "laptop", server, environ))
+        for number in range(1, rounds + 2):
+            ours.append(by_us(app, server, watcher, folder / "laptop", number))
+            time.sleep(SETTLE_S)
+            hup.append(by_hup(app, plain, number))
+            time.sleep(SETTLE_S)
+            print(f"  {ours[-1]['live']:8.1f} ms {ours[-1]['answered']:8.1f} ms   HUP {hup[-1]:8.1f} ms")
+    ours, hup = ours[1:], hup[1:]  # the first warms both up
+    return {"lines": app.lines, "ours": summary(ours), "hup": spread(hup), "times faster": ratios(ours, hup)}
+
+
+def summary(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Return the spread of each number."""
+    return {name: spread([row[name] for row in rows]) for name in rows[0]}
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return median, least, most and number of some milliseconds."""
+    return {
+        "median": round(statistics.median(values), 3),
+        "min": round(min(values), 3),
+        "max": round(max(values), 3),
+        "n": len(values),
+    }
+
+
+def ratios(ours: list[dict[str, float]], hup: list[float]) -> dict[str, float]:
+    """Return how many times as long HUP takes."""
+    middle = statistics.median(hup)
+    names = ("live", "answered")
+    return {name: round(middle / statistics.median([row[name] for row in ours]), 1) for name in names}
+
+
+def show(name: str, result: dict[str, Any]) -> None:
+    """Print the results of one app."""
+    ours, hup = result["ours"], result["hup"]
+    print(f"\n{name}: {result['lines']['app']} lines, {result['lines']['file']} in the file that is edited")
+    print(f"  {'':<14} {'median':>9} {'min':>9} {'max':>9}")
+    for row, values in [*ours.items(), ("gunicorn HUP", hup)]:
+        print(f"  {row:<14} {values['median']:9.2f} {values['min']:9.2f} {values['max']:9.2f}")
+    print(f"  HUP takes {result['times faster']['answered']} times as long, both asked over HTTP\n")
+
+
+def main() -> None:
+    """Measure, print, and write what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("apps", nargs="*", default=list(APPS), help=f"of {', '.join(APPS)}")
+    parser.add_argument("-n", type=int, default=15, help="rounds")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "habanero-benchmarks")
+    parser.add_argument("--out", type=Path, help="write the results there, as JSON")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {"machine": machine(), "apps": {}}
+    for name in options.apps:
+        print(name)
+        results["apps"][name] = measure(APPS[name](options.work), options.work, options.n)
+        show(name, results["apps"][name])
+    if options.out:
+        options.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
