@@ -89,6 +89,21 @@ def read(folder: Path) -> list[Result]:
     return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
 
 
+def write(page: Path, results: list[Result]) -> str:
+    """Return a page with the tables between its markers renewed."""
+    text = page.read_text()
+    for name, table in (("apps", apps_table), ("reasons", reasons_table), ("steps", steps_table)):
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        text = before + f"{begin}\n{table(results)}\n\n{end}" + rest.partition(end)[2]
+    return text
+
+
+PAGE = HERE.parents[1] / "docs" / "replay.md"
+
 if __name__ == "__main__":
     found = read(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "results")
-    print(apps_table(found), reasons_table(found), steps_table(found), sep="\n\n")
+    if len(sys.argv) > 1:
+        print(apps_table(found), reasons_table(found), steps_table(found), sep="\n\n")
+    else:
+        PAGE.write_text(write(PAGE, found))

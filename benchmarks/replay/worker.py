@@ -114,7 +114,7 @@ class _Frank:
         try:
             return self.inner(environ, start_response)
         except Exception as error:  # noqa: BLE001  # an answer like another, on both sides
-            start_response("500 RAISED", [("Content-Type", "text/plain")], sys.exc_info())
+            start_response("500 RAISED", [("Content-Type", "text/plain")])
             return [f"{type(error).__name__}: {error}".encode()]
 
 
