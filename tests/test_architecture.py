@@ -25,7 +25,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("live.*",),
     ("counter", "record", "replay", "staging", "store", "ledger"),
     ("gate", "config", "guard", "manager"),
-    ("change", "post", "worker", "fleet", "census"),
+    ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "deploy"),
     ("endpoint", "server"),
 )

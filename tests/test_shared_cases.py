@@ -36,6 +36,8 @@ COLD_SO_FAR = {
     "h06_prometheus_counter_changed",
     "h07_pydantic_field",
 }
+# A request is inside for as long as the push tries again: it may end just in time, or hold the push up (promise 4).
+MAY_BE_BUSY = {"f10_request_in_flight"}
 
 pytestmark = [
     pytest.mark.slow,
@@ -82,5 +84,9 @@ def test_a_case_is_live_or_refused_with_nothing_changed(name: str) -> None:
         assert name not in COLD_SO_FAR, "it is hot now: take it off the list"
     else:
         assert live["probe"] == before["probe"]
-        allowed = name in COLD_SO_FAR or getattr(case, "MUST_REJECT", False) or getattr(case, "REFUSE_OK", False)
+        allowed = (
+            name in COLD_SO_FAR | MAY_BE_BUSY
+            or getattr(case, "MUST_REJECT", False)
+            or getattr(case, "REFUSE_OK", False)
+        )
         assert allowed, live.get("detail")

@@ -336,9 +336,9 @@ class Expressions(abc.ABC):
                 "__post_init__",
             ):
                 judge = type(self)(module, self.live, self.depth + 1)
-                judge.local = {a.arg for a in [*statement.args.args, *statement.args.kwonlyargs]}
-                judge.local |= _bound_in(statement)
-                judge.fresh = _made_here(statement) | {statement.args.args[0].arg}
+                taken = [one.arg for one in names.parameters(statement.args)]
+                judge.local = {*taken, *_bound_in(statement)}
+                judge.fresh = _made_here(statement) | set(taken[:1])  # the new object itself
                 if (why := judge._function_block(statement.body)) is not None:
                     return f"`{node.name}`: {why}"
         return None

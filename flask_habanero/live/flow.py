@@ -16,7 +16,7 @@ import functools
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from . import definitions, functions, imports, names, registrations, statements, steps
+from . import definitions, imports, memos, names, statements
 from .names import Names
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Flow:
                 self._member(*draft.dirty_members.pop())
             while draft.dirty:
                 self._name(*draft.dirty.pop())
-        self._memos()
+        if self._touched:
+            memos.empty(self.draft, self._loaded, self._touched)
 
     def _first_time(self, *what: Any) -> bool:
         new = what not in self._seen
@@ -140,48 +141,6 @@ class Flow:
         while True:
             more = {
                 name for last, body in bodies if last in found for name in body.reads | body.attributes
-            } - found
-            if not more:
-                return found
-            found |= more
-
-    def _memos(self) -> None:
-        """Empty the memos that changed functions may have filled; Jinja folds filters into templates."""
-        if not self._touched:
-            return
-        reached = self._reaching(self._touched)
-        for name in self._loaded:
-            live = self.program.loaded(name)
-            for value in list(vars(live).values()):
-                self._memo(value, reached)
-                if isinstance(value, type) and value.__module__ == getattr(live, "__name__", ""):
-                    self._memos_of_class(value, reached)
-        self.draft.out.templates = bool(reached & registrations.template_functions())
-
-    def _memos_of_class(self, cls: type, reached: set[str]) -> None:
-        for name, member in list(vars(cls).items()):
-            self._memo(getattr(member, "__func__", member), reached)
-            if type(member) is functools.cached_property and name in reached:
-                forget = functools.partial(functions.forget_cached, cls, name)
-                self.draft.out.clear.append(steps.ClearCache(forget))
-
-    def _memo(self, value: Any, reached: set[str]) -> None:
-        is_memo = type(value) is functools._lru_cache_wrapper and getattr(value, "__name__", "") in reached
-        if is_memo and self._first_time("memo", id(value)):
-            self.draft.out.clear.append(steps.ClearCache(value.cache_clear))
-
-    def _reaching(self, touched: set[str]) -> set[str]:
-        """Return the functions through which names are reached, themselves included: by name, so too many."""
-        bodies = [
-            (key.rpartition(".")[2], body)
-            for module in self._loaded
-            for row in names.of_source(self.draft.out.target[module])
-            for key, body in row.bodies.items()
-        ]
-        found = set(touched)
-        while True:
-            more = {
-                last for last, body in bodies if not found.isdisjoint(body.reads | body.attributes)
             } - found
             if not more:
                 return found

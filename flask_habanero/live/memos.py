@@ -1,0 +1,60 @@
+"""Memos that may hold results of what changed: emptied, because a cold start would not have them.
+
+By name, and so rather too many: what is computed once more is right, what is kept too long is not.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from . import functions, names, registrations, steps
+
+if TYPE_CHECKING:
+    from .draft import Draft
+
+
+def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
+    """Let the plan empty memos, cached properties, and Jinja's templates, into which it folds filters.
+
+    Args:
+        draft: the plan in the making.
+        loaded: the app's loaded modules.
+        touched: functions and names, by their last part, that do or are something else now.
+    """
+    reached = _reaching(draft, loaded, touched)
+    found: dict[int, Any] = {}
+    for module in loaded:
+        live = draft.live(module)
+        for value in list(vars(live).values()):
+            found[id(value)] = value
+            if isinstance(value, type) and value.__module__ == live.__name__:
+                found.update((id(m), m) for m in (getattr(x, "__func__", x) for x in vars(value).values()))
+                _properties(draft, value, reached)
+    for value in found.values():
+        if type(value) is functools._lru_cache_wrapper and getattr(value, "__name__", "") in reached:
+            draft.out.clear.append(steps.ClearCache(value.cache_clear))
+    draft.out.templates = bool(reached & registrations.template_functions())
+
+
+def _properties(draft: Draft, cls: type, reached: set[str]) -> None:
+    for name, member in list(vars(cls).items()):
+        if type(member) is functools.cached_property and name in reached:
+            forget = functools.partial(functions.forget_cached, cls, name)
+            draft.out.clear.append(steps.ClearCache(forget))
+
+
+def _reaching(draft: Draft, loaded: list[str], touched: set[str]) -> set[str]:
+    """Return the functions through which names are reached, themselves included."""
+    bodies = [
+        (key.rpartition(".")[2], body)
+        for module in loaded
+        for row in names.of_source(draft.out.target[module])
+        for key, body in row.bodies.items()
+    ]
+    found = set(touched)
+    while True:
+        more = {last for last, body in bodies if not found.isdisjoint(body.reads | body.attributes)} - found
+        if not more:
+            return found
+        found |= more
