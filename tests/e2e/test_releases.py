@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import requests
 
 from tests.e2e.conftest import TEXTS, Serve, Server, answers
 from tests.e2e.laptops import Clone, restart
@@ -158,6 +159,24 @@ def test_a_module_body_that_raises_changes_no_worker(
     ann.save(TEXTS.replace("hello", "bye") + "\n\nLIMIT = 1\n", "texts")
     assert watch.expect("live")["release"] == 1
     assert {answer["greeting"] for answer in server.ask_all(2).values()} == {"bye"}
+
+
+def test_a_traceback_shows_the_pushed_line(serve: Serve, clone: Clone) -> None:
+    """The file on the server's disk has another text at that line, and never changes."""
+    server = serve(*SYNC)
+    server.ask_all(2)
+    ann = clone(server)
+    before = ann.read()
+    ann.save(
+        before.replace("import os\n", "import os\n\n# a comment\n").replace('"one"', "str(1 / 0)  # pushed")
+    )
+    assert ann.push().last["outcome"] == "live"
+    line = next(n for n, text in enumerate(ann.read().splitlines(), 1) if "# pushed" in text)
+    for _ in range(4):
+        assert requests.get(server.url, timeout=30).status_code == 500
+    log = server.log.read_text()
+    assert f'app.py", line {line}, in text\n    return str(1 / 0)  # pushed\n' in log
+    assert server.source() == before
 
 
 def test_a_syntax_error_is_shown_and_not_sent(serve: Serve, clone: Clone) -> None:
