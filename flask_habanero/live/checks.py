@@ -8,7 +8,7 @@ from types import CodeType
 
 from ..errors import Reason
 from ..source import Parsed, Piece
-from . import diff, functions, imports, names, registrations, steps
+from . import diff, functions, imports, lasting, names, registrations, steps
 from .draft import Draft
 from .program import owner_of
 
@@ -85,22 +85,18 @@ def state(draft: Draft) -> None:
 
 def _state(draft: Draft, name: str, piece: Piece, row: names.Names) -> None:
     """What a statement reads must be what the start made, or it computes something else than a cold start."""
-    live, source = draft.program.loaded(name), draft.program.tree[name]
+    source = draft.program.tree[name]
     rebound = {
         one for other in names.of_source(source) for body in other.bodies.values() for one in body.rebinds
     }
-    for old, uid, other in zip(
-        source.parsed.pieces, draft.program.uids(name), names.of_source(source), strict=True
-    ):
-        for bound in other.binds & row.reads:
-            if (name, uid) in draft.acted:
-                continue
-            value = vars(live).get(bound)
-            state = type(value) in (dict, list, set) and not _equals_literal(value, old.node)
-            used_up = hasattr(type(value), "__next__")  # an iterator: what is left of it is nobody's guess
-            if bound in rebound or state or used_up:
-                what = f"it reads {bound}, which has changed since the start"
-                draft.refuse("state", draft.where(name, piece), what)
+    rows = zip(source.parsed.pieces, draft.program.uids(name), names.of_source(source), strict=True)
+    read = {
+        bound for _, uid, other in rows for bound in other.binds & row.reads if (name, uid) not in draft.acted
+    }
+    for bound in sorted(read):
+        if bound in rebound or lasting.has_changed(draft.program, name, bound, row.dotted):
+            what = f"it reads {bound}, which may have changed since the start"
+            draft.refuse("state", draft.where(name, piece), what)
 
 
 def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
@@ -139,14 +135,6 @@ def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
 def _ends(draft: Draft, name: str, piece: Piece) -> bool:
     uid = draft.program.uids(name)[piece.index]
     return uid not in draft.out.uids.get(name, [uid])
-
-
-def _equals_literal(value: object, node: ast.stmt) -> bool:
-    """Whether a container is still what its statement's literal says."""
-    try:
-        return bool(value == ast.literal_eval(getattr(node, "value", node)))
-    except (ValueError, TypeError, SyntaxError):
-        return False
 
 
 def live_objects(draft: Draft) -> None:

@@ -13,9 +13,10 @@ from types import CodeType
 
 from ..errors import BundleError
 
+_COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _MAX_CODES = 50_000  # in one statement; bounds the walk of a hostile or broken one
-_CO_HAS_DOCSTRING = 0x4000000  # CPython 3.13, Include/cpython/code.h
-_FLAG_TELLS_DOCSTRING = sys.version_info >= (3, 13)  # before, the first constant is the docstring or None
+_CO_HAS_DOCSTRING = 0x4000000  # CPython 3.14, Include/cpython/code.h
+_FLAG_TELLS_DOCSTRING = sys.version_info >= (3, 14)  # before, the first constant is the docstring or None
 
 
 def load(data: bytes, filename: str) -> CodeType:
@@ -95,7 +96,10 @@ def differs(old: CodeType, new: CodeType) -> bool:
 
     def told(code: CodeType) -> tuple[object, ...]:
         variables = (code.co_varnames, code.co_freevars, code.co_cellvars)
-        return (code.co_code, code.co_names, *variables, code.co_flags, plain(code))
+        parts = [
+            told(part) for part in children(code) if part.co_name in _COMPREHENSIONS
+        ]  # inlined from 3.12
+        return (code.co_code, code.co_names, *variables, code.co_flags, plain(code), parts)
 
     return told(old) != told(new)
 

@@ -158,6 +158,16 @@ class _Reader(ast.NodeVisitor):
                 self._bind(bound)
             self.names.imports.append(Import(module, alias.name, bound, node.lineno, self._guards > 0))
 
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self.visit(node.value)  # before its targets: in a class body `X = X` reads the module's
+        for target in node.targets:
+            self.visit(target)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        for one in (node.value, node.annotation, node.target):
+            if one is not None:
+                self.visit(one)
+
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if node.name:
             self._bind(node.name)

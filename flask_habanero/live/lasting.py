@@ -1,0 +1,93 @@
+"""Is what the start made still as it made it? Asked before a statement computes from it anew.
+
+A statement that runs in a serving process reads what requests may have changed; a cold start would
+read what the start makes. Functions, classes and modules last; a value lasts if it equals its
+literal; of all else nobody can say.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Set as AbstractSet
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from flask.sansio.app import App
+from flask.sansio.blueprints import Blueprint
+
+from . import names, registrations
+
+if TYPE_CHECKING:
+    from .program import Program
+
+_VALUES = (str, bytes, int, float, complex, bool, tuple, frozenset, type(None))
+_NO_LITERAL = object()
+
+
+def has_changed(program: Program, module: str, name: str, dotted: AbstractSet[tuple[str, str]]) -> bool:
+    """Whether a name of a loaded module, or what is read of it, may be another than after the start.
+
+    Args:
+        program: the running program.
+        module: the module that has the name.
+        name: the name.
+        dotted: the (name, attribute) pairs that the reader reads.
+    """
+    value = vars(program.loaded(module)).get(name)
+    attributes = {attribute for owner, attribute in dotted if owner == name}
+    if isinstance(value, App | Blueprint):
+        return bool(attributes - registrations.DECORATORS - registrations.CALLS - {"name", "import_name"})
+    if isinstance(value, ModuleType):
+        unit = program.unit_name(value.__name__)
+        return unit in program.tree and any(has_changed(program, unit, one, set()) for one in attributes)
+    if isinstance(value, type):
+        return any(_member_changed(program, value, one) for one in attributes)
+    if isinstance(value, FunctionType):
+        return bool(attributes & set(vars(value)))
+    return _value_changed(program, module, name, value)
+
+
+def _value_changed(program: Program, module: str, name: str, value: Any) -> bool:
+    if hasattr(type(value), "__next__"):
+        return True  # an iterator: what is left of it is nobody's guess
+    if type(value) in (dict, list, set):
+        return not _equals(value, _literal(program, module, name))
+    if type(value) in _VALUES:
+        written = _literal(program, module, name)
+        return written is not _NO_LITERAL and not _equals(value, written)
+    return type(value).__module__ in program.tree  # an object of the app's own
+
+
+def _member_changed(program: Program, cls: type, attribute: str) -> bool:
+    value = next((vars(c)[attribute] for c in cls.__mro__ if attribute in vars(c)), None)
+    if isinstance(value, FunctionType | BuiltinFunctionType | type | staticmethod | classmethod | property):
+        return False
+    source = program.tree.get(cls.__module__)
+    for piece in source.parsed.pieces if source else ():
+        if isinstance(piece.node, ast.ClassDef) and piece.node.name == cls.__name__:
+            written = _written(piece.node.body, attribute)
+            return written is not _NO_LITERAL and not _equals(value, written)
+    return False
+
+
+def _literal(program: Program, module: str, name: str) -> Any:
+    source = program.tree[module]
+    rows = names.of_source(source)
+    binding = [p.node for p, row in zip(source.parsed.pieces, rows, strict=True) if name in row.binds]
+    return _written(binding, name) if len(binding) == 1 else _NO_LITERAL
+
+
+def _written(body: list[ast.stmt], name: str) -> Any:
+    """Return the value of the literal that a name is assigned, if there is one."""
+    for node in body:
+        goals = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(goal, ast.Name) and goal.id == name for goal in goals):
+            try:
+                return ast.literal_eval(getattr(node, "value", node))
+            except (ValueError, TypeError, SyntaxError):
+                return _NO_LITERAL
+    return _NO_LITERAL
+
+
+def _equals(value: Any, written: Any) -> bool:
+    return type(value) is type(written) and bool(value == written)
