@@ -22,7 +22,7 @@ from typing import Any
 from apps import APPS, App
 from flask_habanero.envelope import new_secret
 from machine import machine
-from servers import Server, Watcher, environment, serving, watching
+from servers import Server, Watcher, cpu_ms, environment, serving, watching
 
 SERVER_STAGES = ("verify", "plan", "prepare", "quiesce", "commit", "record", "converge")
 SETTLE_S = 0.3  # between rounds: what one leaves to do is not paid by the next
@@ -78,6 +78,7 @@ def measure(app: App, work: Path, rounds: int) -> dict[str, Any]:
     """Return what one app takes."""
     ours: list[dict[str, float]] = []
     hup: list[float] = []
+    cpu = [0.0, 0.0]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=work)))
         environ = environment(folder, new_secret())
@@ -85,13 +86,23 @@ def measure(app: App, work: Path, rounds: int) -> dict[str, Any]:
         plain = stack.enter_context(serving(app, folder / "hup", environment(folder, "")))
         watcher = stack.enter_context(watching(app, folder / "laptop", server, environ))
         for number in range(1, rounds + 2):
+            if number == 2:  # the first round warms both up
+                cpu = [-cpu_ms(server.process.pid) - cpu_ms(watcher.process.pid), -cpu_ms(plain.process.pid)]
             ours.append(by_us(app, server, watcher, folder / "laptop", number))
             time.sleep(SETTLE_S)
             hup.append(by_hup(app, plain, number))
             time.sleep(SETTLE_S)
             print(f"  {ours[-1]['live']:8.1f} ms {ours[-1]['answered']:8.1f} ms   HUP {hup[-1]:8.1f} ms")
-    ours, hup = ours[1:], hup[1:]  # the first warms both up
-    return {"lines": app.lines, "ours": summary(ours), "hup": spread(hup), "times faster": ratios(ours, hup)}
+        cpu[0] += cpu_ms(server.process.pid) + cpu_ms(watcher.process.pid)
+        cpu[1] += cpu_ms(plain.process.pid)
+    ours, hup = ours[1:], hup[1:]
+    return {
+        "lines": app.lines,
+        "ours": summary(ours),
+        "hup": spread(hup),
+        "times faster": ratios(ours, hup),
+        "cpu": {"ours": round(cpu[0] / rounds, 1), "hup": round(cpu[1] / rounds, 1)},  # ms for one release
+    }
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -123,7 +134,8 @@ def show(name: str, result: dict[str, Any]) -> None:
     print(f"  {'':<14} {'median':>9} {'min':>9} {'max':>9}")
     for row, values in [*ours.items(), ("gunicorn HUP", hup)]:
         print(f"  {row:<14} {values['median']:9.2f} {values['min']:9.2f} {values['max']:9.2f}")
-    print(f"  HUP takes {result['times faster']['answered']} times as long, both asked over HTTP\n")
+    print(f"  HUP takes {result['times faster']['answered']} times as long, both asked over HTTP")
+    print(f"  processor time of a release: {result['cpu']['ours']} ms, of a HUP {result['cpu']['hup']} ms\n")
 
 
 def main() -> None:

@@ -69,6 +69,14 @@ class Server:
         return time.monotonic()
 
 
+def cpu_ms(pid: int) -> float:
+    """Return the milliseconds of a processor that a process and its children, ended ones too, have used."""
+    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    own = sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK") * 1000  # of itself and of ended children
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return own + sum(cpu_ms(int(child)) for task in tasks for child in task.read_text().split())
+
+
 @contextmanager
 def serving(app: App, folder: Path, environ: dict[str, str]) -> Iterator[Server]:
     """Copy an app and serve it; all workers have answered."""
