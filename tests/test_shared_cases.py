@@ -36,7 +36,7 @@ COLD_SO_FAR = {
     "h06_prometheus_counter_changed",
     "h07_pydantic_field",
 }
-# A request is inside for as long as the push tries again: it may end just in time, or hold the push up (promise 4).
+# A request is inside for as long as the push tries again: it ends just in time, or holds the push up.
 MAY_BE_BUSY = {"f10_request_in_flight"}
 
 pytestmark = [
@@ -68,7 +68,7 @@ def _call(mode: str, case: Path, *more: str) -> dict:
 
 @pytest.mark.parametrize("name", _names())
 def test_a_case_is_live_or_refused_with_nothing_changed(name: str) -> None:
-    """What the server calls live equals the cold start, state kept; what it refuses left the process as it was."""
+    """What is called live equals the cold start, state kept; what is refused left the process as it was."""
     path = CASES / "cases" / f"{name}.py"
     case = _load(path)
     missing = [r for r in getattr(case, "REQUIRES", []) if importlib.util.find_spec(r) is None]

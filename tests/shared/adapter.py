@@ -14,12 +14,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import worker  # type: ignore[import-not-found]  # the cases' runner
 from _base import Base  # type: ignore[import-not-found]  # the cases' runner
-
 from flask_habanero import Habanero
 from flask_habanero.envelope import Key, new_secret
 from flask_habanero.errors import BuildError
 from flask_habanero.live.belongs import read_source
 from flask_habanero.source import build_unit
+
 from tests.peer import Peer, over_client
 
 REFUSALS = {"cold", "refused", "conflict"}

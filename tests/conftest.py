@@ -1,0 +1,20 @@
+"""Which of the many cases run each time: a slice; all of them with ``-m long`` beside the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+# Each case starts processes of its own. One in so many runs in every run; the others are `long`.
+SLICES = {"test_cases.py": 10, "test_shared_cases.py": 4, "test_what_is_hot.py": 4, "test_failures.py": 4}
+
+
+@pytest.hookimpl(tryfirst=True)  # before the marks are asked
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is not in this run's slice."""
+    seen: dict[str, int] = {}
+    for item in items:
+        name = item.path.name
+        if name in SLICES and hasattr(item, "callspec"):
+            seen[name] = seen.get(name, -1) + 1
+            if seen[name] % SLICES[name]:
+                item.add_marker(pytest.mark.long)
