@@ -234,30 +234,19 @@ def loop():
 """
 
 
-def test_a_worker_that_can_not_follow_is_named_and_replaced(serve: Serve) -> None:
-    """Code that runs in a thread can't change; the worker without the thread has recorded it by then."""
+def test_a_thread_inside_changing_code_makes_the_change_cold_on_all_workers(serve: Serve) -> None:
+    """Code that runs in a thread can't change: whichever worker leads, nothing is recorded anywhere."""
     server = serve(*SYNC, files={"app": APP + LOOP, "texts": TEXTS})
     before = server.ask_all(2)
-    stuck = server.get("/thread")["pid"]
+    assert server.get("/thread")["pid"] in before
     peer = server.peer()
     changed = {"app": (APP + LOOP).replace("600", "500").replace('"one"', '"two"')}
-
-    def pushed() -> bool:
+    for _ in range(4):  # either worker may lead
         report = peer.push(changed)
-        if report.outcome == "cold":  # the worker with the thread led: nothing was changed anywhere
-            assert report.reasons[0].code == "running"
-            return False
-        assert report.outcome == "diverged", report
-        assert [text.partition(":")[0].rpartition("/")[2] for text in report.workers.behind] == [str(stuck)]
-        return True
-
-    eventually(pushed)
-    eventually(lambda: len(server.workers()) == 2 and stuck not in server.workers())
+        assert (report.outcome, report.reasons[0].code) == ("cold", "running"), report
     after = server.ask_all(2)
-    assert {answer["text"] for answer in after.values()} == {"two"}
-    assert len(after.keys() & before.keys()) == 1
-    status = peer.ask("status")
-    assert (status.outcome, status.workers.at_head) == ("live", 2)
+    assert after.keys() == before.keys()
+    assert {answer["text"] for answer in after.values()} == {"one"}
 
 
 def test_with_gevent(serve: Serve) -> None:
