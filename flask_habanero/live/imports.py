@@ -10,6 +10,7 @@ import ast
 import builtins
 import importlib.util
 from collections.abc import Iterator, Mapping
+from weakref import WeakKeyDictionary
 
 from ..errors import Reason
 from ..source import Source
@@ -90,12 +91,21 @@ def referred(tree: Tree) -> set[str]:
     """Return the app's modules that some import of another one names, also in a function: they are wanted."""
     found: set[str] = set()
     for module, source in tree.items():
-        for row in names.of_source(source):
-            for item in (*row.imports, *row.inner_imports):
-                child = f"{item.module}.{item.name}"
-                wanted = {*parents(item.module), *(parents(child) if child in tree else ())}
-                found |= {name for name in wanted if name in tree and name != module}
+        found |= {name for name in _named(source) if name != module and name in tree}
     return found
+
+
+_names: WeakKeyDictionary[Source, frozenset[str]] = WeakKeyDictionary()
+
+
+def _named(source: Source) -> frozenset[str]:
+    """Return all that a source's imports may name: modules, their packages, and what may be a module."""
+    if source not in _names:  # of all that a plan asks for, one is new
+        items = [item for row in names.of_source(source) for item in (*row.imports, *row.inner_imports)]
+        _names[source] = frozenset(
+            name for item in items for name in (*parents(item.module), f"{item.module}.{item.name}")
+        )
+    return _names[source]
 
 
 def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]:

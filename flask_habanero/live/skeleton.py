@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from typing import Any
 
 from .names import Function
@@ -33,6 +34,7 @@ class _Hollow(ast.NodeTransformer):
         return node
 
 
+@functools.lru_cache(maxsize=128)  # by identity: a plan asks again and again
 def skeleton(node: ast.AST) -> str:
     """Return the dump of a node without the bodies of the functions in it."""
     return ast.dump(_Hollow().visit(_copied(node)))
