@@ -39,6 +39,7 @@ _UNSEEN = {  # members of a class that say nothing or that differ from process t
     "__qualname__",
     "__name__",
 }
+_COUNTERS = {"creation_counter"}  # WTForms: only their order means something, and that is told of the form
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -270,7 +271,8 @@ class Graph:
         if own:
             self.visit(f"{path}.__class__", kind)
         for name, item in attributes(value):
-            self.visit(f"{path}.{name}", item)
+            if name not in _COUNTERS:
+                self.visit(f"{path}.{name}", item)
 
 
 def attributes(value: Any) -> Iterable[tuple[str, Any]]:

@@ -20,6 +20,7 @@ from flask import signals as flask_signals
 from flask.sansio.blueprints import Blueprint
 from jinja2 import defaults
 
+from . import libraries
 from .graph import ADDRESS, Graph
 
 Fingerprint = dict[str, str]
@@ -77,13 +78,16 @@ def fingerprint(
     graph = Graph(
         lambda name: name.partition(".")[0] in own or name == "__main__", root, (Flask, Blueprint, Signal)
     )
-    modules = [name for name in sorted(sys.modules) if name.partition(".")[0] in own]
+    main = getattr(sys.modules.get("__main__"), "__file__", None) or ""
+    ran = ["__main__"] if root and main.startswith(root) else []
+    modules = [*ran, *(name for name in sorted(sys.modules) if name.partition(".")[0] in own)]
     graph.word("sys.modules", f"{modules}")
     for name in modules:
         _module(graph, name, sys.modules[name])
     for index, app in enumerate(apps):
         _app(graph, f"app{index}", app)
     _signals(graph, modules)
+    libraries.describe(graph, [sys.modules[name] for name in modules])
     if ask:
         for index, app in enumerate(apps):
             _answers(graph, f"app{index}", app)

@@ -59,6 +59,7 @@ class Project:
     modules: list[Module]
     entry: str
     counter: int = 100
+    tool: str = ""  # where the entry imports flask_habanero: "first", "last" of its imports, or nowhere
 
     def fresh(self, stem: str) -> str:
         """Return a name that was never used."""
@@ -116,7 +117,10 @@ def _module_text(project: Project, module: Module) -> str:
     body = NAME.sub(lambda match: match[1], WHOLE.sub(lambda match: f"{match[1]}_module", body))
     doc = f'"""{module.doc}"""\n' if module.doc else ""
     future = "from __future__ import annotations\n" if module.future else ""
-    return "".join([doc, future, module.header, *top, body, "\n", *bottom])
+    parts = [module.header, *top]
+    if project.tool and project.entry.startswith(f"{project.full(module)}:"):
+        parts.insert(0 if project.tool == "first" else len(parts), "from flask_habanero import Habanero\n")
+    return "".join([doc, future, *parts, body, "\n", *bottom])
 
 
 def _import(project: Project, other: str, names: list[str], form: str) -> tuple[str, dict[str, str]]:

@@ -18,6 +18,7 @@ import struct
 import sys
 import tempfile
 import traceback
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,6 +185,14 @@ def hot_imports() -> None:
     program.install()
 
 
+def late_imports() -> None:
+    """Load the engine, but let the project's own import of it begin the books."""
+    cold_imports()
+    for name in ("plan", "flow", "commit", "program"):
+        importlib.import_module(f"flask_habanero.live.{name}")
+    importlib.import_module("flask_habanero.server")
+
+
 @contextlib.contextmanager
 def folder() -> Iterator[str]:
     """Give a folder in memory if there is one."""
@@ -204,14 +213,22 @@ def write(root: str, sources: Sources) -> None:
 
 
 def start(root: str, entry: str) -> Any:
-    """Import the project as a server does; return its app."""
+    """Import the project as a server does, or run its file as the main program; return its app."""
     sys.path.insert(0, root)
     os.chdir(root)
     module, _, name = entry.partition(":")
-    live = importlib.import_module(module)
+    live = _run_as_main(Path(root, module)) if module.endswith(".py") else importlib.import_module(module)
     if name.endswith("()"):
         return getattr(live, name[:-2])()
     return getattr(live, name)
+
+
+def _run_as_main(path: Path) -> types.ModuleType:
+    """Run a file as `python file.py` does."""
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main.__file__ = str(path)
+    exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), vars(main))
+    return main
 
 
 def tops(sources: Sources) -> set[str]:
