@@ -102,7 +102,7 @@ class FakeProgram:
             raise RefusedError("no module named 'missing'")
 
     def check_inside(self, plan: FakePlan) -> None:
-        self.calls.append("check_inside")
+        """No thread is inside: the fake has none."""
 
     def commit(self, plan: FakePlan) -> Callable[[], None]:
         self.calls.append("commit")
