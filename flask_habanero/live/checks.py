@@ -198,6 +198,9 @@ def _made_before(draft: Draft) -> None:
 
 def order(draft: Draft) -> None:
     """Refuse when modules that register would run in another order than they did."""
+    changed = {*draft.units, *draft.out.deletions}
+    if not imports.imports_differ(draft.program.tree, draft.out.target, changed):
+        return
     who = {
         place[0]
         for t in list(registrations.targets)

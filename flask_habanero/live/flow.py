@@ -66,7 +66,7 @@ class Flow:
                 self._member(*draft.dirty_members.pop())
             while draft.dirty:
                 self._name(*draft.dirty.pop())
-        if self._touched:
+        if self._touched and not draft.boots:  # a process that boots later has filled none
             memos.empty(self.draft, self._loaded, self._touched)
 
     def _first_time(self, *what: Any) -> bool:
