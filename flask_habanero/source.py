@@ -290,7 +290,8 @@ def _of_scope(node: ast.AST) -> Iterator[ast.AST]:
 def _patched(old: Parsed, source: Source, lines: list[str], found: region.Region) -> Parsed | None:
     end = len(old.pieces) - found.after
     kept, removed, below = old.pieces[: found.before], old.pieces[found.before : end], old.pieces[end:]
-    text = "\n" * (found.first - 1) + "\n".join(lines[found.first - 1 : found.last]) + "\n"
+    ending = "\n" if found.last < len(lines) else ""  # a backslash may join the last line with nothing
+    text = "\n" * (found.first - 1) + "\n".join(lines[found.first - 1 : found.last]) + ending
     try:
         tree, scope = ast.parse(text, source.path), symtable(text, source.path, "exec")
     except _COMPILE_ERRORS:

@@ -3,7 +3,7 @@
 An unchanged statement must run again when a function that it called has changed: only a record
 of what really ran can say so without guessing. Recorded from our import until the first request
 (`sys.monitoring` on 3.12 and later, `sys.setprofile` before), for code outside the standard
-library and site-packages.
+library, site-packages and the folder of installed scripts.
 
 - `ran` maps a function to the innermost module-level line that it ran for, or to None when
   nobody's module was being executed: a factory that the server called.
@@ -11,6 +11,7 @@ library and site-packages.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import sysconfig
@@ -27,7 +28,10 @@ ran: dict[Function, set[Owner]] = {}
 watched: set[str] = set()  # modules whose import began while we recorded
 
 _PATHS = sysconfig.get_paths()
-_FOREIGN = tuple(f"{_PATHS[name]}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+# scripts: a server's own, such as bin/gunicorn, is below all that it ever calls
+_FOREIGN = tuple(
+    f"{_PATHS[name]}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")
+)
 _OURS = __file__.rpartition("live")[0]  # pathlib would tidy the path up, and code keeps the untidy one
 _TOOL = 4  # the documentation of sys.monitoring gives 0-2 and 5 to debuggers, coverage, profilers, optimisers
 _foreign: dict[CodeType, bool] = {}
@@ -75,6 +79,7 @@ def _on_event(frame: FrameType, event: str, _arg: object) -> None:
 def start() -> None:
     """Begin to record, unless another tool has the place (then `recorded` is False)."""
     _ended.clear()
+    atexit.register(stop)  # a process may end without a request, and call us when our names are gone
     if sys.version_info >= (3, 12):
         if sys.monitoring.get_tool(_TOOL) is None:
             sys.monitoring.use_tool_id(_TOOL, "flask-habanero")
@@ -94,6 +99,7 @@ def recording() -> bool:
 
 def stop() -> None:
     """End the record. What was recorded stays."""
+    atexit.unregister(stop)
     _ended.append(True)
     if not recording():
         return

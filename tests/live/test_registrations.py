@@ -93,6 +93,14 @@ def test_what_was_written_past_flasks_methods_is_noticed(past, named):
     assert named in registrations.differences(rebuilt)
 
 
+def test_a_blueprint_that_an_app_which_is_gone_had_registered_is_known():
+    app, bp = Flask("shop_of_tests"), Blueprint("bp", "shop_of_tests")
+    app.register_blueprint(bp)
+    del app
+    (rebuilt,) = registrations.rebuild([bp], {})
+    assert registrations.differences(rebuilt) == []
+
+
 def test_a_withdrawn_entry_is_not_in_what_is_rebuilt():
     app = shop()
     first = next(e for e in registrations.entries_of(app) if e.method == "before_request")

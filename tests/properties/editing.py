@@ -48,17 +48,16 @@ class Editor:
     def change_value(self) -> bool:
         """Change a body, a constant, an answer."""
         place = self._place()
-        if place is None:
-            return False
-        module, item = place
+        return place is not None and self._change(*place)
+
+    def _change(self, module: Module, item: Item) -> bool:
         keys = [key for key in ("value", "inner", "answer") if key in item.parts]
         if not keys:
             return False
         key = self.rng.choice(keys)
         if key == "answer":
-            item.parts[key] = self.grower.answer(
-                module, item.rank, "int(n)" if "<" in item.parts["path"] else ""
-            )
+            local = "int(n)" if "<" in item.parts["path"] else ""
+            item.parts[key] = self.grower.answer(module, item.rank, local)
         elif item.kind == "const":
             fresh = self.grower.item(module, item.rank, "const")
             assert fresh is not None
@@ -289,11 +288,13 @@ class Editor:
         return True
 
     def reorder(self) -> bool:
-        """Put a statement elsewhere in its module."""
+        """Put a statement elsewhere in its module, sometimes a changed one."""
         place = self._place()
         if place is None or place[1].style in ("bp", "app") or len(place[0].items) < 2:
             return False
         module, item = place
+        if self.rng.random() < 0.4:
+            self._change(module, item)
         module.items.remove(item)
         names = [i.name for i in module.items]
         after = max([0, *(k + 1 for k, n in enumerate(names) if f"«{n}»" in item.lines())])
