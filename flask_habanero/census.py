@@ -38,13 +38,8 @@ class Census:
         """Return how many are where, of what `ask` returned."""
         arrived = [row for row in rows if row["state"] == AT_HEAD]
         behind = [row for row in rows if row["state"] != AT_HEAD]
-        return self.counted(arrived, tuple(f"{row['host']}/{row['pid']}: {row['state']}" for row in behind))
-
-    def counted(self, arrived: Sequence[Row], behind: tuple[str, ...]) -> WorkerCount:
-        """Return the count of those at head, those behind ("host/pid: why") and those asleep."""
-        named = [int(text.partition(":")[0].rpartition("/")[2]) for text in behind]
-        asleep = self._fleet.asleep([*(row["pid"] for row in arrived), *named])
-        return WorkerCount(len(arrived), asleep, len(arrived) + asleep + len(behind), behind)
+        words = tuple(f"{row['host']}/{row['pid']}: {row['state']}" for row in behind)
+        return counted(arrived, words, self._fleet.siblings())
 
     def _row(self, name: str, answer: Message | None) -> Row:
         host, _, pid = label(name).partition("/")
@@ -60,6 +55,16 @@ class Census:
             return str(answer["trouble"])
         at_head = answer["release"] == self._worker.head.number
         return AT_HEAD if at_head else "comes to head at its next request"
+
+
+def counted(arrived: Sequence[Row], behind: tuple[str, ...], siblings: frozenset[int]) -> WorkerCount:
+    """Return the count of those at head, those behind ("host/pid: why"), and siblings of neither.
+
+    Those are asleep: they have not served yet, and come to head before they do.
+    """
+    named = [int(text.partition(":")[0].rpartition("/")[2]) for text in behind]
+    asleep = len(siblings - {row["pid"] for row in arrived} - set(named))
+    return WorkerCount(len(arrived), asleep, len(arrived) + asleep + len(behind), behind)
 
 
 def words_of(answer: Message | None) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
-from .census import holders_of, refusal_of, words_of
+from .census import counted, holders_of, refusal_of, words_of
 from .change import Change, NotAllowedError, Request, nonce_asked
 from .errors import (
     BusyError,
@@ -103,11 +103,14 @@ class Deployer:
     def _push(self, request: Request, clock: Clock) -> Report:
         with self.fleet.lock():
             self.worker.catch_up()
-            record = self.ledger.by_nonce(request.nonce)
-            if record is not None:
+            try:
+                with clock.stage("verify"):
+                    change = self._asked(request)
+            except ConflictError:  # a retry of what is in the ledger by now is one, too
+                record = self.ledger.by_nonce(request.nonce)
+                if record is None:
+                    raise
                 return self.answers.recorded(record)
-            with clock.stage("verify"):
-                change = self._asked(request)
             if change.digest == self.worker.head.digest:
                 return self.answers.report("unchanged", workers=self.answers.count())
             return self._release(request, change, clock)
@@ -195,8 +198,9 @@ class Deployer:
             others.tell("commit")
             worker.settle(others.id, record)
             with clock.stage("converge"):
+                siblings = self.fleet.siblings()  # while the others commit
                 arrived, late = self._arrived(others, record)
-        workers = self.answers.census.counted(arrived, (*behind, *late))
+        workers = counted(arrived, (*behind, *late), siblings)
         outcome = "diverged" if workers.behind else "live"
         log.info("#%d by %s: %s", record.number, request.claims["cid"], outcome)
         return self.answers.report(outcome, steps=tuple(map(str, plan.steps)), workers=workers)

@@ -15,7 +15,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -189,9 +189,9 @@ class Fleet:
         post = Post(self.folder, f"lead-{os.getpid()}-{secrets.token_hex(4)}", self.keys)
         return Round(post, self._post.others())
 
-    def asleep(self, awake: Iterable[int]) -> int:
-        """Return how many workers of our server have not served yet: they come to head before they do."""
-        return len(siblings() - set(awake) - {os.getpid()})
+    def siblings(self) -> frozenset[int]:
+        """Return all workers of our server, those too that have not served yet."""
+        return frozenset(siblings() - {os.getpid()})
 
 
 @dataclass

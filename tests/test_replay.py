@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.replay import tables
 from benchmarks.replay.histories import App, Git, read_apps
 from benchmarks.replay.replay import HERE, ROOT, Bench, differences, replay_step
 
@@ -170,3 +171,8 @@ def test_the_list_of_apps_can_be_read():
 def test_only_importable_files_of_the_app_are_shipped(path, shipped):
     """Tests, assets and other trees are no steps."""
     assert APP.ships(path) is shipped
+
+
+def test_the_page_shows_the_results_that_are_there():
+    """No number of docs/replay.md was written by hand; ``python -m benchmarks.replay.tables`` writes them."""
+    assert tables.PAGE.read_text("utf-8") == tables.write(tables.PAGE, tables.read(HERE / "results"))

@@ -13,6 +13,7 @@ Run ``python -m benchmarks.replay.replay run`` for all of `apps.toml`,
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import shutil
@@ -183,7 +184,7 @@ def replay(app: App, bench: Bench, mirrors: Path, out: Path) -> Result:
     }
     result |= {
         "engine": version(bench.engine),
-        "python": version_of(bench.python),
+        "python": asked(bench.python, "import platform; print(platform.python_version())"),
         "skipped-asset": 0,
         "steps": [],
     }
@@ -192,12 +193,26 @@ def replay(app: App, bench: Bench, mirrors: Path, out: Path) -> Result:
         if one["outcome"] == "skipped-asset":
             result["skipped-asset"] += 1
             continue
-        result["steps"].append(one)
+        result["steps"].append({key: value for key, value in one.items() if _is_kept(one, key)})
         codes = sorted({reason["code"] for reason in one.get("reasons", ())})
         print(app.name, one["old"], one["new"], one["outcome"], *codes, flush=True)
         result["counts"] = dict(Counter(step["outcome"] for step in result["steps"]))
-        out.write_text(json.dumps(result, indent=1) + "\n")
+        out.write_text(without_paths(json.dumps(result, indent=1), bench) + "\n")
     return result
+
+
+def _is_kept(step: Result, key: str) -> bool:
+    """Whether the results keep a field of a step: all of what needs a look, little of what went well."""
+    return key not in ("steps", "trace") or step["outcome"] not in ("live-equal", "refused")
+
+
+def without_paths(text: str, bench: Bench) -> str:
+    """Return results without the names of this machine's folders."""
+    base = asked(bench.python, "import sys; print(sys.base_prefix)")
+    folders = {"<scratch>": bench.scratch, "<venv>": bench.python.parents[1], "<python>": base}
+    for name, folder in {**folders, "<engine>": bench.engine, "<replay>": HERE}.items():
+        text = text.replace(str(folder), name)
+    return text
 
 
 def version(engine: Path) -> str:
@@ -206,10 +221,12 @@ def version(engine: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or engine.name
 
 
-def version_of(python: Path) -> str:
-    """Return an interpreter's version."""
-    command = [str(python), "-c", "import platform; print(platform.python_version())"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+@functools.cache
+def asked(python: Path, code: str) -> str:
+    """Return what an interpreter prints."""
+    return subprocess.run(
+        [str(python), "-c", code], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def environment(app: App, scratch: Path, base: str) -> Path:

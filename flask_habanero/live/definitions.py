@@ -9,7 +9,7 @@ from ..source import Piece, compile_nodes
 from . import codes, diff, effects, members, names, steps
 from .diff import Pair, title
 from .draft import Draft, FindFunction
-from .skeleton import own_level
+from .skeleton import alike, same_own_level
 
 
 def bodies(draft: Draft, name: str, pair: Pair) -> None:
@@ -17,9 +17,9 @@ def bodies(draft: Draft, name: str, pair: Pair) -> None:
     assert pair.old and pair.new
     after = list(names.functions_in(pair.new.node))
     for (qualname, old), (_, new) in zip(names.functions_in(pair.old.node), after, strict=True):
-        if ast.dump(old) != ast.dump(new):
+        if not alike(old, new):
             draft.say(name, f"~{qualname}")
-        if own_level(old) != own_level(new):
+        if not same_own_level(old, new):
             _function_changed(draft, name, qualname, old)
     if not after:
         draft.say(name, f"~{title(pair.new)}")
@@ -80,15 +80,15 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     if getattr(old, "type_params", None) or getattr(new, "type_params", None):
         draft.refuse("type-params", draft.where(name, new), f"{new.name}: type parameters")
         return
-    if type(old) is not type(new) or own_level(old) != own_level(new) or _dumps(old.args) != _dumps(new.args):
+    if type(old) is not type(new) or not same_own_level(old, new) or not alike(old.args, new.args):
         _function_changed(draft, name, new.name, old)
     raw = _raw(draft, name, pair.old, old)
-    if _dumps(old.args, old.returns) != _dumps(new.args, new.returns):
+    if not (alike(old.args, new.args) and alike(old.returns, new.returns)):
         if (why := judge.header(new.args, new.returns)) is not None:
             draft.refuse("default", draft.where(name, new), why)
         _conform(draft, name, pair.new, raw)
     keepers = all(judge.keeps_function(d) for d in [*old.decorator_list, *new.decorator_list])
-    if _dumps(*old.decorator_list) != _dumps(*new.decorator_list) or not keepers:
+    if not (alike(old.decorator_list, new.decorator_list) and keepers):
         _decorate(draft, name, pair.new, uid, raw, old)
 
 
@@ -165,7 +165,7 @@ def class_(draft: Draft, name: str, pair: Pair) -> None:
     before = dict(names.functions_in(old))
     for qualname, function in names.functions_in(new):
         was = before.get(qualname)
-        if was is not None and own_level(was) != own_level(function):
+        if was is not None and not same_own_level(was, function):
             _function_changed(draft, name, qualname, was)
     for member in change.put:
         if (why := draft.judge(name).statement(member)) is not None:
@@ -219,7 +219,3 @@ def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     _conform(draft, name, piece, raw)
     if node.decorator_list:
         _decorate(draft, name, piece, uid, raw, node)
-
-
-def _dumps(*nodes: ast.AST | None) -> str:
-    return "|".join(ast.dump(node) if node is not None else "" for node in nodes)

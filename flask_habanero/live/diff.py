@@ -11,7 +11,7 @@ from enum import Enum
 
 from ..source import Parsed, Piece, digest_node
 from . import names
-from .skeleton import skeleton
+from .skeleton import same_skeleton
 
 
 class Kind(Enum):
@@ -75,7 +75,7 @@ def _pair_up(left: list[Piece], right: list[Piece], kind: Kind, key: Callable[[P
             partner = waiting[mine].pop(0)
             left.remove(piece)
             right.remove(partner)
-            body = kind is Kind.CHANGED and skeleton(piece.node) == skeleton(partner.node)
+            body = kind is Kind.CHANGED and same_skeleton(piece.node, partner.node)
             found.append(Pair(Kind.BODY if body else kind, piece, partner))
     return found
 
@@ -95,7 +95,7 @@ def definition(piece: Piece) -> tuple[str, ...] | None:
     if piece.index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return ("docstring",)
     if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
-        return (type(node).__name__, *sorted(skeleton(n) for n in [getattr(node, "test", None)] if n))
+        return (type(node).__name__, *(ast.dump(n) for n in [getattr(node, "test", None)] if n))
     return None
 
 

@@ -43,10 +43,24 @@ def live_functions(modules: list[ModuleType], roots: Iterable[Any], wanted: Set[
         roots: further objects through which functions are held (registries).
         wanted: code of the functions that will change.
     """
-    spaces = {id(vars(module)) for module in modules}
-    reached = [f for f in _reach([*map(vars, modules), *roots]) if id(f.__globals__) in spaces]
-    found = _by_code(reached if COUNTS and _is_complete(reached, wanted) else _walk_heap(modules))
+    reached = _all_reached(modules, roots, wanted)
+    found = _by_code(_walk_heap(modules) if reached is None else reached)
     return {code: holders for code, holders in found.items() if code in wanted}
+
+
+def _all_reached(
+    modules: list[ModuleType], roots: Iterable[Any], wanted: Set[CodeType]
+) -> list[FunctionType] | None:
+    """Return the functions with these globals that can be reached; None if one with a wanted code can't."""
+    spaces = {id(vars(module)) for module in modules}
+    near = [vars(module) for module in modules]
+    for start in (
+        (near, [*near, *roots]) if COUNTS else ()
+    ):  # what registries hold, a namespace mostly holds, too
+        reached = [function for function in _reach(start) if id(function.__globals__) in spaces]
+        if _is_complete(reached, wanted):
+            return reached
+    return None
 
 
 def _by_code(found: Iterable[FunctionType]) -> Found:

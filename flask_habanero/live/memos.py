@@ -6,6 +6,7 @@ By name, and so rather too many: what is computed once more is right, what is ke
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import functions, names, registrations, steps
@@ -27,14 +28,22 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     for module in loaded:
         live = draft.live(module)
         for value in list(vars(live).values()):
-            found[id(value)] = value
-            if isinstance(value, type) and value.__module__ == live.__name__:
-                found.update((id(m), m) for m in (getattr(x, "__func__", x) for x in vars(value).values()))
+            if type(value) is functools._lru_cache_wrapper:
+                found[id(value)] = value
+            elif isinstance(value, type) and value.__module__ == live.__name__:
+                found.update((id(memo), memo) for memo in _members(value))
                 _properties(draft, value, reached)
     for value in found.values():
-        if type(value) is functools._lru_cache_wrapper and getattr(value, "__name__", "") in reached:
+        if getattr(value, "__name__", "") in reached:
             draft.out.clear.append(steps.ClearCache(value.cache_clear))
     draft.out.templates = bool(reached & registrations.template_functions())
+
+
+def _members(cls: type) -> Iterator[object]:
+    for member in list(vars(cls).values()):
+        one = member.__func__ if type(member) in (staticmethod, classmethod) else member
+        if type(one) is functools._lru_cache_wrapper:
+            yield one
 
 
 def _properties(draft: Draft, cls: type, reached: set[str]) -> None:

@@ -433,5 +433,6 @@ def template_functions() -> set[str]:
     for target in list(targets):
         env = target.__dict__.get("jinja_env") if isinstance(target, App) else None
         for function in [*env.filters.values(), *env.tests.values()] if env else ():
-            found.add(getattr(inspect.unwrap(function), "__name__", ""))
+            if not str(getattr(function, "__module__", "")).startswith("jinja2."):
+                found.add(getattr(inspect.unwrap(function), "__name__", ""))
     return found

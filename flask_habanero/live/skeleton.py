@@ -1,12 +1,61 @@
-"""Statements without the bodies of their functions: what runs at import, in a form that can be compared."""
+"""Are two statements alike? As a whole, or but for the bodies of their functions: what runs at import."""
 
 from __future__ import annotations
 
 import ast
-import functools
-from typing import Any
+from collections.abc import Sequence
 
 from .names import Function
+
+Nodes = ast.AST | Sequence[ast.AST] | None
+
+
+def alike(old: Nodes, new: Nodes) -> bool:
+    """Whether nodes say the same, wherever they stand."""
+    return _alike(old, new, hollow=False)
+
+
+def same_skeleton(old: ast.AST, new: ast.AST) -> bool:
+    """Whether two statements do the same at import: they differ in bodies of functions, if at all."""
+    return _alike(old, new, hollow=True)
+
+
+def same_own_level(old: Function, new: Function) -> bool:
+    """Whether two functions do the same themselves: but for docstrings, and what functions in them do."""
+    return _alike(_undocumented(old), _undocumented(new), hollow=True)
+
+
+def _alike(old: object, new: object, *, hollow: bool) -> bool:
+    """Compare with a loop, and stop at the first difference: `ast.dump` writes all of both first."""
+    stack = [(old, new)]
+    while stack:
+        one, other = stack.pop()
+        if type(one) is not type(other):
+            return False
+        if isinstance(one, ast.AST):
+            names = one._fields
+            if hollow and isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                names = tuple(name for name in names if name != "body")
+                stack.append((_read_at_import(one), _read_at_import(other)))
+            stack.extend((getattr(one, name, None), getattr(other, name, None)) for name in names)
+        elif isinstance(one, list):
+            if len(one) != len(other):  # type: ignore[arg-type]  # of the same type
+                return False
+            stack.extend(zip(one, other, strict=True))  # type: ignore[call-overload]  # of the same type
+        elif repr(one) != repr(other):  # 0.0 equals -0.0, and NaN not even itself
+            return False
+    return True
+
+
+def _read_at_import(node: object) -> ast.stmt | None:
+    """Return the docstring of a decorated function: the decorator may have copied it (functools.wraps)."""
+    body = getattr(node, "body", None)
+    documented = isinstance(body, list) and _is_docstring(body[0])
+    return body[0] if documented and getattr(node, "decorator_list", None) else None  # type: ignore[index]  # a list
+
+
+def _undocumented(node: Function) -> list[ast.stmt]:
+    return node.body[1:] if _is_docstring(node.body[0]) else node.body
 
 
 def _is_docstring(node: ast.stmt) -> bool:
@@ -15,47 +64,3 @@ def _is_docstring(node: ast.stmt) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
-
-
-class _Hollow(ast.NodeTransformer):
-    """Empties function bodies, keeps everything that runs at import."""
-
-    def visit_FunctionDef(self, node: Function) -> ast.AST:
-        self.generic_visit(node)
-        # a decorator may have copied the docstring (functools.wraps, property, click)
-        node.body = node.body[:1] if node.decorator_list and _is_docstring(node.body[0]) else [ast.Pass()]
-        return node
-
-    visit_AsyncFunctionDef = visit_FunctionDef
-
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
-        self.generic_visit(node)
-        node.body = ast.Constant(None)
-        return node
-
-
-@functools.lru_cache(maxsize=128)  # by identity: a plan asks again and again
-def skeleton(node: ast.AST) -> str:
-    """Return the dump of a node without the bodies of the functions in it."""
-    return ast.dump(_Hollow().visit(_copied(node)))
-
-
-def own_level(node: Function | ast.Lambda) -> str:
-    """Return the dump of what a function itself does, without its docstring and what nested functions do."""
-    body = node.body
-    if not isinstance(body, list):
-        return skeleton(ast.Expr(body))
-    return skeleton(ast.Module(body[1:] if _is_docstring(body[0]) else body, []))
-
-
-def _copied(node: ast.AST) -> ast.AST:
-    """Copy a tree (copy.deepcopy is five times slower on AST nodes)."""
-    fields: dict[str, Any] = {}
-    for name, value in ast.iter_fields(node):
-        if isinstance(value, ast.AST):
-            fields[name] = _copied(value)
-        elif isinstance(value, list):
-            fields[name] = [_copied(v) if isinstance(v, ast.AST) else v for v in value]
-        else:
-            fields[name] = value
-    return type(node)(**fields)
