@@ -91,6 +91,10 @@ def published(work: Path) -> App:
         ignored = shutil.ignore_patterns("tests", "__pycache__")
         shutil.copytree(package, sources / "ihatemoney", ignore=ignored)
         (sources / "wsgi.py").write_text(WRAPPER)
+    # Once, and alone: workers that make the same database at the same moment get in each other's way
+    subprocess.run(
+        [str(venv / "bin" / "python"), "-W", "ignore", "-c", "import wsgi"], cwd=sources, check=True
+    )
     return App(
         name="ihatemoney",
         python=venv / "bin" / "python",

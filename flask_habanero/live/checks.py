@@ -21,7 +21,7 @@ def cold_start(draft: Draft) -> None:
     _first_imports(draft)
     _packages(draft)
     _name_order(draft)
-    _circles(draft, changed)
+    _circles(draft)
 
 
 def _refuse(draft: Draft, reason: Reason) -> None:
@@ -59,10 +59,10 @@ def _name_order(draft: Draft) -> None:
                 _refuse(draft, reason)
 
 
-def _circles(draft: Draft, changed: set[str]) -> None:
+def _circles(draft: Draft) -> None:
     """An import circle that the tree had before is none of the release's."""
     old, new = draft.program.tree, draft.out.target
-    if imports.imports_differ(old, new, changed):
+    if draft.imports_differ:
         circle = imports.circles(new, draft.roots)
         if circle is not None and imports.circles(old, draft.roots) is None:
             _refuse(draft, circle)
@@ -198,8 +198,7 @@ def _made_before(draft: Draft) -> None:
 
 def order(draft: Draft) -> None:
     """Refuse when modules that register would run in another order than they did."""
-    changed = {*draft.units, *draft.out.deletions}
-    if not imports.imports_differ(draft.program.tree, draft.out.target, changed):
+    if not draft.imports_differ:
         return
     who = {
         place[0]

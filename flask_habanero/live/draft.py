@@ -121,6 +121,12 @@ class Draft:
         return list(dict.fromkeys([*(unit for unit in first if unit not in held), *first, *units]))
 
     @cached_property
+    def imports_differ(self) -> bool:
+        """Whether modules import other things, or bind names in another order, than before."""
+        changed = {*self.units, *self.out.deletions}
+        return imports.imports_differ(self.program.tree, self.out.target, changed)
+
+    @cached_property
     def _order(self) -> dict[tuple[str, int], int]:
         return imports.execution_order(self.out.target, self.roots)
 

@@ -40,10 +40,14 @@ def parents(name: str) -> Iterator[str]:
         yield ".".join(parts[:size])
 
 
-def is_own(name: str, tree: Tree) -> bool:
+def tops(tree: Tree) -> frozenset[str]:
+    """Return the app's own top-level names."""
+    return frozenset(name.partition(".")[0] for name in tree)
+
+
+def is_own(name: str, own: frozenset[str]) -> bool:
     """Whether a module name lies among the app's own top-level names."""
-    top = name.partition(".")[0]
-    return any(known == top or known.startswith(f"{top}.") for known in tree)
+    return name.partition(".")[0] in own
 
 
 def is_open(source: Source) -> bool:
@@ -60,19 +64,20 @@ def binds(source: Source) -> set[str]:
 
 def broken(tree: Tree, changed: set[str], before: Tree) -> Iterator[Reason]:
     """Yield the imports that a cold start fails at: of changed modules, and of those that import them."""
+    own = tops(tree) | tops(before)
     for module, source in tree.items():
+        if module not in changed and changed.isdisjoint(_named(source)):
+            continue
         for one in names.of_source(source):
             for item in one.imports:
                 if item.guarded or not (module in changed or item.module in changed):
                     continue
-                if (what := _missing(item, tree, before)) is not None:
+                if is_own(item.module, own) and (what := _missing(item, tree)) is not None:
                     hint = "import what there is, or send the module that defines it"
                     yield Reason("import-broken", f"{module}:{item.line}", what, hint)
 
 
-def _missing(item: Import, tree: Tree, before: Tree) -> str | None:
-    if not is_own(item.module, tree) and not is_own(item.module, before):
-        return None
+def _missing(item: Import, tree: Tree) -> str | None:
     if item.module not in tree:
         if any(known.startswith(f"{item.module}.") for known in tree):
             return None  # a namespace package
@@ -93,6 +98,18 @@ def referred(tree: Tree) -> set[str]:
     for module, source in tree.items():
         found |= {name for name in _named(source) if name != module and name in tree}
     return found
+
+
+def let_go(old: Tree, new: Tree) -> set[str]:
+    """Return the app's modules that some import in `old` names, and none in `new`."""
+    changed = [name for name, source in old.items() if new.get(name) is not source]
+    lost = {one for name in changed for one in _named(old[name]) - {name}} & old.keys()
+    for name in (*changed, *new):  # of what they named, those that changed mostly still name all
+        if not lost:
+            break
+        if name in new:
+            lost -= _named(new[name]) - {name}
+    return lost
 
 
 _names: WeakKeyDictionary[Source, frozenset[str]] = WeakKeyDictionary()
@@ -132,9 +149,8 @@ def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]
 
 def foreign(items: list[Import], tree: Tree) -> list[str]:
     """Return the modules of other packages that some unguarded imports need."""
-    return [
-        item.module for item in items if not item.guarded and item.module and not is_own(item.module, tree)
-    ]
+    own = tops(tree)
+    return [i.module for i in items if not i.guarded and i.module and not is_own(i.module, own)]
 
 
 def is_there(module: str) -> bool:

@@ -23,8 +23,8 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
         loaded: the app's loaded modules.
         touched: functions and names, by their last part, that do or are something else now.
     """
-    reached = _reaching(draft, loaded, touched)
     found: dict[int, Any] = {}
+    properties: list[tuple[type, str]] = []
     for module in loaded:
         live = draft.live(module)
         for value in list(vars(live).values()):
@@ -32,11 +32,18 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
                 found[id(value)] = value
             elif isinstance(value, type) and value.__module__ == live.__name__:
                 found.update((id(memo), memo) for memo in _members(value))
-                _properties(draft, value, reached)
+                properties += _properties(value)
+    used_in_templates = registrations.template_functions()
+    if not (found or properties or used_in_templates):
+        return
+    reached = _reaching(draft, loaded, touched)
     for value in found.values():
         if getattr(value, "__name__", "") in reached:
             draft.out.clear.append(steps.ClearCache(value.cache_clear))
-    draft.out.templates = bool(reached & registrations.template_functions())
+    for cls, name in properties:
+        if name in reached:
+            draft.out.clear.append(steps.ClearCache(functools.partial(functions.forget_cached, cls, name)))
+    draft.out.templates = bool(reached & used_in_templates)
 
 
 def _members(cls: type) -> Iterator[object]:
@@ -46,11 +53,10 @@ def _members(cls: type) -> Iterator[object]:
             yield one
 
 
-def _properties(draft: Draft, cls: type, reached: set[str]) -> None:
+def _properties(cls: type) -> Iterator[tuple[type, str]]:
     for name, member in list(vars(cls).items()):
-        if type(member) is functools.cached_property and name in reached:
-            forget = functools.partial(functions.forget_cached, cls, name)
-            draft.out.clear.append(steps.ClearCache(forget))
+        if type(member) is functools.cached_property:
+            yield cls, name
 
 
 def _reaching(draft: Draft, loaded: list[str], touched: set[str]) -> set[str]:

@@ -140,7 +140,7 @@ def _ended(draft: Draft) -> None:
         draft.say(name, "-module")
     program, tree, target = draft.program, draft.program.tree, draft.out.target
     loaded = {name: source for name, source in tree.items() if program.loaded(name) is not None}
-    unheld = imports.referred(loaded) - imports.referred(target)
+    unheld = imports.let_go(loaded, target)
     # only what an import of the app's own brought in: the server's are no business of the text
     orphans = [
         n for n in unheld if n in target and any(p[0] in tree for p in program.books.chains.get(n, ())[-1:])
