@@ -106,7 +106,7 @@ class Gate:
         and again after the request waited. What it changes is seen by the request. It, and a
         wait beyond `WAIT_S` seconds, may end the request with `Unavailable`: a 503.
         """
-        calling, get_ident = self._calling, threading.get_ident
+        calling, streaming, get_ident = self._calling, self._streaming, threading.get_ident
 
         def gated(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             ident = get_ident()
@@ -129,7 +129,8 @@ class Gate:
                 return answer
             request.answer = answer
             if type(answer) is not GeneratorType:  # that has run nothing yet: it may be the whole app
-                self._begun(ident, request)
+                streaming.add(id(request))  # as _begun does: each call in here is paid by every request
+                del calling[ident]
             return request
 
         return gated

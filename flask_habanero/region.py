@@ -8,7 +8,6 @@ an ``else`` or an indented line, which would belong to the statement above, does
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import NamedTuple
 
 
@@ -51,7 +50,15 @@ def find(spans: Sequence[Span], old: Sequence[str], new: Sequence[str]) -> Regio
 
 
 def _alike(old: Sequence[str], new: Sequence[str]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+    """Return how many lines both begin with; by halves, so that whole runs of lines are compared at once."""
+    known, most = 0, min(len(old), len(new))
+    while known < most:
+        middle = (known + most + 1) // 2
+        if old[known:middle] == new[known:middle]:
+            known = middle
+        else:
+            most = middle - 1
+    return known
 
 
 def _cuts(spans: Sequence[Span]) -> list[int]:

@@ -24,7 +24,7 @@ import io
 import marshal
 import sys
 import tokenize
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from symtable import SymbolTable, symtable
@@ -136,6 +136,9 @@ class Parsed:
     flags: int  # of __future__, for compile()
     imported: frozenset[str]  # names that an import binds in the module's own scope
     has_super: bool  # whether the module's own scope knows a name "super"
+    plain: bool = (
+        False  # whether each statement means the same whatever the others are, and stands where it says
+    )
 
 
 def digest_node(node: ast.AST) -> str:
@@ -238,7 +241,6 @@ def parse(source: Source) -> Parsed:
         BuildError: it is no Python, with path, line, column and the text of the line.
     """
     parsed = _parse_again(source) or _parse_whole(source)
-    _check_compiles(parsed)
     if len(_last) >= _MOST:
         _last.clear()
     _last[source.name] = parsed
@@ -251,13 +253,15 @@ def _parse_whole(source: Source) -> Parsed:
         scope = symtable(source.text, source.path, "exec")
     except _COMPILE_ERRORS as error:
         raise _build_error(source, error) from None
-    return _split(source, tree, scope)
+    parsed = _split(source, tree, scope)
+    _check_compiles(parsed)
+    return parsed
 
 
 def _parse_again(source: Source) -> Parsed | None:
     """Return what a source is parsed to, by parsing only what is new in it; None if that won't do."""
     old = _last.get(source.name)
-    if old is None or old.source.path != source.path or not _is_plain(old) or "\r" in source.text:
+    if old is None or old.source.path != source.path or not old.plain or "\r" in source.text:
         return None
     lines = source.text.split("\n")
     spans = [region.Span(piece.line, piece.end_line) for piece in old.pieces]
@@ -265,15 +269,12 @@ def _parse_again(source: Source) -> Parsed | None:
     return _patched(old, source, lines, found) if found else None
 
 
-def _is_plain(parsed: Parsed) -> bool:
-    """Whether a statement of it means the same whatever the others are, and stands where it says."""
-    lines = parsed.source.text.split("\n")
-    decorated = [p for p in parsed.pieces if getattr(p.node, "decorator_list", None)]
-    return (
-        not parsed.has_super
-        and "\r" not in parsed.source.text
-        and all(lines[p.line - 1].startswith("@") for p in decorated)  # not "@(", newline, "name)"
-        and not any(isinstance(node, ast.Global) for p in parsed.pieces for node in _of_scope(p.node))
+def _are_plain(pieces: Iterable[Piece], lines: list[str]) -> bool:
+    """Whether statements mean the same whatever the others are, and stand where they say."""
+    return all(
+        (not getattr(piece.node, "decorator_list", None) or lines[piece.line - 1].startswith("@"))  # not "@("
+        and not any(isinstance(node, ast.Global) for node in _of_scope(piece.node))
+        for piece in pieces
     )
 
 
@@ -302,7 +303,9 @@ def _patched(old: Parsed, source: Source, lines: list[str], found: region.Region
         return None
     moved = len(added) - len(removed)
     below = tuple(replace(p, index=p.index + moved) for p in below) if moved else below
-    return replace(old, source=source, pieces=(*kept, *added, *below))
+    pieces, plain = (*kept, *added, *below), _are_plain(added, lines)
+    parsed = replace(old, source=source, pieces=pieces, plain=plain)
+    return parsed if _compile_all(added, parsed) else None
 
 
 _FOR_ALL = (ast.Import, ast.ImportFrom, ast.Global)  # what they say, other statements are compiled by
@@ -319,7 +322,9 @@ def _split(source: Source, tree: ast.Module, scope: SymbolTable) -> Parsed:
     lines = source.text.split("\n") if "\r" not in source.text else []
     pieces = tuple(_piece(i, node, flags, lines) for i, node in enumerate(tree.body))
     imported = frozenset(symbol.get_name() for symbol in scope.get_symbols() if symbol.is_imported())
-    return Parsed(source, pieces, flags, imported, "super" in scope.get_identifiers())
+    has_super = "super" in scope.get_identifiers()
+    plain = not has_super and bool(lines) and _are_plain(pieces, lines)
+    return Parsed(source, pieces, flags, imported, has_super, plain)
 
 
 def _check_compiles(parsed: Parsed) -> None:
@@ -338,8 +343,13 @@ def _all_compile(parsed: Parsed) -> bool:
     head = 1 if parsed.pieces and _is_string(parsed.pieces[0].node) else 0
     if any(is_future) and not all(is_future[head : sum(is_future) + head]):
         return False  # "from __future__ imports must occur at the beginning of the file"
+    return _compile_all(parsed.pieces, parsed)
+
+
+def _compile_all(pieces: Iterable[Piece], parsed: Parsed) -> bool:
+    """Whether some statements of a source compile, each alone."""
     try:
-        for piece in parsed.pieces:
+        for piece in pieces:
             compile_piece(piece, parsed, parsed.source.path)
     except _COMPILE_ERRORS:
         return False

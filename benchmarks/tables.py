@@ -1,0 +1,85 @@
+"""Writes the tables of docs/benchmarks.md from `results/`, so that nobody copies a number by hand.
+
+python benchmarks/tables.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "benchmarks.md"
+Result = dict[str, Any]
+
+
+def machine_line(result: Result) -> str:
+    """Return when and on what something was measured."""
+    at = result["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in at["versions"].items())
+    load = f"load {at['load']} at the start"
+    return f"{at['date']}, CPython {at['python']}, {at['system']}, {at['cores']} cores, {load}; {versions}."
+
+
+def live_table(result: Result) -> str:
+    """Return how long a save takes, and its split, one column an app; medians in ms."""
+    apps = result["apps"]
+    sizes = {name: app["lines"] for name, app in apps.items()}
+    heads = [f"{name}: {size['app']} lines, {size['file']} in the file" for name, size in sizes.items()]
+    lines = [f"| ms, median of {_n(apps)} | {' | '.join(heads)} |", f"|---|{'--:|' * len(apps)}"]
+    for row in next(iter(apps.values()))["ours"]:
+        cells = [f"{app['ours'][row]['median']:.1f}" for app in apps.values()]
+        lines.append(f"| {'**live**' if row == 'live' else row} | {' | '.join(cells)} |")
+    lines += [
+        _row("gunicorn HUP", [f"{app['hup']['median']:.0f}" for app in apps.values()]),
+        _row("**HUP takes so many times as long** (answered / live)", [_times(app) for app in apps.values()]),
+        _row("processor's time, of a release / of a HUP", [_cpu(app) for app in apps.values()]),
+    ]
+    return "\n".join(lines)
+
+
+def _n(apps: Result) -> int:
+    return int(min(app["ours"]["live"]["n"] for app in apps.values()))
+
+
+def _row(name: str, cells: list[str]) -> str:
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _times(app: Result) -> str:
+    return f"{app['times faster']['answered']} / {app['times faster']['live']}"
+
+
+def _cpu(app: Result) -> str:
+    return f"{app['cpu']['ours']:.0f} / {app['cpu']['hup']:.0f}"
+
+
+def request_table(result: Result) -> str:
+    """Return what a request costs more."""
+    lines = [
+        "| a request to | without us, µs | with us, µs | more, µs (median / least) |",
+        "|---|--:|--:|--:|",
+    ]
+    for name, row in result.items():
+        if isinstance(row, dict) and "more_us" in row:
+            more = f"{row['more_us']:.1f} / {row['least_more_us']:.1f}"
+            lines.append(f"| {name} | {row['without_us']:.1f} | {row['with_us']:.1f} | {more} |")
+    return "\n".join(lines)
+
+
+def write(page: Path, folder: Path) -> str:
+    """Return a page with what stands between its markers renewed."""
+    text = page.read_text("utf-8")
+    live = json.loads((folder / "save_to_live.json").read_text())
+    request = json.loads((folder / "request_overhead.json").read_text())
+    for name, table in (("save to live", live_table(live)), ("request", request_table(request))):
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(begin)
+        measured = machine_line(live if name == "save to live" else request)
+        text = before + f"{begin}\n{measured}\n\n{table}\n\n{end}" + rest.partition(end)[2]
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(write(PAGE, HERE / "results"))
