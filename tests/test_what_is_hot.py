@@ -364,14 +364,15 @@ EDITS = {
 """,
     "a connection, thread, queue or file that was made at the start": """
 @@ app.py @@
-  import queue
-- SIZE = 1
-+ SIZE = 2
-  JOBS = queue.Queue(SIZE)
+  import sqlite3
+- NAME = ":memory:"
++ NAME = "file::memory:"
+  DB = sqlite3.connect(NAME)
 """,
     "a call at module level that nobody can judge": """
 @@ app.py @@
-+ print("started")
+  import os
++ os.umask(0o027)
 """,
     "a new module that something imports": """
 @@ app.py @@

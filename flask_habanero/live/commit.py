@@ -2,8 +2,8 @@
 
 ::
 
-    swap code -> drop names, run statements in cold-start order -> rebuild registries beside the
-    live ones and swap them -> empty memos and template caches -> show the sources -> the books
+    swap code -> show the sources -> drop names, run statements in cold-start order -> empty memos
+    -> rebuild registries beside the live ones and swap them -> the books
 
 Whatever is raised on the way, the inverses of what was done run in reverse and the process is as
 it was. The caller holds the gate closed meanwhile.
@@ -120,14 +120,14 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
         done.append(steps.modules_before())
     for swap in plan.swaps:
         done.append(swap.apply())  # noqa: PERF401  # what was done must be in the list when the next one raises
+    for show in plan.show:  # before what runs: it may ask for the source of what it is given
+        done.append(show.apply())  # noqa: PERF401  # as above
     with _watching(plan), registrations.recording() as pending:
         for action in plan.actions:
             if action.step is not None:
                 where[0] = action.where
                 done.append(action.step.apply())
     where[0] = ""
-    for show in plan.show:
-        done.append(show.apply())  # noqa: PERF401  # as above
     for clear in plan.clear:
         done.append(clear.apply())  # noqa: PERF401  # as above
     _settle(program, pending)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from types import FunctionType
 
 from ..source import Piece, compile_nodes
@@ -87,8 +88,7 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         if (why := judge.header(new.args, new.returns)) is not None:
             draft.refuse("default", draft.where(name, new), why)
         _conform(draft, name, pair.new, raw)
-    keepers = all(judge.keeps_function(d) for d in [*old.decorator_list, *new.decorator_list])
-    if not (alike(old.decorator_list, new.decorator_list) and keepers):
+    if not (alike(old.decorator_list, new.decorator_list) and judge.decorated(new).keeps):
         _decorate(draft, name, pair.new, uid, raw, old)
 
 
@@ -127,11 +127,10 @@ def _decorate(
     node = piece.node
     assert isinstance(node, names.Function)
     judge = draft.judge(name)
-    for decorator in [*old.decorator_list, *node.decorator_list]:
-        if (why := judge.decorator(decorator)) is not None:
-            draft.refuse(
-                "decorator", draft.where(name, decorator if decorator in node.decorator_list else node), why
-            )
+    before, after = (judge.decorated(one) for one in (old, node))
+    for why in (before.why, after.why):
+        if why is not None:
+            draft.refuse("decorator", draft.where(name, node), why)
     draft.out.withdraw.add((name, uid))
     value: ast.expr = ast.copy_location(ast.Name(steps.RAW, ast.Load()), node)
     for decorator in reversed(node.decorator_list):
@@ -141,8 +140,9 @@ def _decorate(
     )
     code = compile_nodes([assign], draft.parsed(name), draft.filename(name))
     draft.registers = True
-    draft.act(name, piece, 1, lambda: (f := raw()) and steps.Decorate(draft.live(name), node.name, f, code))
-    if not all(judge.keeps_function(d) for d in [*old.decorator_list, *node.decorator_list]):
+    step = functools.partial(steps.Decorate, draft.live(name), node.name, code=code, forget=before.attributes)
+    draft.act(name, piece, 1, lambda: (f := raw()) and step(function=f))
+    if not (before.keeps and after.keeps):
         draft.dirty.append((name, node.name))
 
 

@@ -17,7 +17,7 @@ from ..errors import Reason
 from ..source import Parsed, Piece, Unit
 from . import codes, effects, functions, imports, names, registrations
 from .plan import Action, Plan, Step
-from .resolve import Resolver
+from .world import World
 
 if TYPE_CHECKING:
     from .program import Program
@@ -46,9 +46,10 @@ class Draft:
         target = {name: source for name, source in program.tree.items() if name not in deletions}
         target.update((unit.name, unit.source) for unit in units)
         self.out = Plan(target, deletions)
-        self.resolver = Resolver(program, target, set(self.units))
+        self.world = World(program, target, set(self.units))
         self.acted: set[tuple[str, int]] = set()
         self.dirty: list[tuple[str, str]] = []
+        self.rebound: set[tuple[str, str]] = set()  # the same, once they were followed
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
         self.changed_functions: list[tuple[str, str, int]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
@@ -84,7 +85,7 @@ class Draft:
 
     def judge(self, name: str) -> effects.Judge:
         """Return the judge of a module's statements."""
-        return effects.Judge(name, self.resolver.live)
+        return effects.Judge(name, self.world)
 
     def parsed(self, name: str) -> Parsed:
         """Return a module's statements as they will be."""
@@ -92,7 +93,8 @@ class Draft:
 
     def uids(self, name: str) -> list[int]:
         """Return the identities of a module's statements as they will be."""
-        return self.out.uids.get(name) or self.program.uids(name)
+        known = self.out.uids.get(name)  # of a module that is empty now, an empty list
+        return self.program.uids(name) if known is None else known
 
     def filename(self, name: str) -> str:
         """Return the file name that people know a module by."""

@@ -152,6 +152,7 @@ class Flow:
         if not self._first_time("name", module, name):
             return
         self._touched.add(name)
+        self.draft.rebound.add((module, name))
         for reader in self._loaded:
             source = self.draft.out.target[reader]
             last = module.rpartition(".")[2]

@@ -14,6 +14,7 @@ import inspect
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager
 from types import (
     AsyncGeneratorType,
     CellType,
@@ -197,18 +198,25 @@ _FROZEN = gc.get_freeze_count()  # CPython itself freezes some hundred objects a
 # the heap
 
 
-def _walk_heap(modules: list[ModuleType]) -> list[FunctionType]:
-    namespaces = [vars(module) for module in modules]
-    wanted = {id(namespace) for namespace in namespaces}
-    with_frozen = gc.get_freeze_count() > _FROZEN  # by the app, as `gunicorn --preload` users do
+@contextmanager
+def thawed() -> Iterator[None]:
+    """Let `gc.get_referrers` see what the app froze (as `gunicorn --preload` users do), for a while."""
+    with_frozen = gc.get_freeze_count() > _FROZEN
     if with_frozen:
-        gc.unfreeze()  # a frozen heap is invisible to get_referrers: functions would silently stay old
+        gc.unfreeze()
     try:
-        holders = gc.get_referrers(*namespaces)
-        return [one for one in holders if type(one) is FunctionType and id(one.__globals__) in wanted]
+        yield
     finally:
         if with_frozen:
             gc.freeze()
+
+
+def _walk_heap(modules: list[ModuleType]) -> list[FunctionType]:
+    namespaces = [vars(module) for module in modules]
+    wanted = {id(namespace) for namespace in namespaces}
+    with thawed():
+        holders = gc.get_referrers(*namespaces)
+        return [one for one in holders if type(one) is FunctionType and id(one.__globals__) in wanted]
 
 
 def instances_of(cls: type) -> list[Any]:

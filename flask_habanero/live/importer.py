@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import io
 import linecache
 import sys
 from collections.abc import Callable, Sequence
@@ -77,7 +78,10 @@ class Loader(importlib.machinery.SourceFileLoader):
 
 def show_source(filename: str, text: str) -> None:
     """Let tracebacks and `inspect.getsource` see this text under a file name, whatever the disk says."""
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+    lines = io.StringIO(text).readlines()  # as linecache reads a file: other ends of lines are none to it
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    linecache.cache[filename] = (len(text), None, lines, filename)
 
 
 finder = Finder()

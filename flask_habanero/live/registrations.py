@@ -90,6 +90,14 @@ DECORATORS = frozenset(
         "app_errorhandler", "app_url_value_preprocessor", "app_url_defaults",
     }
 )  # fmt: skip
+PLAIN_DECORATORS = frozenset(  # they take the function itself: no parentheses
+    {
+        "before_request", "after_request", "teardown_request", "context_processor",
+        "url_value_preprocessor", "url_defaults", "teardown_appcontext", "shell_context_processor",
+        "before_app_request", "after_app_request", "teardown_app_request", "app_context_processor",
+        "app_url_value_preprocessor", "app_url_defaults",
+    }
+)  # fmt: skip
 CALLS = frozenset(itertools.chain(*_LEAVES.values())) - {"record", "record_once", "endpoint"}
 # They run a function of the user's: nobody knows what it does twice.
 _UNREPLAYABLE = frozenset({"record", "record_once"})
@@ -102,6 +110,13 @@ _SCAFFOLD_TABLES = (
 )  # fmt: skip
 _APP_TABLES = (*_SCAFFOLD_TABLES, "teardown_appcontext_funcs", "shell_context_processors", "blueprints")
 _BLUEPRINT_TABLES = (*_SCAFFOLD_TABLES, "deferred_functions", "_blueprints", "_got_registered_once")
+
+
+def tables_of(target: Target) -> tuple[str, ...]:
+    """Return the names of the registries of an app or blueprint."""
+    return _APP_TABLES if isinstance(target, App) else _BLUEPRINT_TABLES
+
+
 _STEPS = "flask_habanero.live.steps"  # runs the statements of a release
 _NOT_OURS = (
     "flask.",

@@ -64,6 +64,10 @@ def removed(draft: Draft, name: str, piece: Piece, uid: int, *, quiet: bool = Fa
         draft.dirty += [(name, one) for one in gone]
 
 
+def _never_runs(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and names.never_runs(node) and not node.orelse
+
+
 def _children(draft: Draft, name: str) -> set[str]:
     """Return the submodules that a package has as names of its own: the import system binds them, too."""
     below = [
@@ -86,7 +90,7 @@ def _is_docstring(piece: Piece) -> bool:
 
 def _removable(draft: Draft, name: str, piece: Piece) -> None:
     node = piece.node
-    if isinstance(node, ast.If) and names.never_runs(node) and not node.orelse:
+    if _never_runs(node):
         return
     if isinstance(node, ast.ClassDef):
         cls = vars(draft.program.loaded(name) or ast).get(node.name)
@@ -105,15 +109,9 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     """A statement that is no `def` or `class` changed: the old one must be removable, the new one runs."""
     assert pair.old and pair.new
     draft.say(name, f"~{title(pair.new)}")
-    draft.acted.add((name, uid))
-    if (
-        isinstance(pair.new.node, ast.If)
-        and not pair.new.node.orelse
-        and names.never_runs(pair.new.node)
-        and isinstance(pair.old.node, ast.If)
-        and names.never_runs(pair.old.node)
-    ):
+    if _never_runs(pair.old.node) and _never_runs(pair.new.node):
         return
+    draft.acted.add((name, uid))
     for row in (
         names.of_source(draft.program.tree[name])[pair.old.index],
         names.of_source(draft.out.target[name])[pair.new.index],
@@ -140,7 +138,7 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
     """Let a statement run in its namespace, if that can be judged harmless."""
     node = piece.node
     row = names.of_source(draft.out.target[name])[piece.index]
-    if isinstance(node, ast.If) and names.never_runs(node) and not node.orelse:
+    if _never_runs(node):
         return
     if (why := draft.judge(name).statement(node)) is not None:
         draft.refuse("effect", draft.where(name, piece), why)

@@ -101,13 +101,26 @@ class Decorate:
     name: str
     function: FunctionType
     code: CodeType  # `name = decorator(_habanero_raw)`
+    forget: frozenset[str] = frozenset()  # attributes that the decorators before had set on it
 
     def apply(self) -> Inverse:
-        restore = remember(self.module)
-        scratch: dict[str, Any] = {RAW: self.function}
-        exec(self.code, vars(self.module), scratch)
+        restore, attributes = remember(self.module), dict(vars(self.function))
+
+        def inverse() -> None:
+            restore()
+            vars(self.function).clear()
+            vars(self.function).update(attributes)
+
+        try:
+            for name in self.forget & attributes.keys():
+                delattr(self.function, name)
+            scratch: dict[str, Any] = {RAW: self.function}
+            exec(self.code, vars(self.module), scratch)
+        except BaseException:
+            inverse()
+            raise
         vars(self.module)[self.name] = scratch[self.name]
-        return restore
+        return inverse
 
 
 RAW = "_habanero_raw"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import linecache
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask_habanero.live import importer
 
 from tests.properties.processes import Farm, Sources, folder, hot_imports, release, start, write
 
@@ -75,3 +77,12 @@ def test_a_module_that_came_back_is_found(farm):
     without = {path: text for path, text in FILES.items() if path != "shop/gone.py"}
     again = {**without, "shop/gone.py": "WORD = 'back'\n"}
     assert farm.run(_late, [without, again], {}, ["shop.gone"])[0][0] == "back"
+
+
+@pytest.mark.parametrize("text", ["", "a = 1\nb = 2", "a = 1\n", "a = '\x0c \x85 \u2028'\n\n", "\n\n"])
+def test_lines_are_shown_as_a_file_would_be_read(tmp_path, text):
+    file = tmp_path / "m.py"
+    file.write_text(text, "utf-8", newline="")
+    importer.show_source("shown.py", text)
+    assert linecache.getlines("shown.py") == linecache.updatecache(str(file))
+    del linecache.cache["shown.py"]

@@ -180,9 +180,10 @@ def cold_imports() -> None:
 def hot_imports() -> None:
     """Import the engine, too, and let it begin its books."""
     cold_imports()
-    from flask_habanero.live import commit, flow, plan, program  # noqa: F401  # so that no child has to
+    from flask_habanero.live import commit, flow, plan, program, registrations  # noqa: F401  # so that no child has to
 
     program.install()
+    registrations.targets.clear()  # apps of tests that ran before in this very process
 
 
 def late_imports() -> None:

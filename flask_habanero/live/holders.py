@@ -1,0 +1,137 @@
+"""Who still holds what a release replaces.
+
+A name that is bound anew stands for another object from then on; a cold start has only that one. So the
+old object must go: if something that is not made anew holds it, too (somebody's registry, a running request, a
+thread), then that would go on with the old one, and the change is cold.
+
+Told by going from the replaced objects to what refers to them, until every way ends at something that is
+made anew; reference counts tell whether there are holders that can't be seen so: frames, objects of C.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from types import FrameType, ModuleType
+from typing import Any
+
+from .functions import thawed
+
+ATOMS = (str, bytes, int, float, complex, bool, type(None), range, ModuleType)
+MOST = 20_000  # objects on the way; beyond, half the process holds it
+LEVELS = 12
+AGAIN_S = (0.005, 0.02, 0.05)  # a request that just runs holds things for so long
+UNSEEN = "something that can't be seen: a running function, or compiled code"
+
+
+@dataclass
+class Anew:
+    """What a release makes anew.
+
+    Attributes:
+        objects: what is replaced.
+        words: what people call each.
+        names: namespace, by id -> the names in it that are bound anew.
+        spaces: namespace, by id -> the name of its module; of all modules of the app.
+        tables: registries, by id, that are rebuilt.
+        kept: registrations, by id, that stay -> what people call them.
+    """
+
+    objects: list[Any] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    names: dict[int, set[str]] = field(default_factory=dict)
+    spaces: dict[int, str] = field(default_factory=dict)
+    tables: set[int] = field(default_factory=set)
+    kept: dict[int, str] = field(default_factory=dict)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether it does not matter which of two equal objects somebody holds."""
+    if type(value) in (tuple, frozenset):
+        return all(map(is_plain, value))
+    return type(value) in ATOMS
+
+
+def held(anew: Anew) -> tuple[str, str] | None:
+    """Return (what, by what) for a replaced object that something holds which stays; None if there is none."""
+    if not anew.objects:
+        return None
+    with thawed():
+        found = _walk(anew)
+        for pause in AGAIN_S:
+            if found is None or found[1] != UNSEEN:
+                break
+            time.sleep(pause)  # requests go on meanwhile
+            found = _walk(anew)
+    return found
+
+
+def _walk(anew: Anew) -> tuple[str, str] | None:
+    level = anew.objects
+    origin = dict(zip(map(id, level), anew.words, strict=True))
+    for _ in range(LEVELS):
+        above: list[Any] = []
+        found = _above(anew, level, origin, above)
+        if found is not None or not above:
+            return found
+        if len(origin) > MOST:
+            break
+        level = above
+    return origin[id(level[0])], "more than can be looked at"
+
+
+def _above(anew: Anew, level: list[Any], origin: dict[int, str], above: list[Any]) -> tuple[str, str] | None:
+    """Put what refers to some objects, and is to be looked at next, into `above`."""
+    one: Any = None
+    asked = tuple(level)  # passed on as it is, and so known when it is found
+    referrers = gc.get_referrers(*asked)
+    ours = {id(one) for one in (level, asked, referrers, above, anew.objects)}
+    wanted = {id(one) for one in level}
+    counts: Counter[int] = Counter()
+    for one in referrers:
+        if id(one) in ours:
+            continue
+        below = [id(x) for x in gc.get_referents(one) if id(x) in wanted]
+        counts.update(below)
+        if id(one) in origin:
+            continue
+        stays = _stays(anew, one, wanted)
+        if isinstance(stays, str):
+            return origin[below[0]] if below else "", stays
+        if stays:
+            origin[id(one)] = origin[below[0]] if below else ""
+            above.append(one)
+    del asked, referrers, one
+    for index in range(len(level)):
+        if sys.getrefcount(level[index]) - _OWN > counts[id(level[index])]:
+            return origin[id(level[index])], UNSEEN
+    return None
+
+
+_OWN = 2  # the list that is gone through, and getrefcount's argument
+
+
+def _stays(anew: Anew, one: Any, wanted: set[int]) -> bool | str:
+    """Return whether to look at what refers to a referrer; in words, if it stays and so holds what it refers to."""
+    if id(one) in anew.tables:
+        return False
+    if id(one) in anew.kept:
+        return anew.kept[id(one)]
+    if _is_ours(one):
+        return False
+    if id(one) in anew.spaces:
+        names = anew.names.get(id(one), set())
+        kept = [name for name, value in one.items() if id(value) in wanted and name not in names]
+        return f"{anew.spaces[id(one)]}.{kept[0]}" if kept else False
+    if isinstance(one, ModuleType):
+        return f"module {one.__name__}"
+    return f"{one.f_code.co_qualname}, which is running" if isinstance(one, FrameType) else True
+
+
+def _is_ours(one: Any) -> bool:
+    if isinstance(one, FrameType):
+        return str(one.f_globals.get("__name__", "")).startswith("flask_habanero.")
+    return type(one).__module__.startswith("flask_habanero.")

@@ -1,0 +1,239 @@
+"""What reading an attribute gives, told without reading it: no descriptor and no `__getattr__` runs."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any, NamedTuple
+
+from werkzeug.local import LocalProxy
+
+from .values import (
+    ANY,
+    Bound,
+    Class,
+    Function,
+    Live,
+    Made,
+    Super,
+    Value,
+    alternatives,
+    join,
+)
+
+_C_METHODS = (MethodDescriptorType, WrapperDescriptorType, BuiltinFunctionType, ClassMethodDescriptorType)
+_NAMES = {"__name__", "__qualname__", "__module__", "__doc__"}
+_SLOT = type(type("_", (), {"__slots__": ("a",)}).__dict__["a"])
+
+
+class Property(NamedTuple):
+    """Stands for an attribute whose value a function computes: who asks must call it."""
+
+    function: Value
+    this: Value
+
+
+Found = Value | Property
+
+
+class Member(NamedTuple):
+    """A raw member of a class, and the class that has it."""
+
+    raw: Value
+    owner: Value
+
+
+def read(value: Value, name: str) -> list[Found]:
+    """Return what an attribute may be."""
+    return [found for one in alternatives(value) for found in _read(one, name)]
+
+
+def _read(value: Value, name: str) -> Iterator[Found]:
+    if isinstance(value, Live):
+        yield _of_live(value, name)
+    elif isinstance(value, Made):
+        yield from _of_made(value, name)
+    elif isinstance(value, Class):
+        member = find(value, name)
+        yield ANY if member is None else _from_class(member.raw, value)
+    elif isinstance(value, Function):
+        yield value.fields.get(name, Live("") if name in _NAMES else ANY)
+    elif isinstance(value, Super):
+        yield _of_super(value, name)
+    elif isinstance(value, Bound):
+        yield {"__self__": value.this, "__func__": value.function}.get(name, ANY)
+    else:
+        yield ANY
+
+
+def _of_live(value: Live, name: str) -> Found:
+    owner = value.object
+    kind = type(owner)
+    if issubclass(kind, LocalProxy):
+        return ANY  # asking one wakes it up
+    if isinstance(owner, ModuleType):
+        return _of_module(owner, name)
+    if isinstance(owner, type):
+        member = find(value, name)
+        if member is not None:
+            return _from_class(member.raw, value)
+        member = find(Live(kind), name)
+        return Live(getattr(owner, name)) if name in _NAMES else _bound(member, value)
+    if any("__getattribute__" in vars(one) for one in type.mro(kind)[:-1]):
+        return _bound(find(Live(kind), name), value) if kind.__module__ == "builtins" else ANY
+    return _of_instance(value, name)
+
+
+def _of_module(module: ModuleType, name: str) -> Found:
+    if name in vars(module):
+        return Live(vars(module)[name])
+    child = sys.modules.get(f"{module.__name__}.{name}")
+    return Live(child) if child is not None else ANY
+
+
+def _of_instance(value: Live, name: str) -> Found:
+    owner = value.object
+    member = find(Live(type(owner)), name)
+    raw = member.raw.object if member is not None and isinstance(member.raw, Live) else None
+    if isinstance(raw, _SLOT):
+        try:
+            return Live(raw.__get__(owner))
+        except AttributeError:
+            return ANY
+    if member is not None and (raw is None or _has_setter(raw)):
+        return _bound(member, value)
+    fields = getattr(owner, "__dict__", None)
+    if type(fields) is dict and name in fields:
+        return Live(fields[name])
+    return _bound(member, value)
+
+
+def _has_setter(raw: Any) -> bool:
+    return isinstance(raw, property) or hasattr(type(raw), "__set__")
+
+
+def _of_made(value: Made, name: str) -> Iterator[Found]:
+    member = find(value.cls, name) if value.cls is not None else None
+    is_property = (
+        member is not None and isinstance(member.raw, Live) and isinstance(member.raw.object, property)
+    )
+    if name in value.fields and not is_property:
+        yield value.fields[name]
+    else:
+        yield _bound(member, value)
+
+
+def _of_super(value: Super, name: str) -> Found:
+    this = value.this
+    cls = this.cls if isinstance(this, Made) else None
+    if isinstance(this, Live):
+        cls = this if isinstance(this.object, type) else Live(type(this.object))
+    elif isinstance(this, Class):
+        cls = this
+    if cls is None:
+        return ANY
+    member = find(cls, name, after=value.owner)
+    return ANY if member is None else _bound(member, this)
+
+
+# members of classes
+
+
+def find(cls: Value, name: str, after: Value | None = None) -> Member | None:
+    """Return the member that a class, or one that it derives from, has under a name; None if none has.
+
+    Args:
+        cls: the class.
+        name: the name.
+        after: look only at the classes after this one, as `super()` does.
+    """
+    line = _line(cls)
+    if after is not None:
+        places = [n for n, one in enumerate(line) if _is(one, after)]
+        line = line[places[0] + 1 :] if places else []
+    for one in line:
+        if isinstance(one, Class):
+            if name in one.members:
+                return Member(one.members[name], one)
+        elif isinstance(one, Live) and name in vars(one.object):
+            return Member(Live(vars(one.object)[name]), one)
+    return None
+
+
+def _is(one: Value, other: Value) -> bool:
+    if isinstance(one, Live) and isinstance(other, Live):
+        return one.object is other.object
+    return one is other
+
+
+def _line(cls: Value) -> list[Value]:
+    """Return a class and those that it derives from, in the order in which they are asked."""
+    if isinstance(cls, Live):
+        return [Live(one) for one in type.mro(cls.object)] if isinstance(cls.object, type) else []
+    if isinstance(cls, Class):
+        found = [one for base in cls.bases for one in _line(base)]
+        kept = [one for n, one in enumerate(found) if not any(_is(one, later) for later in found[n + 1 :])]
+        return [cls, *kept]
+    return []
+
+
+def _from_class(raw: Value, cls: Value) -> Found:
+    """Return what a class gives for a raw member of its own."""
+    if not isinstance(raw, Live):
+        return raw
+    member = raw.object
+    if isinstance(member, staticmethod):
+        return Live(member.__func__)
+    if isinstance(member, classmethod):
+        return Bound(Live(member.__func__), cls)
+    if isinstance(member, ClassMethodDescriptorType):
+        return Bound(raw, cls)
+    if isinstance(member, (FunctionType, property, type, ModuleType, functools.cached_property, *_C_METHODS)):
+        return raw
+    return ANY if hasattr(type(member), "__get__") else raw
+
+
+def _bound(member: Member | None, this: Value) -> Found:
+    """Return what an object gives for a raw member of its class."""
+    if member is None:
+        return ANY
+    raw = member.raw
+    if isinstance(raw, Function):
+        return Bound(raw, this)
+    if not isinstance(raw, Live):
+        return raw
+    inner = raw.object
+    if isinstance(inner, property):
+        return Property(Live(inner.fget), this) if inner.fget is not None else ANY
+    if isinstance(inner, functools.cached_property):
+        return Property(Live(inner.func), this)
+    if isinstance(inner, staticmethod):
+        return Live(inner.__func__)
+    if isinstance(inner, classmethod):
+        return Bound(Live(inner.__func__), _class_of(this))
+    if isinstance(inner, (FunctionType, MethodType, *_C_METHODS)):
+        return Bound(raw, this)
+    return ANY if hasattr(type(inner), "__get__") else raw
+
+
+def _class_of(this: Value) -> Value:
+    if isinstance(this, Made):
+        return this.cls or ANY
+    if isinstance(this, Live):
+        return this if isinstance(this.object, type) else Live(type(this.object))
+    return this if isinstance(this, Class) else ANY
+
+
+def joined(found: list[Found]) -> Value:
+    """Return what some plain attributes may be."""
+    return join(one for one in found if isinstance(one, Value))

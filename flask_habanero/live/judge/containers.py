@@ -1,0 +1,166 @@
+"""Python's own containers and values: what is in them, and what their methods change."""
+
+from __future__ import annotations
+
+import collections
+from typing import TYPE_CHECKING
+
+from .values import ANY, NONE, Either, Live, Made, Value, alternatives, join, made
+
+if TYPE_CHECKING:
+    from .calls import Args
+    from .interpreter import Interpreter
+
+IMMUTABLE = (str, bytes, int, float, complex, bool, tuple, frozenset, type(None), range, slice)
+MUTABLE = (list, dict, set, bytearray, collections.deque, collections.defaultdict, collections.OrderedDict)
+TYPES: tuple[type, ...] = (
+    *IMMUTABLE,
+    *MUTABLE,
+    collections.Counter,
+    type({}.keys()),
+    type({}.items()),
+    type({}.values()),
+)
+CHANGERS = frozenset(
+    ["append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update", "setdefault", "popitem", "add", "discard", "appendleft", "popleft", "extendleft", "rotate", "move_to_end", "difference_update", "intersection_update", "symmetric_difference_update", "subtract", "__setitem__", "__delitem__", "__iadd__", "__ior__"]
+)
+_MOST = 64  # of a live container, so many elements are looked at one by one
+
+
+def elements(value: Value) -> Value:
+    """Return what iterating over something gives."""
+    return join([_elements(one) for one in alternatives(value)])
+
+
+def _elements(value: Value) -> Value:
+    if isinstance(value, Made):
+        if isinstance(value.cls, Live) and value.cls.object is dict:
+            return (
+                join([*map(Live, value.items), *([ANY] if value.rest is not None else [])])
+                if value.items
+                else ANY
+            )
+        return value.contents()
+    if isinstance(value, Live) and type(value.object) in TYPES and len_of(value.object) <= _MOST:
+        return (
+            join(map(Live, list(value.object)))
+            if not isinstance(value.object, str | bytes | int)
+            else Live("")
+        )
+    return ANY
+
+
+def len_of(value: object) -> int:
+    """Return the length of something, 0 if it has none."""
+    return len(value) if hasattr(type(value), "__len__") else 0  # type: ignore[arg-type]  # it has
+
+
+def sequence(value: Value) -> list[Value] | None:
+    """Return the elements of something in their order, if they are known."""
+    if isinstance(value, Made) and value.rest is None and list(value.items) == list(range(len(value.items))):
+        return list(value.items.values()) if value.cls is not None else None
+    if isinstance(value, Live) and type(value.object) in (list, tuple) and len(value.object) <= _MOST:
+        return list(map(Live, value.object))
+    return None
+
+
+def item(value: Value, key: Value) -> Value:
+    """Return what ``value[key]`` gives."""
+    return join([_item(one, key) for one in alternatives(value)])
+
+
+def _item(value: Value, key: Value) -> Value:
+    constant = key.object if isinstance(key, Live) and type(key.object) in IMMUTABLE else None
+    if isinstance(value, Made):
+        if constant is not None and value.rest is None and constant in value.items:
+            return value.items[constant]
+        return value.contents() if value.items or value.rest is not None else ANY
+    if isinstance(value, Live) and type(value.object) in (dict, list, tuple) and constant is not None:
+        try:
+            return Live(value.object[constant])
+        except (LookupError, TypeError):
+            return ANY
+    return ANY
+
+
+def method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Value:
+    """Return what a method of a builtin container gives; a change of a live one is noted."""
+    return join([_method(interpreter, one, name, args) for one in alternatives(this)])
+
+
+def _method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Value:
+    if name in CHANGERS:
+        if isinstance(this, Made):
+            return _change(this, name, args)
+        if not (isinstance(this, Live) and isinstance(this.object, IMMUTABLE)):
+            interpreter.note_change(this, name, args.text, args)
+    if name in ("get", "__getitem__", "setdefault", "pop") and args.positional:
+        return join([item(this, args.positional[0]), *(args.positional[1:2] or [NONE])])
+    if name in ("keys", "values", "items", "copy", "union", "intersection", "difference"):
+        return _view(this, name)
+    if isinstance(this, Live) and isinstance(this.object, str | bytes):
+        return made(type(this.object))
+    return Made(open=True)
+
+
+def _view(this: Value, name: str) -> Value:
+    if isinstance(this, Made):
+        if name == "items":
+            pairs = [Made(Live(tuple), items={0: Live(key), 1: value}) for key, value in this.items.items()]
+            more = [Made(Live(tuple), items={0: ANY, 1: this.rest})] if this.rest is not None else []
+            return Made(Live(list), items=dict(enumerate(pairs)), rest=more[0] if more else None)
+        if name == "values":
+            return Made(Live(list), items=dict(enumerate(this.items.values())), rest=this.rest)
+        if name == "keys":
+            return Made(
+                Live(list), items=dict(enumerate(map(Live, this.items))), rest=ANY if this.rest else None
+            )
+        return Made(this.cls, items=dict(this.items), rest=this.rest)
+    if isinstance(this, Live) and type(this.object) is dict and len(this.object) <= _MOST:
+        if name == "items":
+            rows = [Made(Live(tuple), items={0: Live(k), 1: Live(v)}) for k, v in this.object.items()]
+            return Made(Live(list), items=dict(enumerate(rows)))
+        if name == "values":
+            return Made(Live(list), items=dict(enumerate(map(Live, this.object.values()))))
+    return Made(Live(list), rest=ANY)
+
+
+def _change(this: Made, name: str, args: Args) -> Value:
+    """Change a container that the evaluation has made itself."""
+    if name in ("setdefault", "__setitem__") and len(args.positional) > 1:
+        put(this, args.positional[0], args.positional[1])
+        return item(this, args.positional[0]) if name == "setdefault" else NONE
+    if name in ("pop", "popitem", "popleft"):
+        return join([this.contents(), *args.positional[1:2]]) if this.items or this.rest else ANY
+    if name == "update":
+        this.items.update(args.named)
+    given = (
+        [elements(one) for one in args.positional] if name in ("extend", "update") else list(args.positional)
+    )
+    if given or args.more:
+        this.rest = join(
+            [*given, *([this.rest] if this.rest is not None else []), *([ANY] if args.more else [])]
+        )
+    return NONE
+
+
+def put(this: Made, key: Value, value: Value) -> None:
+    """Set an item of a container that the evaluation has made itself."""
+    if isinstance(key, Live) and type(key.object) in IMMUTABLE:
+        this.items[key.object] = value
+    else:
+        this.rest = join([value, this.rest]) if this.rest is not None else value
+
+
+__all__ = [
+    "CHANGERS",
+    "IMMUTABLE",
+    "MUTABLE",
+    "TYPES",
+    "Either",
+    "elements",
+    "item",
+    "method",
+    "put",
+    "sequence",
+]

@@ -1,0 +1,226 @@
+"""What an expression may stand for, without evaluating it.
+
+::
+
+    Live      this very object, which is there now
+    Made      an object that the evaluation makes: nobody else holds it, so it may be changed freely
+    Function  a function whose definition is at hand: made by the evaluation, or by a release
+    Class     the same for a class
+    Bound     a function with the object that it was read from
+    Super     what `super()` gives
+    GivesBack a decorator that gives back what it gets
+    ANY       nobody knows
+    Either    one of some of these
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MOST_ALTERNATIVES = 8  # more are as good as anything
+
+
+class Value:
+    """Base of all values."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Live(Value):
+    """An object of the running program, or a constant."""
+
+    object: Any
+
+
+@dataclass(slots=True, eq=False)
+class Made(Value):
+    """An object that the evaluation itself makes.
+
+    Attributes:
+        cls: what it is an instance of, if that is known.
+        fields: attributes that were set on it.
+        items: what it contains by index or key, where that is known.
+        rest: what else it contains; None if nothing else.
+        open: whether attributes may have been set on it that are not in `fields`.
+        calls: what calling it calls.
+    """
+
+    cls: Value | None = None
+    fields: dict[str, Value] = field(default_factory=dict)
+    items: dict[object, Value] = field(default_factory=dict)
+    rest: Value | None = None
+    open: bool = False
+    calls: Value | None = None
+
+    def contents(self) -> Value:
+        """Return what may be found in it."""
+        return join([*self.items.values(), *([self.rest] if self.rest is not None else [])])
+
+
+@dataclass(slots=True, eq=False)
+class Function(Value):
+    """A function whose definition is known.
+
+    Attributes:
+        node: its definition.
+        scope: where its free names are looked up.
+        defaults: parameter -> value of its default.
+        owner: the class in whose body it stands, for `super()`.
+        fields: attributes that were set on it.
+    """
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    scope: Scope
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    owner: Value | None = None
+    fields: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Class(Value):
+    """A class whose definition is known, and that is not live yet.
+
+    Attributes:
+        bases: what it derives from.
+        members: what its body binds.
+    """
+
+    name: str
+    bases: tuple[Value, ...]
+    members: dict[str, Value]
+    module: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound(Value):
+    """A method: a function, and what it was read from."""
+
+    function: Value
+    this: Value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Super(Value):
+    """What `super()` gives in a method of `owner`, called on `this`."""
+
+    owner: Value
+    this: Value
+
+
+class GivesBack(Value):
+    """A callable that does nothing but give back its first argument."""
+
+    __slots__ = ()
+
+
+class _Any(Value):
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Either(Value):
+    """One of some values."""
+
+    values: tuple[Value, ...]
+
+
+ANY = _Any()
+NONE = Live(None)
+
+Lookup = Callable[[str], Value]
+
+
+@dataclass(slots=True, eq=False)
+class Scope:
+    """Names, and where to look for those that are not there.
+
+    Attributes:
+        names: of this scope.
+        above: looks a name up outside; a module's names and the builtins at last.
+        module: name of the module that the code is of.
+        shared: names that are declared `global` or `nonlocal`.
+        owner: the class whose method this is, for `super()`.
+        this: the method's first argument.
+    """
+
+    names: dict[str, Value]
+    above: Lookup
+    module: str
+    shared: set[str] = field(default_factory=set)
+    owner: Value | None = None
+    this: Value | None = None
+
+    def find(self, name: str) -> Value:
+        """Return what a name stands for."""
+        found = self.names.get(name)
+        return found if found is not None else self.above(name)
+
+    def inner(self, names: dict[str, Value] | None = None) -> Scope:
+        """Return a scope inside this one."""
+        return Scope(names or {}, self.find, self.module, owner=self.owner, this=self.this)
+
+    def copy(self) -> Scope:
+        """Return this scope as it is now: of two branches, each goes on with one."""
+        return Scope(dict(self.names), self.above, self.module, self.shared, self.owner, self.this)
+
+
+def alternatives(value: Value) -> tuple[Value, ...]:
+    """Return what a value may be, one by one."""
+    return value.values if isinstance(value, Either) else (value,)
+
+
+def join(values: Iterable[Value]) -> Value:
+    """Return what is one of some values; ANY if there is none."""
+    found: list[Value] = []
+    for value in values:
+        for one in alternatives(value):
+            if one is ANY:
+                return ANY
+            if not any(_same(one, other) for other in found):
+                found.append(one)
+    if not found or len(found) > MOST_ALTERNATIVES:
+        return ANY
+    return found[0] if len(found) == 1 else Either(tuple(found))
+
+
+def _same(one: Value, other: Value) -> bool:
+    if isinstance(one, Live) and isinstance(other, Live):
+        return one.object is other.object
+    return one is other
+
+
+def made(kind: type, contents: Iterable[Value] = ()) -> Made:
+    """Return a new object of a builtin type that contains some values, nobody knows where."""
+    inside = list(contents)
+    return Made(Live(kind), rest=join(inside) if inside else None)
+
+
+def truth(value: Value) -> bool | None:
+    """Return whether a value is true, if that is certain."""
+    found = {_truth(one) for one in alternatives(value)}
+    return found.pop() if len(found) == 1 else None
+
+
+_PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset, type(None))
+
+
+def _truth(value: Value) -> bool | None:
+    if isinstance(value, Live):
+        if type(value.object) in _PLAIN:
+            return bool(value.object)
+        kind = type(value.object)
+        if "__bool__" in dir(kind) or "__len__" in dir(kind):
+            return None
+        return True
+    if isinstance(value, Function | Class | Bound | GivesBack):
+        return True
+    if isinstance(value, Made) and isinstance(value.cls, Live):
+        if value.cls.object in (dict, list, tuple, set) and not value.items and value.rest is None:
+            return False
+        if value.cls.object in (list, tuple, dict) and value.items:
+            return True
+    return None
