@@ -17,16 +17,18 @@ import sys
 import traceback
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from flask.config import Config
 from flask.sansio.app import App
 from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.filters import FILTERS as DEFAULT_FILTERS
 from jinja2.tests import TESTS as DEFAULT_TESTS
 
 from ..errors import ColdChangeError, CommitError, Reason, UndoError
-from . import importer, registrations, startup, steps
+from . import configs, importer, registrations, startup, steps
 from .registrations import Entry, Target
 
 if TYPE_CHECKING:
@@ -116,6 +118,9 @@ def _only_lines(plan: Plan, code: object) -> bool:
 
 def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) -> None:
     done.append(_books(program, plan))
+    configurations = [Edited(config, program, plan) for config in plan.configs.values()]
+    for one in configurations:
+        done.append(one.begin())  # noqa: PERF401  # what was done must be in the list when the next one raises
     if plan.runs_code:
         done.append(steps.modules_before())
     for swap in plan.swaps:
@@ -131,6 +136,8 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     for clear in plan.clear:
         done.append(clear.apply())  # noqa: PERF401  # as above
     _settle(program, pending)
+    for one in configurations:
+        done.append(one.end())  # noqa: PERF401  # as above
     _registrations(program, plan, pending, done)
     if plan.templates or pending or plan.withdraw:
         _templates()
@@ -215,6 +222,58 @@ def _registrations(
     if journals:
         _check_setup(program, journals)
         _swap(journals, done)
+
+
+class Edited:
+    """A configuration while statements that write it run anew."""
+
+    def __init__(self, config: Config, program: Program, plan: Plan) -> None:
+        self._config, self._program, self._plan = config, program, plan
+        book = configs.book_of(config)
+        assert book is not None
+        self._book, self._before = book, list(book.entries)
+
+    def begin(self) -> Inverse:
+        """Take out what those statements had written; return what brings all of it back."""
+        from .program import owner_of
+
+        config, book, entries, content = self._config, self._book, self._before, dict.copy(self._config)
+        ended = self._plan.withdraw | self._plan.moved
+        known = self._program.books.uids.__contains__
+        book.entries = [entry for entry in entries if owner_of(entry, known) not in ended]
+        self._kept, self._moved = (
+            list(book.entries),
+            [entry for entry in entries if owner_of(entry, known) in self._plan.moved - self._plan.withdraw],
+        )
+        steps.fill(config, book.folded(book.entries))
+
+        def inverse() -> None:
+            book.entries = entries
+            steps.fill(config, content)
+
+        return inverse
+
+    def end(self) -> Inverse:
+        """Put what was written where a cold start would have written it, and what that comes to in place."""
+        book = self._book
+        fresh = [*self._moved, *book.entries[len(self._kept) :]]
+        book.entries = [self._refreshed(entry) for entry in self._kept]
+        for entry in fresh:
+            entry.chain = entry.chain or self._program.chain_from(entry.frames)
+            place = self._program.position(entry.chain, self._program.books.uids)
+            keys = [self._program.position(e.chain or (), self._program.books.uids) for e in book.entries]
+            book.entries.insert(bisect_right(keys, place), self._refreshed(entry))
+        steps.fill(self._config, book.folded(book.entries))
+        return lambda: None  # begin()'s inverse brings back all
+
+    def _refreshed(self, entry: configs.Written) -> configs.Written:
+        if id(entry) not in self._plan.refresh:
+            return entry
+        _, _, names = self._plan.refresh[id(entry)]
+        written = configs.written_again(self._config, entry)
+        return replace(
+            entry, changes=[(key, value) for key, value in written if names is None or key in names]
+        )
 
 
 def _check_setup(program: Program, journals: dict[Target, list[Entry]]) -> None:

@@ -13,6 +13,8 @@ from functools import cached_property
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from flask.config import Config
+
 from ..errors import Reason
 from ..source import Parsed, Piece, Unit
 from . import codes, effects, functions, imports, names, registrations
@@ -50,6 +52,8 @@ class Draft:
         self.acted: set[tuple[str, int]] = set()
         self.dirty: list[tuple[str, str]] = []
         self.rebound: set[tuple[str, str]] = set()  # the same, once they were followed
+        self.dirty_config: list[tuple[Config, str]] = []  # keys of configurations that change
+        self.changed_config: set[tuple[int, str]] = set()  # the same, once they were followed
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
         self.changed_functions: list[tuple[str, str, int]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed

@@ -9,6 +9,7 @@ take back, and the answer is no, with the words for it. `judge` finds the effect
 from __future__ import annotations
 
 import ast
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from flask.views import MethodView, View
 
 from . import names
-from .judge.interpreter import Interpreter, TooMuchError, is_plain_meta
+from .judge.interpreter import Effect, Interpreter, TooMuchError, is_plain_meta
 from .judge.values import Function, Live, Scope
 from .world import World
 
@@ -47,6 +48,13 @@ class Judge:
         if isinstance(node, ast.ClassDef) and (node.keywords or getattr(node, "type_params", None)):
             return "a class with keywords or type parameters"
         return self._ask(lambda interpreter, scope: interpreter.run_statement(node, scope))
+
+    def config_writes(self, node: ast.stmt) -> list[Effect]:
+        """Return which writes to an app's configuration a statement makes."""
+        interpreter = Interpreter(self._world)
+        with contextlib.suppress(TooMuchError):
+            interpreter.run_statement(node, interpreter.scope_of(self._module))
+        return [effect for effect in interpreter.effects if effect.kind == "config"]
 
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
         """Return why a function's defaults and annotations may not be evaluated, or None."""
@@ -83,12 +91,13 @@ class Judge:
         return _first(interpreter)
 
 
+WRITTEN_DOWN = {"registers", "config"}  # what they do is in a journal, and can be taken back by it
 _TOO_MUCH = "it calls too much to be judged"
 
 
 def _first(interpreter: Interpreter) -> str | None:
     """Return the first reason against running what an interpreter went through."""
-    return next((effect.why for effect in interpreter.effects if effect.kind != "registers"), None)
+    return next((effect.why for effect in interpreter.effects if effect.kind not in WRITTEN_DOWN), None)
 
 
 def is_plain_class(cls: type) -> bool:

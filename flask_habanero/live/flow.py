@@ -16,10 +16,12 @@ import functools
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from . import definitions, imports, memos, names, statements
+from . import configs, configured, definitions, imports, memos, names, statements
 from .names import Names
 
 if TYPE_CHECKING:
+    from flask.config import Config
+
     from .draft import Draft
 
     Owner = tuple[str, int] | None
@@ -59,13 +61,15 @@ class Flow:
         draft = self.draft
         self._appeared()
         self._inspectors()
-        while draft.dirty or draft.changed_functions or draft.dirty_members:
+        while draft.dirty or draft.changed_functions or draft.dirty_members or draft.dirty_config:
             while draft.changed_functions:
                 self._function(*draft.changed_functions.pop())
             while draft.dirty_members:
                 self._member(*draft.dirty_members.pop())
             while draft.dirty:
                 self._name(*draft.dirty.pop())
+            while draft.dirty_config:
+                self._config(*draft.dirty_config.pop())
         if self._touched and not draft.boots:  # a process that boots later has filled none
             memos.empty(self.draft, self._loaded, self._touched)
 
@@ -172,6 +176,24 @@ class Flow:
             self._readers_that_ran(reader, local, modules, module, name)
         self._dynamic_importer(module, name)
         self._named(module)
+        configured.source_changed(self.draft, module, name)
+
+    def _config(self, config: Config, key: str) -> None:
+        """A key of a configuration changes: who read it at the start used what it was then."""
+        if not self._first_time("config", id(config), key):
+            return
+        self.draft.changed_config.add((id(config), key))
+        book = configs.book_of(config)
+        for read, owners in book.readers.items() if book is not None else ():
+            if configs.EVERY in (read, key) or read == key:
+                for owner in owners:
+                    self._config_reader(owner, key)
+
+    def _config_reader(self, owner: Owner, key: str) -> None:
+        if owner is None:
+            self.draft.refuse("startup", "", f"configuration {key} was read at the start")
+        else:
+            self._stale(*owner, f"configuration {key}")
 
     def _named(self, module: str) -> None:
         """A string may name the module, or something in it (`from_object("shop.config.Config")`)."""
@@ -304,6 +326,7 @@ class Flow:
                         self._owner(owner, unit, qualname)
         self._dynamic_importer(module, cls)
         self._named(module)
+        configured.source_changed(self.draft, module, cls, members)
 
     # stale statements
 

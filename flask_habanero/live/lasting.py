@@ -12,10 +12,11 @@ from collections.abc import Set as AbstractSet
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from flask.config import ConfigAttribute
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 
-from . import names, registrations
+from . import configs, names, registrations
 
 if TYPE_CHECKING:
     from .program import Program
@@ -36,7 +37,7 @@ def has_changed(program: Program, module: str, name: str, dotted: AbstractSet[tu
     value = vars(program.loaded(module)).get(name)
     attributes = {attribute for owner, attribute in dotted if owner == name}
     if isinstance(value, App | Blueprint):
-        return bool(attributes - registrations.DECORATORS - registrations.CALLS - {"name", "import_name"})
+        return _target_changed(value, attributes)
     if isinstance(value, ModuleType):
         unit = program.unit_name(value.__name__)
         return unit in program.tree and any(has_changed(program, unit, one, set()) for one in attributes)
@@ -45,6 +46,29 @@ def has_changed(program: Program, module: str, name: str, dotted: AbstractSet[tu
     if isinstance(value, FunctionType):
         return bool(attributes & set(vars(value)))
     return _value_changed(program, module, name, value)
+
+
+# objects and names that an app keeps; what is in them is another question
+_KEPT_BY_APPS = frozenset(
+    [
+        "app_context", "cli", "extensions", "import_name", "instance_path", "jinja_env", "json", "logger", "name",
+        "root_path", "static_folder", "static_url_path", "template_folder", "test_request_context", "url_map",
+    ]
+)  # fmt: skip
+
+
+def _target_changed(target: App | Blueprint, attributes: set[str]) -> bool:
+    rest = attributes - registrations.DECORATORS - registrations.CALLS - _KEPT_BY_APPS
+    if isinstance(target, App):
+        configured = {name for name in rest if name == "config" or _is_in_config(target, name)}
+        book = configs.book_of(target.config) if configured else None
+        if book is not None and configs.is_complete(target.config, book):
+            rest -= configured
+    return bool(rest)
+
+
+def _is_in_config(app: App, name: str) -> bool:
+    return isinstance(getattr(type(app), name, None), ConfigAttribute)
 
 
 def _value_changed(program: Program, module: str, name: str, value: Any) -> bool:

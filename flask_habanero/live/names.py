@@ -367,6 +367,14 @@ class _BodyReader:
             self.local.update(a.asname or a.name.split(".")[0] for a in one.names)
 
 
+def class_members(node: ast.ClassDef) -> set[str]:
+    """Return the names that a class's body binds."""
+    reader = _Reader(Source("", "", package=False, text=""))
+    for statement in node.body:
+        reader.visit(statement)
+    return reader.names.binds
+
+
 def bound_before(names: Iterable[Names], index: int) -> set[str]:
     """Return the names that a module's first `index` statements bind."""
     return {name for i, one in enumerate(names) if i < index for name in one.binds}

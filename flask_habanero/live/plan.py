@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
+from flask.config import Config
+
 from ..errors import Reason
 from ..source import Source
+from .configs import Written
 from .steps import ClearCache, ShowSource, SwapCode
 
 
@@ -44,6 +47,9 @@ class Plan:
         uids, codes: of each changed module's statements, as they will be.
         renamed: functions that will begin on another line: (module, qualified name, line) before and after.
         preload: modules of other packages to import before any gate closes.
+        configs: configurations that change, by id.
+        refresh: calls that fill a configuration from an object that changed, by id: with that configuration,
+            and the names that the object has then, if not all.
         runs_code: whether statements run, and so may import and register.
         templates: whether compiled templates may hold results of what changed.
     """
@@ -62,6 +68,8 @@ class Plan:
     renamed: dict[tuple[str, str, int], tuple[str, str, int]] = field(default_factory=dict)
     preload: list[str] = field(default_factory=list)
     show: list[ShowSource] = field(default_factory=list)
+    configs: dict[int, Config] = field(default_factory=dict)
+    refresh: dict[int, tuple[Config, Written, frozenset[str] | None]] = field(default_factory=dict)
     clear: list[ClearCache] = field(default_factory=list)
     runs_code: bool = False
     templates: bool = False

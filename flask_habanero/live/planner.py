@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Reason
 from ..source import Source, Unit
-from . import anew, checks, codes, definitions, diff, imports, names, statements, steps
+from . import anew, checks, codes, configured, definitions, diff, imports, names, statements, steps
 from .diff import Kind, Pair
 from .draft import Draft
 from .flow import Flow
@@ -39,6 +39,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
         checks.live_objects,
         checks.journals,
         anew.check,
+        configured.check,
     ):
         if not draft.refused:
             ask(draft)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
-from . import belongs, codes, importer, names, registrations, startup
+from . import belongs, codes, configs, importer, names, registrations, startup
 from .registrations import Entry, Frame
 
 if TYPE_CHECKING:
@@ -231,6 +231,18 @@ class Program:
             for entry in registrations.entries_of(target):
                 if entry.chain is None:
                     entry.chain = self.chain_from(entry.frames)
+        self._settle_configs()
+
+    def _settle_configs(self) -> None:
+        for config in configs.all_configs():
+            book = configs.book_of(config)
+            assert book is not None
+            for written in book.entries:
+                if written.chain is None:
+                    written.chain = self.chain_from(written.frames)
+            for key, lines in book.reads.items():
+                book.readers.setdefault(key, set()).update(self._owner(line) for line in lines)
+            book.reads.clear()
 
     def _owner(self, owner: startup.Owner) -> tuple[str, int] | None:
         if owner is None:
@@ -304,7 +316,7 @@ def _imports_us_first(source: Source) -> bool:
     return False
 
 
-def owner_of(entry: Entry, known: Callable[[str], bool]) -> tuple[str, int] | None:
+def owner_of(entry: Entry | configs.Written, known: Callable[[str], bool]) -> tuple[str, int] | None:
     """Return the statement that made an entry: the innermost one at module level."""
     for module, uid, within in reversed(entry.chain or ()):
         if within == 0 and known(module):
@@ -343,5 +355,6 @@ def attach(app: App, modules: tuple[str, ...] | None = None) -> Program:
 def install() -> None:
     """Begin to keep the books: journal, import stacks, what ran. Once per process."""
     registrations.install()
+    configs.install()
     importer.install()
     startup.start()

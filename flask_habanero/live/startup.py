@@ -15,6 +15,7 @@ import atexit
 import os
 import sys
 import sysconfig
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
@@ -26,6 +27,7 @@ Owner = tuple[str, int] | None
 
 ran: dict[Function, set[Owner]] = {}
 watched: set[str] = set()  # modules whose import began while we recorded
+also: list[tuple[Callable[[], None], Callable[[], None]]] = []  # what else begins and ends with the record
 
 _PATHS = sysconfig.get_paths()
 # scripts: a server's own, such as bin/gunicorn, is below all that it ever calls
@@ -51,15 +53,18 @@ def is_foreign(code: CodeType) -> bool:
     return known
 
 
-def _note(code: CodeType, frame: FrameType | None) -> None:
-    module = frame.f_globals.get("__name__", "") if frame else ""
-    owner: Owner = None
+def owner_of(frame: FrameType | None) -> Owner:
+    """Return the innermost module-level line of the app's own that a frame runs for."""
     while frame is not None:
         if frame.f_code.co_name == "<module>" and not is_foreign(frame.f_code):
-            owner = (frame.f_globals.get("__name__", ""), frame.f_lineno)
-            break
+            return (frame.f_globals.get("__name__", ""), frame.f_lineno)
         frame = frame.f_back
-    ran.setdefault((module, code.co_qualname, code.co_firstlineno), set()).add(owner)
+    return None
+
+
+def _note(code: CodeType, frame: FrameType | None) -> None:
+    module = frame.f_globals.get("__name__", "") if frame else ""
+    ran.setdefault((module, code.co_qualname, code.co_firstlineno), set()).add(owner_of(frame))
 
 
 def _on_start(code: CodeType, _offset: int) -> Any:
@@ -88,6 +93,8 @@ def start() -> None:
             sys.monitoring.restart_events()
     elif sys.getprofile() is None:
         sys.setprofile(_on_event)
+    for begin, _ in also:
+        begin()
 
 
 def recording() -> bool:
@@ -101,6 +108,8 @@ def stop() -> None:
     """End the record. What was recorded stays."""
     atexit.unregister(stop)
     _ended.append(True)
+    for _, end in also:
+        end()
     if not recording():
         return
     if sys.version_info >= (3, 12):

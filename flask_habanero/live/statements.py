@@ -6,7 +6,7 @@ import ast
 import sys
 
 from ..source import Piece
-from . import effects, imports, names, registrations, steps
+from . import configured, effects, imports, names, registrations, steps
 from .diff import Pair, title
 from .draft import Draft
 
@@ -103,6 +103,7 @@ def _removable(draft: Draft, name: str, piece: Piece) -> None:
         return
     if (why := draft.judge(name).statement(node)) is not None:
         draft.refuse("removed-effect", draft.where(name, piece), f"`{title(piece)}` went, and {why}")
+    configured.statement(draft, name, node)
 
 
 def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
@@ -142,6 +143,7 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
         return
     if (why := draft.judge(name).statement(node)) is not None:
         draft.refuse("effect", draft.where(name, piece), why)
+    configured.statement(draft, name, node)
     for item in row.imports:
         if item.name == "*" and (
             item.module not in draft.out.target or imports.star_names(draft.out.target[item.module]) is None

@@ -304,6 +304,12 @@ class Items:
         return inverse
 
 
+def fill(mapping: dict[str, Any], content: Mapping[str, Any]) -> None:
+    """Let a mapping hold other items, in their order. It keeps its identity; its own methods are passed by."""
+    dict.clear(mapping)
+    dict.update(mapping, content)
+
+
 @dataclass(frozen=True)
 class DropModule:
     """A module that a release deleted goes from `sys.modules` and from its package."""

@@ -52,7 +52,8 @@ _TOLD_APART = {  # attributes of an app or blueprint that have words of their ow
     "jinja_loader",
     "aborter",
 }
-_MODULE_UNSEEN = {"__builtins__", "__loader__", "__spec__", "__cached__"}
+# the last: which warnings were shown, as it depends on what else was ever imported
+_MODULE_UNSEEN = {"__builtins__", "__loader__", "__spec__", "__cached__", "__warningregistry__"}
 _SIGNALS = (
     "before_render_template",
     "request_started",

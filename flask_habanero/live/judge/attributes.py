@@ -89,8 +89,8 @@ def _of_live(value: Live, name: str) -> Found:
             return _from_class(member.raw, value)
         member = find(Live(kind), name)
         return Live(getattr(owner, name)) if name in _NAMES else _bound(member, value)
-    if any("__getattribute__" in vars(one) for one in type.mro(kind)[:-1]):
-        return _bound(find(Live(kind), name), value) if kind.__module__ == "builtins" else ANY
+    if any(isinstance(vars(one).get("__getattribute__"), FunctionType) for one in type.mro(kind)):
+        return ANY  # of its own making
     return _of_instance(value, name)
 
 

@@ -22,10 +22,11 @@ from types import (
 )
 from typing import TYPE_CHECKING, Any
 
+from flask.config import Config
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 
-from .. import registrations
+from .. import configs, registrations
 from . import attributes, containers, known
 from .values import (
     ANY,
@@ -135,6 +136,8 @@ class Calls:
             registered = self._registers(raw, this, args)
             if registered is not None:
                 return registered
+            if isinstance(this, Live) and isinstance(this.object, Config):
+                return self._of_config(this, str(getattr(raw, "__name__", "")), args)
             if isinstance(raw, _C_FUNCTIONS):
                 return self._c_method(raw, this, args)
             if raw in known.log_methods():
@@ -157,6 +160,15 @@ class Calls:
         if name in registrations.PLAIN_DECORATORS and args.positional:
             return args.positional[0]
         return GivesBack() if name in registrations.DECORATORS else NONE
+
+    def _of_config(self, this: Live, name: str, args: Args) -> Value:
+        """A method of an app's configuration: what is written is noted by the config itself."""
+        if name in configs.WRITERS:
+            self._in.note_config(this.object, name, args)
+            return ANY if name in ("pop", "popitem", "setdefault") else Live(True)
+        key = args.get(0, "key")
+        found = containers.item(this, key) if key is not None else Made(open=True)
+        return join([found, *args.positional[1:2]]) if name == "get" else found
 
     def _c_method(self, raw: Any, this: Value, args: Args) -> Value:
         """A method without a source: of a builtin container or value, or unknown."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 from typing import TYPE_CHECKING
 
+from flask.config import Config
+
 from .values import ANY, NONE, Either, Live, Made, Value, alternatives, join, made
 
 if TYPE_CHECKING:
@@ -22,7 +24,34 @@ TYPES: tuple[type, ...] = (
     type({}.values()),
 )
 CHANGERS = frozenset(
-    ["append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse", "update", "setdefault", "popitem", "add", "discard", "appendleft", "popleft", "extendleft", "rotate", "move_to_end", "difference_update", "intersection_update", "symmetric_difference_update", "subtract", "__setitem__", "__delitem__", "__iadd__", "__ior__"]
+    [
+        "append",
+        "extend",
+        "insert",
+        "remove",
+        "pop",
+        "clear",
+        "sort",
+        "reverse",
+        "update",
+        "setdefault",
+        "popitem",
+        "add",
+        "discard",
+        "appendleft",
+        "popleft",
+        "extendleft",
+        "rotate",
+        "move_to_end",
+        "difference_update",
+        "intersection_update",
+        "symmetric_difference_update",
+        "subtract",
+        "__setitem__",
+        "__delitem__",
+        "__iadd__",
+        "__ior__",
+    ]
 )
 _MOST = 64  # of a live container, so many elements are looked at one by one
 
@@ -75,9 +104,10 @@ def _item(value: Value, key: Value) -> Value:
         if constant is not None and value.rest is None and constant in value.items:
             return value.items[constant]
         return value.contents() if value.items or value.rest is not None else ANY
-    if isinstance(value, Live) and type(value.object) in (dict, list, tuple) and constant is not None:
+    if isinstance(value, Live) and type(value.object) in (dict, list, tuple, Config) and constant is not None:
         try:
-            return Live(value.object[constant])
+            owner = value.object
+            return Live(dict.__getitem__(owner, constant) if isinstance(owner, dict) else owner[constant])
         except (LookupError, TypeError):
             return ANY
     return ANY

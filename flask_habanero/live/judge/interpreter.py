@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any, Protocol
 
+from flask.config import Config, ConfigAttribute
+from flask.sansio.app import App
+
 from ..names import never_runs
 from . import attributes, containers
 from .calls import Args, Calls
@@ -48,7 +51,8 @@ class Effect:
     """What running something would do besides making new objects.
 
     Attributes:
-        kind: "unknown", "registers", "attribute", "item" (a container or mapping changes), "global", "import".
+        kind: "unknown", "registers" (by Flask's own methods), "config", "attribute", "item" (of a container),
+            "global", "import".
         target: the live object that changes; None where it is not known.
         name: the attribute, method or name.
         why: in words, for a person.
@@ -107,6 +111,10 @@ class Interpreter:
     def note_registers(self) -> None:
         """Note a registration by Flask's own methods."""
         self._note(Effect("registers", None, "", ""))
+
+    def note_config(self, config: Config, method: str, args: Args) -> None:
+        """Note that an app's configuration is written."""
+        self._note(Effect("config", config, method, "", args))
 
     def note_change(self, target: Value, name: str, text: str, args: Args | None = None) -> None:
         """Note that a container changes that was there before."""
@@ -547,6 +555,8 @@ class Interpreter:
                 one.fields[name] = value
             elif isinstance(one, Class):
                 one.members[name] = value
+            elif isinstance(one, Live) and (key := config_key(one.object, name)):
+                self.note_config(one.object.config, "__setitem__", Args((Live(key), value)))
             elif isinstance(one, Live):
                 self._note(Effect("attribute", one.object, name, f"`{text}` changes an object in place"))
             else:
@@ -568,6 +578,8 @@ class Interpreter:
                 self.call(Bound(setter, one), Args((key, value), text=text))
             elif isinstance(one, Made):
                 containers.put(one, key, value)
+            elif isinstance(one, Live) and isinstance(one.object, Config):
+                self.note_config(one.object, "__setitem__", Args((key, value)))
             else:
                 self.note_change(one, "__setitem__", text, Args((key, value)))
 
@@ -765,6 +777,12 @@ class Interpreter:
     _of_yieldfrom = _of_yield
 
 
+def config_key(owner: object, name: str) -> str:
+    """Return the configuration key that setting an app's attribute writes, or nothing."""
+    member = next((vars(c)[name] for c in type(owner).__mro__ if name in vars(c)), None)
+    return str(member.__name__) if isinstance(owner, App) and isinstance(member, ConfigAttribute) else ""
+
+
 def defaults_of(function: FunctionType) -> dict[str, Value]:
     """Return a live function's defaults."""
     code = function.__code__
@@ -807,11 +825,8 @@ def _is_same(left: Value, right: Value) -> bool | None:
     if isinstance(left, Live) and isinstance(right, Live):
         return left.object is right.object
     fresh = (Made, Function, Class)
-    if (
-        (isinstance(left, fresh)
-        and isinstance(right, Live))
-        or (isinstance(right, fresh)
-        and isinstance(left, Live))
+    if (isinstance(left, fresh) and isinstance(right, Live)) or (
+        isinstance(right, fresh) and isinstance(left, Live)
     ):
         return False
     return None

@@ -1,0 +1,153 @@
+"""What a release changes in an app's configuration, and what was made from it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from flask.config import Config
+
+from ..source import Piece
+from . import configs, names
+from .judge.interpreter import Effect
+from .judge.values import Class, Live, Made
+from .program import owner_of
+
+if TYPE_CHECKING:
+    from .draft import Draft
+
+# Flask makes its template environment and its logger from them when they are first asked for
+_KEPT_BY_FLASK = frozenset(["DEBUG", "TESTING", "TEMPLATES_AUTO_RELOAD"])
+
+
+def statement(draft: Draft, name: str, node: ast.stmt) -> None:
+    """Note what a statement that runs, or ends, writes to configurations."""
+    for effect in draft.judge(name).config_writes(node):
+        changed(draft, effect.target, keys_of(draft, effect))
+
+
+def changed(draft: Draft, config: Config, keys: set[str]) -> None:
+    """Note that keys of a configuration change."""
+    draft.out.configs.setdefault(id(config), config)
+    draft.dirty_config += [(config, key) for key in sorted(keys)]
+
+
+def keys_of(draft: Draft, effect: Effect) -> set[str]:
+    """Return the keys that a call may write; EVERY among them if that can't be told."""
+    args = effect.args
+    assert args is not None
+    if effect.name in ("update", "from_mapping", "__ior__"):
+        found = set(args.named)
+        for one in args.positional:
+            found |= _text_keys(one)
+        return found | ({configs.EVERY} if args.more else set())
+    first = args.get(0, "obj")
+    if effect.name == "from_object" and first is not None:
+        return _attributes(draft, first)
+    if effect.name.startswith("from_") or effect.name in ("clear", "popitem") or first is None:
+        return {configs.EVERY}
+    key = first.object if isinstance(first, Live) else None
+    return {key if isinstance(key, str) else configs.EVERY}
+
+
+def _text_keys(value: object) -> set[str]:
+    if isinstance(value, Made) and value.rest is None and all(isinstance(key, str) for key in value.items):
+        return {str(key) for key in value.items}
+    if isinstance(value, Live) and isinstance(value.object, dict):
+        return set(map(str, value.object))
+    return {configs.EVERY}
+
+
+def _attributes(draft: Draft, value: object) -> set[str]:
+    """Return the upper-case attributes of an object that `from_object` is given, before and after."""
+    if isinstance(value, Class):
+        own = {name for name in value.members if name.isupper()}
+        return own.union(*(_attributes(draft, base) for base in value.bases))
+    if isinstance(value, Live) and isinstance(value.object, type | ModuleType):
+        found = {name for name in dir(value.object) if name.isupper()}
+        return found | set(_to_come(draft, value.object))
+    return {configs.EVERY}
+
+
+def _to_come(draft: Draft, owner: type | ModuleType) -> Iterator[str]:
+    classes = owner.__mro__ if isinstance(owner, type) else ()
+    for unit in draft.units:
+        for piece, row in zip(
+            draft.parsed(unit).pieces, names.of_source(draft.out.target[unit]), strict=True
+        ):
+            if isinstance(owner, ModuleType) and draft.program.loaded(unit) is owner:
+                yield from (name for name in row.binds if name.isupper())
+            elif isinstance(piece.node, ast.ClassDef) and any(
+                _is(draft, unit, piece, one) for one in classes
+            ):
+                members = names.class_members(piece.node)
+                yield from (name for name in members if name.isupper())
+
+
+def _is(draft: Draft, unit: str, piece: Piece, cls: type) -> bool:
+    live = draft.program.loaded(unit)
+    return live is not None and vars(live).get(getattr(piece.node, "name", "")) is cls
+
+
+# what configurations were filled from
+
+
+def source_changed(draft: Draft, module: str, name: str, members: frozenset[str] | None = None) -> None:
+    """A name of a module, or members of a class of it, changed: what took its values from there takes them again.
+
+    Args:
+        draft: the plan in the making.
+        module: the module.
+        name: the name, or the class.
+        members: of a class, which of its members; None if the name itself stands for something else.
+    """
+    live = draft.program.loaded(module)
+    cls = vars(live).get(name) if live is not None and members is not None else None
+    for config in configs.all_configs():
+        book = configs.book_of(config)
+        for entry in book.entries if book is not None else ():
+            source = configs.read_from(entry)
+            keys: set[str] = set()
+            if isinstance(source, ModuleType) and source is live and name.isupper():
+                keys = {name}
+            elif (
+                members is not None
+                and isinstance(source, type)
+                and isinstance(cls, type)
+                and issubclass(source, cls)
+            ):
+                keys = {member for member in members if member.isupper()}
+            if keys:
+                draft.out.refresh[id(entry)] = (config, entry, _readable(draft, entry, source))
+                changed(draft, config, keys)
+
+
+def _readable(draft: Draft, entry: configs.Written, source: Any) -> frozenset[str] | None:
+    """Return the names that a module has when it fills a configuration from itself; None for: all."""
+    owner = owner_of(entry, draft.program.tree.__contains__)
+    if owner is None or not isinstance(source, ModuleType) or draft.program.loaded(owner[0]) is not source:
+        return None
+    uids = draft.uids(owner[0])
+    if owner[1] not in uids:
+        return None
+    return frozenset(names.bound_before(names.of_source(draft.out.target[owner[0]]), uids.index(owner[1])))
+
+
+def check(draft: Draft) -> None:
+    """Refuse to change a configuration of which it is not known what wrote it, or that Flask has used."""
+    for config in draft.out.configs.values():
+        book = configs.book_of(config)
+        if book is None or not configs.is_complete(config, book):
+            what = "the configuration holds more than was written through it since our import"
+            hint = "import flask_habanero before your own modules, or restart"
+            draft.refuse("config", "", what, hint)
+    for _, key in draft.changed_config:
+        if key in _KEPT_BY_FLASK or key == configs.EVERY:
+            what = (
+                f"configuration {key}: Flask has made things from it"
+                if key != configs.EVERY
+                else "which keys of the configuration change can't be told"
+            )
+            draft.refuse("config", "", what)
