@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from flask.sansio.app import App
 
 from ..source import Source
-from . import holders, names, registrations, steps
+from . import functions, holders, names, registrations, steps
 from .judge.interpreter import Interpreter, TooMuchError
 from .judge.values import Live
 from .program import owner_of
@@ -20,15 +22,37 @@ if TYPE_CHECKING:
 
 
 def check(draft: Draft) -> None:
-    """Refuse if something that stays holds an object that the release replaces."""
-    if not draft.rebound or draft.boots:
+    """Refuse if something that stays holds what the release replaces, or what an old constructor made."""
+    if draft.boots or not (draft.rebound or draft.shape_changed):
         return
-    found = holders.held(_gathered(draft))
+    anew = _gathered(draft)
+    found = holders.held(anew)
     if found is not None:
         what, by = found
-        where = what.rpartition(".")[0]
-        hint = "restart to take this change"
-        draft.refuse("held", where, f"{what} is made anew, and {by} holds the one that there is", hint)
+        said = f"{what} is made anew, and {by} holds the one that there is"
+        draft.refuse("held", what.rpartition(".")[0], said)
+        return
+    for module, name in dict.fromkeys(draft.shape_changed):
+        _made_before(draft, anew, module, name)
+
+
+def _made_before(draft: Draft, anew: holders.Anew, module: str, name: str) -> None:
+    """Objects that the old `__init__` made have not what the new one gives, unless they are made anew, too."""
+    cls = vars(draft.program.loaded(module) or ast).get(name)
+    known = set(map(id, anew.objects))
+    objects = (
+        [one for one in functions.instances_of(cls) if id(one) not in known] if isinstance(cls, type) else []
+    )
+    if not objects:
+        return
+    words = [f"a {name}"] * len(objects)
+    also = replace(anew, objects=[*objects, *anew.objects], words=[*words, *anew.words])
+    count = len(objects)
+    del objects
+    found = holders.held(also)
+    if found is not None:
+        made = f"{count} live object{'s were' if count > 1 else ' was'} made by the old one"
+        draft.refuse("live-instances", module, f"{name}.__init__ changed, and {made}: {found[1]} holds one")
 
 
 def _gathered(draft: Draft) -> holders.Anew:
@@ -37,16 +61,16 @@ def _gathered(draft: Draft) -> holders.Anew:
         loaded = draft.program.loaded(unit)
         if loaded is not None:
             anew.spaces[id(vars(loaded))] = unit
-    seen: set[int] = set()
     for module, name in sorted(draft.rebound):
         live = draft.program.loaded(module)
-        if live is None or name not in vars(live):
-            continue
-        anew.names.setdefault(id(vars(live)), set()).add(name)
-        if _is_replaced(draft, module, name) and id(vars(live)[name]) not in seen:
-            seen.add(id(vars(live)[name]))
-            anew.objects.append(vars(live)[name])
-            anew.words.append(f"{module}.{name}")
+        if live is not None and name in vars(live):
+            anew.names.setdefault(id(vars(live)), set()).add(name)
+            if _is_replaced(draft, module, name):
+                _add(anew, f"{module}.{name}", vars(live)[name])
+    for module, name in draft.remade:
+        for key, member in list(vars(vars(draft.live(module))[name]).items()):
+            if isinstance(member, FunctionType):
+                _add(anew, f"{module}.{name}.{key}", member)
     for target in list(registrations.targets):
         anew.tables.update(_tables(target))
     # functions that take over the defaults of their statement, which is evaluated again
@@ -54,6 +78,12 @@ def _gathered(draft: Draft) -> holders.Anew:
     anew.tables.update(id(step.function) for step in taking)
     anew.kept = dict(_kept(draft))
     return anew
+
+
+def _add(anew: holders.Anew, word: str, one: object) -> None:
+    if all(one is not other for other in anew.objects):
+        anew.objects.append(one)
+        anew.words.append(word)
 
 
 def _is_replaced(draft: Draft, module: str, name: str) -> bool:

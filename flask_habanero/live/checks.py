@@ -108,7 +108,11 @@ def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
         if item.name == "*" and item.module in draft.out.target
         for one in imports.star_names(draft.out.target[item.module]) or ()
     }
-    for bound in brought & imports.binds(draft.out.target[name]):
+    touched = {one for module, one in draft.rebound if module == name}
+    for side, uids in ((new, draft.uids(name)), (old, draft.program.uids(name))):
+        for row, uid in zip(names.parsed_names(side), uids, strict=True):
+            touched |= row.binds if (name, uid) in draft.acted | draft.out.moved else set()
+    for bound in brought & imports.binds(draft.out.target[name]) & touched:
         what = f"{bound} comes by a star import, and is bound here"
         draft.refuse("bound-twice", name, what, "import the names by name, or restart")
     for bound in diff.bound_twice(old) | diff.bound_twice(new):
@@ -148,7 +152,6 @@ def live_objects(draft: Draft) -> None:
                 _swap(draft, name, (old, new), goals)
     draft.bind()
     _suspended(draft)
-    _made_before(draft)
 
 
 def _ended_code(draft: Draft, name: str, old: CodeType) -> None:
@@ -184,16 +187,6 @@ def _suspended(draft: Draft) -> None:
         live = draft.program.loaded(name)
         if live is not None and (held := functions.suspended(live, changing)):
             draft.refuse("suspended", name, f"{held} is in the middle of code that changed")
-
-
-def _made_before(draft: Draft) -> None:
-    """Objects that the old `__init__` made have not what the new one gives."""
-    for module, qualname in draft.shape_changed:
-        cls = vars(draft.program.loaded(module) or ast).get(qualname)
-        if isinstance(cls, type) and (count := len(functions.instances_of(cls))):
-            objects = f"{count} live object{'s' * (count > 1)}"
-            what = f"{qualname}.__init__ changed, and {objects} were made by the old one"
-            draft.refuse("live-instances", module, what)
 
 
 def order(draft: Draft) -> None:

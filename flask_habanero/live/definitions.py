@@ -6,10 +6,11 @@ import ast
 import functools
 from types import FunctionType
 
+from ..errors import Reason
 from ..source import Piece, compile_nodes
-from . import codes, diff, effects, members, names, steps
+from . import codes, diff, effects, members, names, statements, steps
 from .diff import Pair, title
-from .draft import Draft, FindFunction
+from .draft import RESTART, Draft, FindFunction
 from .skeleton import alike, same_own_level
 
 
@@ -146,7 +147,7 @@ def _decorate(
         draft.dirty.append((name, node.name))
 
 
-def class_(draft: Draft, name: str, pair: Pair) -> None:
+def class_(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     """A class changed in more than its methods' bodies: members are exchanged in place, or it is refused."""
     assert (
         pair.old
@@ -160,22 +161,63 @@ def class_(draft: Draft, name: str, pair: Pair) -> None:
     if new.name in diff.bound_twice(draft.program.tree[name].parsed) | diff.bound_twice(draft.parsed(name)):
         draft.refuse("bound-twice", draft.where(name, new), f"{new.name} is bound by more than one statement")
     change = members.compare(old, new, cls, name)
-    for reason in change.reasons:
-        draft.refuse(reason.code, reason.where, reason.what, reason.hint)
+    reasons = change.reasons or _member_reasons(draft, name, change)
+    if reasons:
+        if not remade(draft, name, pair.old.node, pair.new, uid):
+            for reason in reasons:
+                draft.refuse(reason.code, reason.where, reason.what, reason.hint)
+        return
     before = dict(names.functions_in(old))
     for qualname, function in names.functions_in(new):
         was = before.get(qualname)
         if was is not None and not same_own_level(was, function):
             _function_changed(draft, name, qualname, was)
-    for member in change.put:
-        if (why := draft.judge(name).statement(member)) is not None:
-            draft.refuse("class-member", draft.where(name, member), why)
     if change.names and isinstance(cls, type):
         for bound in sorted(change.names):
             draft.say(name, f"{'-' if bound in change.drop else '~'}{new.name}.{bound}")
-        step = members.step(change, new, cls, draft.live(name), draft.parsed(name), draft.filename(name))
-        draft.act(name, pair.new, 1, lambda: step)
-        draft.dirty_members.append((name, new.name, frozenset(change.names)))
+        _exchange(draft, name, pair.new, cls, change)
+
+
+def _member_reasons(draft: Draft, name: str, change: members.ClassChange) -> list[Reason]:
+    """Return why the new members of a class may not be made."""
+    judged = ((member, draft.judge(name).statement(member)) for member in change.put)
+    return [Reason("class-member", draft.where(name, member), why, RESTART) for member, why in judged if why]
+
+
+def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.ClassChange) -> None:
+    """Let members of a live class be exchanged, and all follow that used them."""
+    node = piece.node
+    assert isinstance(node, ast.ClassDef)
+    step = members.step(change, node, cls, draft.live(name), draft.parsed(name), draft.filename(name))
+    draft.act(name, piece, 1, lambda: step)
+    draft.dirty_members.append((name, node.name, frozenset(change.names)))
+    if change.names & members.MAKERS:
+        draft.shape_changed.append((name, node.name))
+
+
+def remade(draft: Draft, name: str, old: ast.stmt, piece: Piece, uid: int) -> bool:
+    """Let a class statement run again: it makes another class, which takes the place of the one that there is.
+
+    Possible if making it has no effects. That nobody goes on with the old one is asked later (`anew`).
+    """
+    node = piece.node
+    assert isinstance(node, ast.ClassDef)
+    judge, program = draft.judge(name), draft.program
+    if draft.boots or any(
+        "__subclasses__" in program.tree[n].text for n in program.tree if program.loaded(n)
+    ):
+        return False  # the old one is among them until it is collected
+    if judge.statement(node) is not None or (old is not node and judge.statement(old) is not None):
+        return False
+    draft.acted.add((name, uid))
+    draft.code_pairs[name] = [
+        pair for pair in draft.code_pairs[name] if pair[0].co_qualname.partition(".")[0] != node.name
+    ]
+    draft.say(name, f"={node.name}" if old is node else f"~{node.name}")
+    statements.run(draft, name, piece, uid)
+    draft.remade.append((name, node.name))
+    draft.dirty.append((name, node.name))
+    return True
 
 
 def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[str], why: str) -> None:
@@ -183,8 +225,7 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[
     node = piece.node
     assert isinstance(node, ast.ClassDef)
     draft.acted.add((name, uid))
-    where, module = draft.where(name, piece), draft.live(name)
-    cls = vars(module).get(node.name)
+    where, cls = draft.where(name, piece), vars(draft.live(name)).get(node.name)
     read = {one: names.of_piece(Piece(1, one, ""), draft.out.target[name]).reads for one in node.body}
     put = [one for one in node.body if read[one] & readers]
     change = members.ClassChange(put=put, names={bound for one in put for bound in members.bound(one)})
@@ -192,18 +233,18 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[
     put = change.put = [one for one in node.body if change.names & set(members.bound(one))]
     head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
     fits = isinstance(cls, type) and put and not head & readers and all(map(members.is_simple, put))
-    if not fits or not isinstance(cls, type) or not members.takes(cls, node, change):
-        draft.refuse("stale-class", where, f"class {node.name} was built from {why}, which changed")
-        return
-    for member in put:
-        if (problem := draft.judge(name).statement(member)) is not None:
-            draft.refuse("class-member", draft.where(name, member), problem)
-    draft.say(name, f"={node.name}")
-    step = members.step(change, node, cls, module, draft.parsed(name), draft.filename(name))
-    draft.act(name, piece, 1, lambda: step)
-    draft.dirty_members.append(
-        (name, node.name, frozenset(bound for one in put for bound in members.bound(one)))
-    )
+    if fits and isinstance(cls, type) and members.takes(cls, node, change):
+        reasons = _member_reasons(draft, name, change)
+        if not reasons:
+            draft.say(name, f"={node.name}")
+            _exchange(draft, name, piece, cls, change)
+            return
+    else:
+        what = f"class {node.name} was built from {why}, which changed"
+        reasons = [Reason("stale-class", where, what, RESTART)]
+    if not remade(draft, name, node, piece, uid):
+        for reason in reasons:
+            draft.refuse(reason.code, reason.where, reason.what, reason.hint)
 
 
 def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:

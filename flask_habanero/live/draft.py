@@ -57,6 +57,7 @@ class Draft:
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
         self.changed_functions: list[tuple[str, str, int]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
+        self.remade: list[tuple[str, str]] = []  # classes that are made anew
         self.code_pairs: dict[str, list[tuple[CodeType, CodeType | None]]] = defaultdict(list)
         self.ran_imports: list[names.Import] = []  # of statements that run
         self.deferred: list[tuple[tuple[int, int], str, Callable[[], Any]]] = []

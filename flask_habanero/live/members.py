@@ -14,7 +14,8 @@ from .codes import children
 from .diff import Kind
 from .steps import Members
 
-_SHAPES = {"__init__", "__new__", "__post_init__", "__slots__", "__setstate__", "__getstate__", "__reduce__"}
+MAKERS = {"__init__", "__new__", "__post_init__"}  # objects have what these gave them when they were made
+_SHAPES = {"__new__", "__slots__", "__setstate__", "__getstate__", "__reduce__"}
 _METHOD_DECORATORS = {
     "staticmethod", "classmethod", "property",
     "abstractmethod", "abc.abstractmethod", "cached_property", "functools.cached_property",

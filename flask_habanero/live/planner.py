@@ -131,7 +131,7 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
         if functions_both:
             definitions.function(draft, name, pair, uid)
         elif isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):
-            definitions.class_(draft, name, pair)
+            definitions.class_(draft, name, pair, uid)
         else:
             statements.again(draft, name, pair, uid)
 

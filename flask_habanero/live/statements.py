@@ -163,6 +163,12 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
     draft.act(name, piece, 1, lambda: steps.Run(draft.live(name), code))
 
 
+def run(draft: Draft, name: str, piece: Piece, uid: int) -> None:
+    """Let a statement run in the place of what it made before; what it had registered ends."""
+    draft.out.withdraw.add((name, uid))
+    _run(draft, name, piece)
+
+
 def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     """Let an unchanged statement run again: what it had read is something else now."""
     draft.acted.add((name, uid))

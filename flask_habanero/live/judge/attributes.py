@@ -59,13 +59,21 @@ def read(value: Value, name: str) -> list[Found]:
 
 
 def _read(value: Value, name: str) -> Iterator[Found]:
-    if isinstance(value, Live):
+    if name == "__class__" and not isinstance(value, Live | Made):
+        yield ANY
+    elif name == "__class__" and not (isinstance(value, Live) and issubclass(type(value.object), LocalProxy)):
+        yield _class_of(value) if not (isinstance(value, Live) and isinstance(value.object, type)) else ANY
+    elif isinstance(value, Live):
         yield _of_live(value, name)
     elif isinstance(value, Made):
         yield from _of_made(value, name)
+    elif isinstance(value, Class) and name == "__dict__":
+        members: dict[object, Value] = {name: member for name, member in value.members.items()}  # noqa: C416  # wider keys
+        yield Made(Live(dict), items=members)
     elif isinstance(value, Class):
         member = find(value, name)
-        yield ANY if member is None else _from_class(member.raw, value)
+        above = find(value.meta, name) if member is None and value.meta is not None else None
+        yield _bound(above, value) if member is None else _from_class(member.raw, value)
     elif isinstance(value, Function):
         yield value.fields.get(name, Live("") if name in _NAMES else ANY)
     elif isinstance(value, Super):
@@ -83,6 +91,8 @@ def _of_live(value: Live, name: str) -> Found:
         return ANY  # asking one wakes it up
     if isinstance(owner, ModuleType):
         return _of_module(owner, name)
+    if name == "__dict__":
+        return _namespace(owner)
     if isinstance(owner, type):
         member = find(value, name)
         if member is not None:
@@ -92,6 +102,13 @@ def _of_live(value: Live, name: str) -> Found:
     if any(isinstance(vars(one).get("__getattribute__"), FunctionType) for one in type.mro(kind)):
         return ANY  # of its own making
     return _of_instance(value, name)
+
+
+def _namespace(owner: Any) -> Value:
+    if isinstance(owner, type):
+        return Made(Live(dict), items={name: Live(member) for name, member in vars(owner).items()})
+    fields = getattr(owner, "__dict__", None)
+    return Live(fields) if type(fields) is dict else ANY
 
 
 def _of_module(module: ModuleType, name: str) -> Found:
@@ -142,8 +159,32 @@ def _of_super(value: Super, name: str) -> Found:
         cls = this
     if cls is None:
         return ANY
-    member = find(cls, name, after=value.owner)
+    if not any(_is(one, value.owner) for one in _line(cls)):  # in a method of a metaclass
+        cls = (
+            this.meta
+            if isinstance(this, Class)
+            else Live(type(this.object))
+            if isinstance(this, Live)
+            else cls
+        )
+    member = find(cls, name, after=value.owner) if cls is not None else None
     return ANY if member is None else _bound(member, this)
+
+
+def has(value: Value, name: str) -> bool | None:
+    """Return whether an object has an attribute, if that is certain."""
+    if isinstance(value, Function):
+        return None if "" in value.fields else name in value.fields or hasattr(FunctionType, name)
+    if isinstance(value, Made) and value.cls is not None and not value.open:
+        if name in value.fields or find(value.cls, name) is not None:
+            return True
+        return None if find(value.cls, "__getattr__") is not None else False
+    if isinstance(value, Class):
+        return True if find(value, name) is not None else None
+    if isinstance(value, Live) and isinstance(value.object, ModuleType | type | FunctionType):
+        found = _read(value, name)
+        return True if any(one is not ANY for one in found) else None
+    return None
 
 
 # members of classes

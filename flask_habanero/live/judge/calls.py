@@ -7,6 +7,7 @@ Functions are followed into their definitions, those of libraries, too; the ends
 from __future__ import annotations
 
 import ast
+import collections
 import functools
 import logging
 from collections.abc import Iterator
@@ -195,11 +196,11 @@ class Calls:
             return NONE
         if name == "__new__":
             first = args.positional[0] if args.positional else ANY
-            if isinstance(first, Live) and first.object in (type,):
+            if isinstance(first, Live) and isinstance(first.object, type) and issubclass(first.object, type):
                 return self._in.make_class(args)
             return Made(first if isinstance(first, Live | Class) else None)
         if name == "__call__" and isinstance(this, Live) and isinstance(this.object, type):
-            return self._construct(this.object, args)  # super().__call__(...) in a metaclass
+            return self._construct(this.object, args, called=False)  # super().__call__(...) in a metaclass
         if name in ("__init__", "__init_subclass__", "with_traceback", "add_note"):
             return NONE
         return Made(open=True)
@@ -246,20 +247,27 @@ class Calls:
     def _special(self, value: Any, args: Args) -> Value | None:
         """Return what a function gives of which more is known than that it only computes."""
         where, name = known.place(value)
+        first = args.positional[0] if args.positional else ANY
+        is_meta = (
+            isinstance(first, Live) and isinstance(first.object, type) and issubclass(first.object, type)
+        )
+        if name.endswith(".__new__") and where in known.PURE_MODULES and is_meta:
+            return self._in.make_class(args)
         if (where, name) in known.GIVE_BACK:
-            return args.positional[0] if args.positional else GivesBack()
-        if (where, name) == ("dataclasses", "dataclass"):
             return args.positional[0] if args.positional else GivesBack()
         if (where, name) == ("logging", "getLogger"):
             return _logger(args)
+        if (where, name) in (("copy", "copy"), ("copy", "deepcopy")):
+            return containers.copied(first, deep=name == "deepcopy")
+        if (where, name) in (("typing", "cast"), ("typing_extensions", "cast")) and len(args.positional) > 1:
+            return args.positional[1]
+        if value is collections.defaultdict:
+            return Made(Live(dict), rest=self.call(first, Args(text=args.text)) if args.positional else None)
         if (where, name) in known.GIVE_DECORATOR:
             return GivesBack()
         if (where, name) in known.WRAP and (args.positional or name in ("lru_cache", "cache")):
-            first = args.positional[0] if args.positional else None
-            is_maker = name == "lru_cache" and (
-                first is None or (isinstance(first, Live) and not callable(first.object))
-            )
-            if is_maker:
+            is_known = isinstance(first, Function | Class | Made)
+            if name == "lru_cache" and not (is_known or (isinstance(first, Live) and callable(first.object))):
                 return Made(calls=Live(functools.cache))
             return Made(Live(value) if isinstance(value, type) else None, calls=first, open=True)
         if known.is_builtin(value):
@@ -278,14 +286,13 @@ class Calls:
     def _builtin(self, name: str, args: Args) -> Value | None:
         """Return what a builtin gives of which more is known; None if it is to be judged as a class or unknown."""
         first = args.positional[0] if args.positional else ANY
-        if name == "getattr" and len(args.positional) > 1:
-            found = self._in.read(first, _constant_text(args.positional[1]), args.text)
-            return join([found, *args.positional[2:]])
+        if name in ("getattr", "hasattr") and len(args.positional) > 1:
+            return self._attribute(name, first, _constant_text(args.positional[1]), args)
         if name in ("setattr", "delattr"):
             self._in.store(first, _constant_text(args.get(1, "")), args.get(2, "") or ANY, args.text)
             return NONE
-        if name == "super":
-            return ANY  # with arguments; without, the interpreter knows
+        if name == "super":  # without arguments, the interpreter knows
+            return Super(first, args.positional[1]) if len(args.positional) > 1 else ANY
         if name in ("isinstance", "issubclass") and len(args.positional) > 1:
             return _checked(name, first, args.positional[1])
         if name == "callable":
@@ -314,6 +321,16 @@ class Calls:
                 open=True,
             )
         return self.unknown(args)
+
+    def _attribute(self, name: str, owner: Value, attribute: str, args: Args) -> Value:
+        """`getattr` and `hasattr`: whether there is such an attribute may be known."""
+        there = {attributes.has(one, attribute) for one in alternatives(owner)} if attribute else {None}
+        if name == "hasattr":
+            return Live(there.pop()) if len(there) == 1 and None not in there else ANY
+        if there == {False} and len(args.positional) > 2:
+            return args.positional[2]
+        found = self._in.read(owner, attribute, args.text)
+        return found if there == {True} else join([found, *args.positional[2:]])
 
     def _with_function(self, name: str, args: Args) -> Value:
         function = (
@@ -409,16 +426,16 @@ class Calls:
 
     # classes
 
-    def _construct(self, cls: type, args: Args) -> Value:
+    def _construct(self, cls: type, args: Args, *, called: bool = True) -> Value:
         if issubclass(cls, App):
             self._in.note_unknown(f"`{args.text}` makes an app")
             return ANY
         if known.is_impure(cls):
             return self.unknown(args)
         meta = attributes.find(Live(type(cls)), "__call__")
-        if meta is not None and isinstance(meta.raw, Live) and isinstance(meta.raw.object, FunctionType):
-            if args.text != _META:
-                return self.call(Bound(meta.raw, Live(cls)), args)
+        raw = meta.raw.object if meta is not None and isinstance(meta.raw, Live) else None
+        if called and isinstance(raw, FunctionType):
+            return self.call(Bound(Live(raw), Live(cls)), args)
         new = attributes.find(Live(cls), "__new__")
         raw = new.raw.object if new is not None and isinstance(new.raw, Live) else None
         function = raw.__func__ if isinstance(raw, staticmethod) else raw
@@ -455,9 +472,6 @@ class Calls:
         return this
 
 
-_META = "super().__call__"
-
-
 def _logger(args: Args) -> Value:
     """Return the logger of a name: the same at each call."""
     name = _constant_text(args.positional[0]) if args.positional else ""
@@ -488,6 +502,11 @@ def _asked(question: Any, value: Value) -> Value:
     return Live(bool(question(value.object))) if isinstance(value, Live) else ANY
 
 
+def _is_asked_safely(cls: Any) -> bool:
+    """Whether asking for the instances of a class runs nobody's code."""
+    return type(cls) is type or getattr(cls, "__module__", "") == "collections.abc"
+
+
 def _checked(name: str, value: Value, kinds: Value) -> Value:
     """Return what `isinstance` or `issubclass` gives, where that is certain."""
     wanted = [kinds]
@@ -495,7 +514,9 @@ def _checked(name: str, value: Value, kinds: Value) -> Value:
         wanted = list(kinds.items.values())
     elif isinstance(kinds, Live) and isinstance(kinds.object, tuple):
         wanted = list(map(Live, kinds.object))
-    types = [one.object for one in wanted if isinstance(one, Live) and type(one.object) in (type,)]
+    # `typing.Mapping` stands for the class of that name
+    plain = [getattr(one.object, "__origin__", one.object) for one in wanted if isinstance(one, Live)]
+    types = [one for one in plain if _is_asked_safely(one)]
     if len(types) != len(wanted):
         return ANY
     if name == "isinstance":

@@ -25,34 +25,12 @@ TYPES: tuple[type, ...] = (
 )
 CHANGERS = frozenset(
     [
-        "append",
-        "extend",
-        "insert",
-        "remove",
-        "pop",
-        "clear",
-        "sort",
-        "reverse",
-        "update",
-        "setdefault",
-        "popitem",
-        "add",
-        "discard",
-        "appendleft",
-        "popleft",
-        "extendleft",
-        "rotate",
-        "move_to_end",
-        "difference_update",
-        "intersection_update",
-        "symmetric_difference_update",
-        "subtract",
-        "__setitem__",
-        "__delitem__",
-        "__iadd__",
-        "__ior__",
+        "__delitem__", "__iadd__", "__ior__", "__setitem__", "add", "append", "appendleft", "clear",
+        "difference_update", "discard", "extend", "extendleft", "insert", "intersection_update", "move_to_end",
+        "pop", "popitem", "popleft", "remove", "reverse", "rotate", "setdefault", "sort", "subtract",
+        "symmetric_difference_update", "update",
     ]
-)
+)  # fmt: skip
 _MOST = 64  # of a live container, so many elements are looked at one by one
 
 
@@ -77,6 +55,29 @@ def _elements(value: Value) -> Value:
             else Live("")
         )
     return ANY
+
+
+def copied(value: Value, *, deep: bool) -> Value:
+    """Return a copy of something: another object of the same kind, and so, if it is deep, is all in it."""
+    return join([_copied(one, deep=deep) for one in alternatives(value)])
+
+
+def _copied(value: Value, *, deep: bool) -> Value:
+    if isinstance(value, Made):
+        return Made(value.cls, dict(value.fields), dict(value.items), value.rest, open=True)
+    if not isinstance(value, Live) or isinstance(value.object, IMMUTABLE):
+        return value
+    kind = type(value.object)
+    inside: dict[object, Value] = {}
+    if kind is dict and len(value.object) <= _MOST:
+        inside = {key: Live(one) for key, one in value.object.items()}
+    elif kind is list and len(value.object) <= _MOST:
+        inside = dict(enumerate(map(Live, value.object)))
+    known: dict[type, Value] = {}
+    for key, one in inside.items() if deep else ():
+        if isinstance(one, Live) and not isinstance(one.object, IMMUTABLE):
+            inside[key] = known.setdefault(type(one.object), Made(Live(type(one.object)), open=True))
+    return Made(Live(kind), items=inside, open=True)
 
 
 def len_of(value: object) -> int:
@@ -124,6 +125,9 @@ def _method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Val
             return _change(this, name, args)
         if not (isinstance(this, Live) and isinstance(this.object, IMMUTABLE)):
             interpreter.note_change(this, name, args.text, args)
+    if name == "setdefault" and len(args.positional) > 1 and isinstance(this, Live):
+        found = item(this, args.positional[0])
+        return args.positional[1] if found is ANY else found
     if name in ("get", "__getitem__", "setdefault", "pop") and args.positional:
         return join([item(this, args.positional[0]), *(args.positional[1:2] or [NONE])])
     if name in ("keys", "values", "items", "copy", "union", "intersection", "difference"):
@@ -160,6 +164,11 @@ def _change(this: Made, name: str, args: Args) -> Value:
     if name in ("setdefault", "__setitem__") and len(args.positional) > 1:
         put(this, args.positional[0], args.positional[1])
         return item(this, args.positional[0]) if name == "setdefault" else NONE
+    if name == "pop" and this.rest is None and args.positional and isinstance(args.positional[0], Live):
+        key = args.positional[0].object
+        known = this.items.pop(key, None) if isinstance(key, str) else None
+        if known is not None or isinstance(key, str):
+            return known if known is not None else args.get(1, "default") or ANY
     if name in ("pop", "popitem", "popleft"):
         return join([this.contents(), *args.positional[1:2]]) if this.items or this.rest else ANY
     if name == "update":

@@ -14,7 +14,8 @@ import ast
 import builtins
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from types import FunctionType, ModuleType
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ from flask.sansio.app import App
 from ..names import never_runs
 from . import attributes, containers
 from .calls import Args, Calls
+from .known import READING_METHODS
 from .library import definition_of
 from .values import (
     ANY,
@@ -56,7 +58,8 @@ class Effect:
         target: the live object that changes; None where it is not known.
         name: the attribute, method or name.
         why: in words, for a person.
-        args: what a container's method is called with.
+        args: what a container's method is called with, or the new value of an attribute.
+        trail: the functions that were being gone through.
     """
 
     kind: str
@@ -64,6 +67,7 @@ class Effect:
     name: str
     why: str
     args: Args | None = None
+    trail: tuple[str, ...] = ()
 
 
 class World(Protocol):
@@ -89,6 +93,10 @@ class TooMuchError(Exception):
     """The judgement would take too long."""
 
 
+class Raised(Exception):  # noqa: N818  # what is gone through raises; no error of ours
+    """What is gone through certainly raises here."""
+
+
 class Interpreter:
     """Made for one judgement and thrown away.
 
@@ -101,6 +109,7 @@ class Interpreter:
         self._world, self._calls = world, Calls(self)
         self._left = MOST_NODES
         self._returns: list[list[Value]] = []
+        self._trail: list[str] = []
 
     # what is found
 
@@ -126,7 +135,7 @@ class Interpreter:
                 self.note_unknown(why)
 
     def _note(self, effect: Effect) -> None:
-        self.effects.append(effect)
+        self.effects.append(replace(effect, trail=tuple(self._trail)))
 
     def scope_of(self, module: str) -> Scope:
         """Return the scope of a module of the app's own: what it binds meanwhile is kept apart."""
@@ -180,16 +189,22 @@ class Interpreter:
 
     def run_statement(self, node: ast.stmt, scope: Scope) -> None:
         """Go through a statement at module level."""
-        self.statement(node, scope)
+        with suppress(Raised):  # then it fails when it runs, and what was done is undone
+            self.statement(node, scope)
 
     def run(self, function: Function, scope: Scope, _args: Args) -> Value:
         """Go through a function's body; return what it may return."""
         node = function.node
         if isinstance(node, ast.Lambda):
             return self.value(node.body, scope)
-        self._returns.append([])
-        ended = self.block(node.body, scope)
-        found = self._returns.pop()
+        found: list[Value] = []
+        self._returns.append(found)
+        self._trail.append(f"{scope.module}.{node.name}")
+        try:
+            ended = self.block(node.body, scope)
+        finally:
+            self._trail.pop()
+            self._returns.pop()
         if any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own_nodes(node)):
             return Made(Live(list), rest=ANY)
         return join([*found, *([] if ended else [NONE])]) if found or not ended else NONE
@@ -336,7 +351,10 @@ class Interpreter:
         ways, ends = [], []
         for body in bodies:
             way = scope.copy()
-            ends.append(self.block(body, way))
+            try:
+                ends.append(self.block(body, way))
+            except Raised:
+                ends.append(True)
             if not ends[-1]:
                 ways.append(way)
         for name in {name for way in ways for name in way.names}:
@@ -369,7 +387,10 @@ class Interpreter:
 
     def _do_try(self, node: ast.Try, scope: Scope) -> bool:
         before = scope.copy()
-        ended = self.block(node.body, scope) or self.block(node.orelse, scope)
+        try:
+            ended = self.block(node.body, scope) or self.block(node.orelse, scope)
+        except Raised:
+            ended = True
         handled = []
         for handler in node.handlers:
             way = Scope({**before.names}, scope.above, scope.module, scope.shared, scope.owner, scope.this)
@@ -463,13 +484,18 @@ class Interpreter:
 
     def _class_made(self, cls: Class, keywords: dict[str, Value], text: str) -> Value:
         """What a metaclass, the bases and the members do when a class is made."""
-        self._tell_members(cls)
         meta = keywords.pop("metaclass", None) or self._metaclass(cls)
         if meta is None:
             self.note_unknown(f"base class of `{cls.name}` may act on its subclasses")
             return cls
         if not (isinstance(meta, Live) and is_plain_meta(meta.object)):
             return self._by_metaclass(meta, cls, keywords, text)
+        self._tell_members(cls)
+        self._tell_bases(cls, keywords)
+        return cls
+
+    def _tell_bases(self, cls: Class, keywords: dict[str, Value]) -> None:
+        """`__init_subclass__` of the first base that has one."""
         for base in cls.bases:
             hook = attributes.find(base, "__init_subclass__")
             if hook is not None and not (isinstance(hook.raw, Live) and _is_object(hook.owner)):
@@ -478,7 +504,6 @@ class Interpreter:
                     raw = Live(raw.object.__func__)
                 self.call(Bound(raw, cls), Args(named=dict(keywords), text=cls.name))
                 break
-        return cls
 
     def _tell_members(self, cls: Class) -> None:
         for name, member in cls.members.items():
@@ -508,18 +533,42 @@ class Interpreter:
                 found = kind
         return Live(found)
 
-    def _by_metaclass(self, meta: Value, cls: Class, keywords: dict[str, Value], _text: str) -> Value:
-        self.note_unknown(f"base class of `{cls.name}` may act on its subclasses")
-        return cls
+    def _by_metaclass(self, meta: Value, cls: Class, keywords: dict[str, Value], text: str) -> Value:
+        """What a metaclass makes of a class: its `__new__` and `__init__` are gone through."""
+        names: dict[object, Value] = {name: value for name, value in cls.members.items()}  # noqa: C416  # wider keys
+        bases = Made(Live(tuple), items=dict(enumerate(cls.bases)))
+        args = Args((Live(cls.name), bases, Made(Live(dict), items=names)), dict(keywords), text=text)
+        maker = attributes.find(meta, "__new__")
+        raw = maker.raw.object if maker is not None and isinstance(maker.raw, Live) else None
+        function = raw.__func__ if isinstance(raw, staticmethod) else raw
+        if not isinstance(function, FunctionType):
+            made: Value = self.make_class(args.after(meta))
+        else:
+            made = self.call(Live(function), args.after(meta))
+        for one in alternatives(made):
+            if isinstance(one, Class):
+                one.meta, one.module = meta, cls.module
+        initial = attributes.find(meta, "__init__")
+        if (
+            initial is not None
+            and isinstance(initial.raw, Live)
+            and isinstance(initial.raw.object, FunctionType)
+        ):
+            self.call(Bound(initial.raw, made), args)
+        return made
 
     def make_class(self, args: Args) -> Value:
-        """Return what ``type(name, bases, members)`` makes."""
-        members = args.get(len(args.positional) - 1, "") if args.positional else None
-        known = dict(members.items) if isinstance(members, Made) else {}
-        named = {str(name): value for name, value in known.items()}
-        bases = args.positional[-2] if len(args.positional) > 1 else ANY
-        inside = containers.sequence(bases) or [ANY]
-        return Class("", tuple(inside), named, "")
+        """Return what ``type(name, bases, members)`` makes; a metaclass stands in front."""
+        name, bases, members = (args.get(len(args.positional) - n, "") for n in (3, 2, 1))
+        known = members.items if isinstance(members, Made) else {}
+        inside = containers.sequence(bases) if bases is not None else None
+        called = name.object if isinstance(name, Live) and isinstance(name.object, str) else ""
+        cls = Class(called, tuple(inside or [ANY]), {str(key): value for key, value in known.items()}, "")
+        if len(args.positional) > 3:
+            cls.meta = args.positional[0]
+        self._tell_members(cls)
+        self._tell_bases(cls, args.named)
+        return cls
 
     # targets
 
@@ -541,7 +590,8 @@ class Interpreter:
                 exact = parts is not None and len(parts) == len(target.elts)
                 self.assign(one, parts[index] if exact and parts else containers.elements(value), scope)
         elif isinstance(target, ast.Attribute):
-            self.store(self.value(target.value, scope), target.attr, value, f"{text_of(target)} = …")
+            owner, name = self.value(target.value, scope), mangled(target.attr, scope)
+            self.store(owner, name, value, f"{text_of(target)} = …")
         elif isinstance(target, ast.Subscript):
             owner, key = self.value(target.value, scope), self.value(target.slice, scope)
             self._set_item(owner, key, value, f"{text_of(target)} = …")
@@ -558,7 +608,8 @@ class Interpreter:
             elif isinstance(one, Live) and (key := config_key(one.object, name)):
                 self.note_config(one.object.config, "__setitem__", Args((Live(key), value)))
             elif isinstance(one, Live):
-                self._note(Effect("attribute", one.object, name, f"`{text}` changes an object in place"))
+                why = f"`{text}` changes an object in place"
+                self._note(Effect("attribute", one.object, name, why, Args((value,))))
             else:
                 self.note_unknown(f"`{text}` changes an object in place")
 
@@ -615,6 +666,8 @@ class Interpreter:
     def read(self, owner: Value, name: str, text: str) -> Value:
         """Return what an attribute is; a property is called for it."""
         found = []
+        if name and all(attributes.has(one, name) is False for one in alternatives(owner)):
+            raise Raised
         for one in attributes.read(owner, name):
             if isinstance(one, attributes.Property):
                 found.append(self.call(one.function, Args((one.this,), text=text)))
@@ -639,11 +692,12 @@ class Interpreter:
 
     def _of_attribute(self, node: ast.Attribute, scope: Scope) -> Value:
         owner = self.value(node.value, scope)
+        name = mangled(node.attr, scope)
         if isinstance(owner, Live) and isinstance(owner.object, ModuleType):
             module = owner.object.__name__
-            if self._world.is_own(module) and (found := self._world.name(module, node.attr)) is not None:
+            if self._world.is_own(module) and (found := self._world.name(module, name)) is not None:
                 return found
-        return self.read(owner, node.attr, text_of(node))
+        return self.read(owner, name, text_of(node))
 
     def _of_subscript(self, node: ast.Subscript, scope: Scope) -> Value:
         owner, key = self.value(node.value, scope), self.value(node.slice, scope)
@@ -679,6 +733,8 @@ class Interpreter:
                 named.update((str(key), value) for key, value in given.items.items())
             else:
                 more = True
+        if function is ANY and isinstance(node.func, ast.Attribute) and node.func.attr in READING_METHODS:
+            return Made(open=True)
         return self.call(function, Args(tuple(positional), named, more, text_of(node.func)))
 
     def _super(self, scope: Scope) -> Value:
@@ -775,6 +831,17 @@ class Interpreter:
         return ANY
 
     _of_yieldfrom = _of_yield
+
+
+def mangled(name: str, scope: Scope) -> str:
+    """Return the name under which a method of a class finds a private attribute."""
+    if not name.startswith("__") or name.endswith("__"):
+        return name
+    owner = scope.owner
+    called = (
+        owner.name if isinstance(owner, Class) else getattr(getattr(owner, "object", None), "__name__", "")
+    )
+    return f"_{called.lstrip('_')}{name}" if called else name
 
 
 def config_key(owner: object, name: str) -> str:

@@ -11,304 +11,110 @@ import logging
 import sys
 from typing import Any
 
-PURE_BUILTINS = frozenset(
-    [
-        "abs",
-        "all",
-        "any",
-        "ascii",
-        "bin",
-        "bool",
-        "bytearray",
-        "bytes",
-        "callable",
-        "chr",
-        "complex",
-        "delattr",
-        "dict",
-        "divmod",
-        "enumerate",
-        "format",
-        "frozenset",
-        "getattr",
-        "hasattr",
-        "hash",
-        "hex",
-        "id",
-        "int",
-        "isinstance",
-        "issubclass",
-        "iter",
-        "len",
-        "list",
-        "map",
-        "max",
-        "memoryview",
-        "min",
-        "next",
-        "object",
-        "oct",
-        "ord",
-        "pow",
-        "print",
-        "property",
-        "range",
-        "repr",
-        "reversed",
-        "round",
-        "set",
-        "slice",
-        "sorted",
-        "staticmethod",
-        "classmethod",
-        "str",
-        "sum",
-        "super",
-        "tuple",
-        "type",
-        "vars",
-        "zip",
-        "filter",
-        "float",
-        "setattr",
-        "dir",
-        "globals",
-        "locals",
-    ]
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+PURE_BUILTINS = _words(
+    """abs all any ascii bin bool bytearray bytes callable chr complex delattr dict dir divmod enumerate filter
+    float format frozenset getattr globals hasattr hash hex id int isinstance issubclass iter len list locals map
+    max memoryview min next object oct ord pow print property range repr reversed round set setattr slice sorted
+    staticmethod classmethod str sum super tuple type vars zip"""
 )
 # their functions only compute, or keep to themselves what they change: memos, counters, random numbers
-PURE_MODULES = frozenset(
-    [
-        "abc",
-        "_abc",
-        "base64",
-        "binascii",
-        "bisect",
-        "_bisect",
-        "calendar",
-        "cmath",
-        "collections",
-        "collections.abc",
-        "_collections",
-        "_collections_abc",
-        "colorsys",
-        "contextlib",
-        "copy",
-        "copyreg",
-        "dataclasses",
-        "datetime",
-        "_datetime",
-        "decimal",
-        "_decimal",
-        "difflib",
-        "enum",
-        "fnmatch",
-        "fractions",
-        "functools",
-        "_functools",
-        "hashlib",
-        "_hashlib",
-        "_blake2",
-        "_sha2",
-        "heapq",
-        "_heapq",
-        "hmac",
-        "html",
-        "html.parser",
-        "html.entities",
-        "ipaddress",
-        "itertools",
-        "json",
-        "json.encoder",
-        "json.decoder",
-        "keyword",
-        "locale",
-        "_locale",
-        "math",
-        "numbers",
-        "operator",
-        "_operator",
-        "os.path",
-        "pathlib",
-        "pathlib._local",
-        "posixpath",
-        "ntpath",
-        "pprint",
-        "random",
-        "_random",
-        "re",
-        "re._parser",
-        "re._compiler",
-        "_sre",
-        "secrets",
-        "statistics",
-        "string",
-        "_string",
-        "struct",
-        "_struct",
-        "textwrap",
-        "time",
-        "types",
-        "typing",
-        "_typing",
-        "typing_extensions",
-        "unicodedata",
-        "urllib.parse",
-        "uuid",
-        "weakref",
-        "_weakref",
-        "_weakrefset",
-        "zlib",
-        "zoneinfo",
-        "contextvars",
-        "_contextvars",
-        "threading",
-        "_thread",
-        "inspect",
-        "warnings",
-        "_warnings",
-        "linecache",
-        "tokenize",
-        "token",
-        "ast",
-        "_ast",
-        "dis",
-        "opcode",
-        "reprlib",
-        "markupsafe",
-        "markupsafe._native",
-        "markupsafe._speedups",
-        "greenlet",
-    ]
+PURE_MODULES = _words(
+    """abc _abc _ast _blake2 _collections _collections_abc _contextvars _datetime _decimal _functools _hashlib
+    _heapq _hmac _locale _operator _random _sha1 _sha2 _sre _string _struct _thread _typing _warnings _weakref
+    _weakrefset ast base64 binascii bisect _bisect calendar cmath collections collections.abc colorsys contextlib
+    contextvars copy copyreg dataclasses datetime decimal difflib dis enum fnmatch fractions functools gettext
+    greenlet hashlib heapq hmac html html.entities html.parser inspect ipaddress itertools json json.decoder
+    json.encoder keyword linecache locale markupsafe markupsafe._native markupsafe._speedups math ntpath numbers
+    opcode operator os.path pathlib pathlib._local posixpath pprint random re re._compiler re._parser reprlib
+    secrets statistics string struct textwrap threading time token tokenize types typing typing_extensions
+    unicodedata urllib.parse uuid warnings weakref zlib zoneinfo"""
 )
 PURE_NAMES = frozenset(
     [
-        ("os", "getenv"),
+        ("flask.blueprints", "Blueprint"),
+        ("flask.sansio.blueprints", "Blueprint"),
+        ("importlib.metadata", "version"),
+        ("importlib.util", "find_spec"),
+        ("logging", "getLogger"),
         ("os", "fspath"),
+        ("os", "getenv"),
         ("os", "getpid"),
         ("os", "urandom"),
-        ("sys", "intern"),
+        ("pkgutil", "get_data"),
         ("sys", "_getframe"),
         ("sys", "exc_info"),
         ("sys", "getsizeof"),
-        ("logging", "getLogger"),
-        ("importlib.util", "find_spec"),
-        ("importlib.metadata", "version"),
-        ("pkgutil", "get_data"),
-        ("flask.blueprints", "Blueprint"),
-        ("flask.sansio.blueprints", "Blueprint"),
+        ("sys", "intern"),
     ]
 )
 IMPURE_NAMES = frozenset(
     [
+        ("locale", "setlocale"),
+        ("pathlib", "Path.open"),
+        ("random", "seed"),
         ("threading", "Thread"),
         ("threading", "Timer"),
         ("time", "sleep"),
-        ("weakref", "finalize"),
-        ("pathlib", "Path.open"),
-        ("random", "seed"),
-        ("warnings", "simplefilter"),
         ("warnings", "filterwarnings"),
-        ("locale", "setlocale"),
+        ("warnings", "simplefilter"),
+        ("weakref", "finalize"),
     ]
 )
-# methods of these that touch files, whatever class of paths it is
-IMPURE_METHODS = frozenset(
-    [
-        "open",
-        "read_text",
-        "read_bytes",
-        "write_text",
-        "write_bytes",
-        "mkdir",
-        "touch",
-        "unlink",
-        "rmdir",
-        "rename",
-        "replace",
-        "chmod",
-        "symlink_to",
-        "start",
-        "acquire",
-        "release",
-        "join",
-        "sleep",
-    ]
+# methods that reach out of the process, or wait, whatever class of a pure module has them
+IMPURE_METHODS = _words(
+    """acquire chmod join mkdir open read_bytes read_text release rename replace rmdir sleep start symlink_to touch
+    unlink write_bytes write_text"""
 )
 # decorators, and makers of decorators, that give back what they decorate
 GIVE_BACK = frozenset(
     [
-        ("functools", "total_ordering"),
         ("abc", "abstractmethod"),
+        ("dataclasses", "dataclass"),
         ("enum", "unique"),
+        ("functools", "total_ordering"),
+        ("functools", "update_wrapper"),
         ("typing", "final"),
+        ("typing", "no_type_check"),
         ("typing", "overload"),
         ("typing", "override"),
-        ("typing", "no_type_check"),
         ("typing", "runtime_checkable"),
         ("typing_extensions", "final"),
         ("typing_extensions", "override"),
-        ("atexit", "unregister"),
     ]
 )
 # they give a decorator that gives back what it decorates
-GIVE_DECORATOR = frozenset(
-    [("functools", "wraps"), ("typing", "dataclass_transform"), ("functools", "update_wrapper")]
-)
+GIVE_DECORATOR = frozenset([("functools", "wraps"), ("typing", "dataclass_transform")])
 # they make something that calls what they are given
 WRAP = frozenset(
     [
+        ("builtins", "classmethod"),
+        ("builtins", "staticmethod"),
+        ("contextlib", "asynccontextmanager"),
+        ("contextlib", "contextmanager"),
+        ("functools", "cache"),
+        ("functools", "lru_cache"),
         ("functools", "partial"),
         ("functools", "partialmethod"),
-        ("functools", "lru_cache"),
-        ("functools", "cache"),
-        ("contextlib", "contextmanager"),
-        ("contextlib", "asynccontextmanager"),
         ("functools", "singledispatchmethod"),
-        ("builtins", "staticmethod"),
-        ("builtins", "classmethod"),
     ]
 )
 # modules that reach out of the process, or start something in it
-IMPURE_MODULES = frozenset(
-    [
-        "os",
-        "posix",
-        "nt",
-        "subprocess",
-        "_posixsubprocess",
-        "socket",
-        "_socket",
-        "ssl",
-        "_ssl",
-        "select",
-        "selectors",
-        "io",
-        "_io",
-        "shutil",
-        "tempfile",
-        "signal",
-        "_signal",
-        "atexit",
-        "sqlite3",
-        "_sqlite3",
-        "multiprocessing",
-        "concurrent.futures",
-        "asyncio",
-        "urllib.request",
-        "http.client",
-        "smtplib",
-        "ftplib",
-        "ctypes",
-        "_ctypes",
-        "mmap",
-        "fcntl",
-        "resource",
-        "pty",
-        "gc",
-        "logging.config",
-        "importlib",
-    ]
+IMPURE_MODULES = _words(
+    """_ctypes _io _posixsubprocess _signal _socket _sqlite3 _ssl atexit concurrent.futures ctypes fcntl ftplib gc
+    http.client importlib io logging.config mmap nt os posix pty resource select selectors shutil signal smtplib
+    socket sqlite3 ssl subprocess tempfile urllib.request"""
+)
+IMPURE_PACKAGES = _words("asyncio multiprocessing")
+# methods that nothing but strings and mappings has under these names, so that they only read
+READING_METHODS = _words(
+    """capitalize casefold center decode encode endswith expandtabs format_map isalpha isdigit isidentifier islower
+    isspace isupper items keys ljust lower lstrip partition removeprefix removesuffix rjust rpartition rsplit rstrip
+    split splitlines startswith strip swapcase title upper values zfill"""
 )
 
 
@@ -343,10 +149,8 @@ def is_impure(value: Any) -> bool:
     where, name = place(value)
     if (where, name) in IMPURE_NAMES:
         return True
-    return (where in IMPURE_MODULES or where.partition(".")[0] in ("asyncio", "multiprocessing")) and (
-        where,
-        name,
-    ) not in PURE_NAMES
+    reaches_out = where in IMPURE_MODULES or where.partition(".")[0] in IMPURE_PACKAGES
+    return reaches_out and (where, name) not in PURE_NAMES
 
 
 def environ() -> object:

@@ -87,12 +87,14 @@ class Class(Value):
     Attributes:
         bases: what it derives from.
         members: what its body binds.
+        meta: its metaclass, if it has one of its own.
     """
 
     name: str
     bases: tuple[Value, ...]
     members: dict[str, Value]
     module: str
+    meta: Value | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
