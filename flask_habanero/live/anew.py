@@ -69,7 +69,7 @@ def _gathered(draft: Draft) -> holders.Anew:
                 _add(anew, f"{module}.{name}", vars(live)[name])
     for module, name in draft.remade:
         for key, member in list(vars(vars(draft.live(module))[name]).items()):
-            if isinstance(member, FunctionType):
+            if isinstance(member, FunctionType) and member.__qualname__.startswith(f"{name}."):
                 _add(anew, f"{module}.{name}.{key}", member)
     for target in list(registrations.targets):
         anew.tables.update(_tables(target))
@@ -77,6 +77,11 @@ def _gathered(draft: Draft) -> holders.Anew:
     taking = (action.step for action in draft.out.actions if isinstance(action.step, steps.Conform))
     anew.tables.update(id(step.function) for step in taking)
     anew.kept = dict(_kept(draft))
+    for key, gone in draft.purged.items():
+        anew.purged[key] = gone
+        target = draft.touched[key]
+        if not isinstance(target, dict) and hasattr(target, "__dict__"):
+            anew.purged[id(vars(target))] = gone
     return anew
 
 

@@ -94,7 +94,8 @@ def _state(draft: Draft, name: str, piece: Piece, row: names.Names) -> None:
         bound for _, uid, other in rows for bound in other.binds & row.reads if (name, uid) not in draft.acted
     }
     for bound in sorted(read):
-        if bound in rebound or lasting.has_changed(draft.program, name, bound, row.dotted):
+        only_set = bound not in row.bare and all(one != bound for one, _ in row.loads)
+        if bound in rebound or (not only_set and lasting.has_changed(draft.program, name, bound, row.loads)):
             what = f"it reads {bound}, which may have changed since the start"
             draft.refuse("state", draft.where(name, piece), what)
 

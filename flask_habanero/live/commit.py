@@ -165,6 +165,7 @@ def _books(program: Program, plan: Plan) -> Inverse:
     books.tree = dict(plan.target)
     books.uids.update(plan.uids)
     books.codes.update(plan.codes)
+    books.absent.update(plan.absent)
     books.ran = {
         plan.renamed.get(k, k): owners for k, owners in books.ran.items() if k[0] not in plan.dropped
     }

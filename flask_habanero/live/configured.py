@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _KEPT_BY_FLASK = frozenset(["DEBUG", "TESTING", "TEMPLATES_AUTO_RELOAD"])
 
 
-def statement(draft: Draft, name: str, node: ast.stmt) -> None:
+def written(draft: Draft, effects: Iterable[Effect]) -> None:
     """Note what a statement that runs, or ends, writes to configurations."""
-    for effect in draft.judge(name).config_writes(node):
+    for effect in (one for one in effects if one.kind == "config"):
         changed(draft, effect.target, keys_of(draft, effect))
 
 

@@ -8,7 +8,7 @@ from types import FunctionType
 
 from ..errors import Reason
 from ..source import Piece, compile_nodes
-from . import codes, diff, effects, members, names, statements, steps
+from . import codes, configured, diff, effects, members, names, slots, statements, steps
 from .diff import Pair, title
 from .draft import RESTART, Draft, FindFunction
 from .skeleton import alike, same_own_level
@@ -89,7 +89,7 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         if (why := judge.header(new.args, new.returns)) is not None:
             draft.refuse("default", draft.where(name, new), why)
         _conform(draft, name, pair.new, raw)
-    if not (alike(old.decorator_list, new.decorator_list) and judge.decorated(new).keeps):
+    if not (alike(old.decorator_list, new.decorator_list) and judge.decorated(new).only_registers):
         _decorate(draft, name, pair.new, uid, raw, old)
 
 
@@ -129,9 +129,13 @@ def _decorate(
     assert isinstance(node, names.Function)
     judge = draft.judge(name)
     before, after = (judge.decorated(one) for one in (old, node))
-    for why in (before.why, after.why):
+    loaded = statements.loaded(draft, name, uid)
+    kept = slots.keys_of(after.effects)
+    for why in (before.why, after.why, slots.removed(draft, name, loaded, before.effects, kept)):
         if why is not None:
             draft.refuse("decorator", draft.where(name, node), why)
+    slots.added(draft, name, piece, after.effects)
+    configured.written(draft, (*before.effects, *after.effects))
     draft.out.withdraw.add((name, uid))
     value: ast.expr = ast.copy_location(ast.Name(steps.RAW, ast.Load()), node)
     for decorator in reversed(node.decorator_list):
@@ -207,7 +211,13 @@ def remade(draft: Draft, name: str, old: ast.stmt, piece: Piece, uid: int) -> bo
         "__subclasses__" in program.tree[n].text for n in program.tree if program.loaded(n)
     ):
         return False  # the old one is among them until it is collected
-    if judge.statement(node) is not None or (old is not node and judge.statement(old) is not None):
+    after, before = judge.effects(node), judge.effects(old)
+    if effects.first_refusal(after) or effects.first_refusal(before):
+        return False
+    if (
+        slots.removed(draft, name, statements.loaded(draft, name, uid), before, slots.keys_of(after))
+        is not None
+    ):
         return False
     draft.acted.add((name, uid))
     draft.code_pairs[name] = [

@@ -57,6 +57,8 @@ class Draft:
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
         self.changed_functions: list[tuple[str, str, int]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
+        self.touched: dict[int, Any] = {}  # objects in which statements have entries, by id
+        self.purged: dict[int, list[Any]] = defaultdict(list)  # of those, the keys (or elements) that go
         self.remade: list[tuple[str, str]] = []  # classes that are made anew
         self.code_pairs: dict[str, list[tuple[CodeType, CodeType | None]]] = defaultdict(list)
         self.ran_imports: list[names.Import] = []  # of statements that run
@@ -170,6 +172,23 @@ class Draft:
     def first(self, where: str, step: Any) -> None:
         """Note a step that comes before all statements."""
         self.out.actions.append(Action((-1, 0), where, step))
+
+    def last(self, where: str, step: Any) -> None:
+        """Note a step that comes after all statements."""
+        self.out.actions.append(Action((sys.maxsize, 0), where, step))
+
+    def rank(self, name: str, piece: Piece) -> int:
+        """Return when a cold start ends a statement."""
+        return self._order.get((name, piece.index), sys.maxsize)
+
+    def rank_of(self, module: str, name: str) -> int | None:
+        """Return when a cold start ends the statement that defines a name; None if no statement does."""
+        unit = self.program.unit_name(module)
+        source = self.out.target.get(unit)
+        for piece in source.parsed.pieces if source is not None else ():
+            if getattr(piece.node, "name", None) == name:
+                return self.rank(unit, piece)
+        return None
 
     def bind(self) -> None:
         """Turn deferred steps into steps: the live functions are known now."""

@@ -9,14 +9,13 @@ take back, and the answer is no, with the words for it. `judge` finds the effect
 from __future__ import annotations
 
 import ast
-import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from flask.views import MethodView, View
 
-from . import names
+from . import names, slots
 from .judge.interpreter import Effect, Interpreter, TooMuchError, is_plain_meta
 from .judge.values import Function, Live, Scope
 from .world import World
@@ -30,11 +29,18 @@ class Decorated:
         why: why they may not be applied; None if they may.
         attributes: what they set on the function.
         keeps: whether they give the function itself back.
+        effects: what they do besides.
     """
 
     why: str | None
     attributes: frozenset[str]
     keeps: bool
+    effects: tuple[Effect, ...] = ()
+
+    @property
+    def only_registers(self) -> bool:
+        """Whether they are Flask's own, which don't look at the function's header."""
+        return self.keeps and all(effect.kind == "registers" for effect in self.effects)
 
 
 class Judge:
@@ -45,16 +51,18 @@ class Judge:
 
     def statement(self, node: ast.stmt) -> str | None:
         """Return why a top-level statement may not run, or None if it may."""
-        if isinstance(node, ast.ClassDef) and (node.keywords or getattr(node, "type_params", None)):
-            return "a class with keywords or type parameters"
-        return self._ask(lambda interpreter, scope: interpreter.run_statement(node, scope))
+        return first_refusal(self.effects(node))
 
-    def config_writes(self, node: ast.stmt) -> list[Effect]:
-        """Return which writes to an app's configuration a statement makes."""
+    def effects(self, node: ast.stmt) -> list[Effect]:
+        """Return what a statement does besides binding names."""
+        if isinstance(node, ast.ClassDef) and (node.keywords or getattr(node, "type_params", None)):
+            return [Effect("unknown", None, "", "a class with keywords or type parameters")]
         interpreter = Interpreter(self._world)
-        with contextlib.suppress(TooMuchError):
+        try:
             interpreter.run_statement(node, interpreter.scope_of(self._module))
-        return [effect for effect in interpreter.effects if effect.kind == "config"]
+        except TooMuchError:
+            return [Effect("unknown", None, "", _TOO_MUCH)]
+        return interpreter.effects
 
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
         """Return why a function's defaults and annotations may not be evaluated, or None."""
@@ -71,10 +79,10 @@ class Judge:
             result = interpreter.decorated(node, function, scope)
         except TooMuchError:
             return Decorated(_TOO_MUCH, frozenset(), keeps=False)
-        why = _first(interpreter)
+        why = first_refusal(interpreter.effects)
         if "" in function.fields:
             why = why or f"which attributes `{node.name}` gets can't be told"
-        return Decorated(why, frozenset(function.fields), keeps=result is function)
+        return Decorated(why, frozenset(function.fields), result is function, tuple(interpreter.effects))
 
     def value(self, node: ast.expr) -> Any:
         """Return the live object that an expression stands for, or None."""
@@ -88,16 +96,19 @@ class Judge:
             question(interpreter, interpreter.scope_of(self._module))
         except TooMuchError:
             return _TOO_MUCH
-        return _first(interpreter)
+        return first_refusal(interpreter.effects)
 
 
-WRITTEN_DOWN = {"registers", "config"}  # what they do is in a journal, and can be taken back by it
+WRITTEN_DOWN = {"registers", "config", "memo"}  # what they do is in a journal, or is done by the plan itself
 _TOO_MUCH = "it calls too much to be judged"
 
 
-def _first(interpreter: Interpreter) -> str | None:
-    """Return the first reason against running what an interpreter went through."""
-    return next((effect.why for effect in interpreter.effects if effect.kind not in WRITTEN_DOWN), None)
+def first_refusal(effects: Iterable[Effect]) -> str | None:
+    """Return the first reason against running something, or None: entries in other objects are no reason."""
+    for effect in effects:
+        if effect.kind not in WRITTEN_DOWN and (why := slots.why_not(effect)) is not None:
+            return why
+    return None
 
 
 def is_plain_class(cls: type) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from types import FrameType, ModuleType
 from typing import Any
@@ -38,6 +38,7 @@ class Anew:
         spaces: namespace, by id -> the name of its module; of all modules of the app.
         tables: registries, by id, that are rebuilt.
         kept: registrations, by id, that stay -> what people call them.
+        purged: objects that hold something, by id -> the keys, attributes or elements that go from them.
     """
 
     objects: list[Any] = field(default_factory=list)
@@ -46,6 +47,7 @@ class Anew:
     spaces: dict[int, str] = field(default_factory=dict)
     tables: set[int] = field(default_factory=set)
     kept: dict[int, str] = field(default_factory=dict)
+    purged: dict[int, list[Any]] = field(default_factory=dict)
 
 
 def is_plain(value: Any) -> bool:
@@ -120,6 +122,8 @@ def _stays(anew: Anew, one: Any, wanted: set[int]) -> bool | str:
         return False
     if id(one) in anew.kept:
         return anew.kept[id(one)]
+    if id(one) in anew.purged:
+        return _holds_more(one, anew.purged[id(one)], wanted)
     if _is_ours(one):
         return False
     if id(one) in anew.spaces:
@@ -129,6 +133,14 @@ def _stays(anew: Anew, one: Any, wanted: set[int]) -> bool | str:
     if isinstance(one, ModuleType):
         return f"module {one.__name__}"
     return f"{one.f_code.co_qualname}, which is running" if isinstance(one, FrameType) else True
+
+
+def _holds_more(one: Any, gone: list[Any], wanted: set[int]) -> bool:
+    """Whether an object from which entries go holds any of what is looked for elsewhere, too."""
+    if isinstance(one, list | set | deque):
+        return any(id(value) in wanted and all(value is not other for other in gone) for value in one)
+    fields = one if isinstance(one, dict) else vars(one)
+    return any(key not in gone and id(value) in wanted for key, value in fields.items())
 
 
 def _is_ours(one: Any) -> bool:

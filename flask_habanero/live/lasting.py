@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .program import Program
 
 _VALUES = (str, bytes, int, float, complex, bool, tuple, frozenset, type(None))
+_LASTING = (FunctionType, BuiltinFunctionType, type, staticmethod, classmethod, property)
 _NO_LITERAL = object()
 
 
@@ -44,7 +45,7 @@ def has_changed(program: Program, module: str, name: str, dotted: AbstractSet[tu
     if isinstance(value, type):
         return any(_member_changed(program, value, one) for one in attributes)
     if isinstance(value, FunctionType):
-        return bool(attributes & set(vars(value)))
+        return any(not isinstance(vars(value)[one], _LASTING) for one in attributes & set(vars(value)))
     return _value_changed(program, module, name, value)
 
 
@@ -84,7 +85,7 @@ def _value_changed(program: Program, module: str, name: str, value: Any) -> bool
 
 def _member_changed(program: Program, cls: type, attribute: str) -> bool:
     value = next((vars(c)[attribute] for c in cls.__mro__ if attribute in vars(c)), None)
-    if isinstance(value, FunctionType | BuiltinFunctionType | type | staticmethod | classmethod | property):
+    if isinstance(value, _LASTING):
         return False
     source = program.tree.get(cls.__module__)
     for piece in source.parsed.pieces if source else ():

@@ -54,6 +54,7 @@ class Names:
     reads: set[str] = field(default_factory=set)
     calls: set[str] = field(default_factory=set)  # subset of reads that may be called, or given to a call
     dotted: set[tuple[str, str]] = field(default_factory=set)  # (name, attribute)
+    loads: set[tuple[str, str]] = field(default_factory=set)  # of those, the ones that are not only set
     called_attributes: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
     bare: set[str] = field(default_factory=set)  # names that are read other than for an attribute of theirs
@@ -200,6 +201,8 @@ class _Reader(ast.NodeVisitor):
         self.names.attributes.add(node.attr)
         if isinstance(node.value, ast.Name):
             self.names.dotted.add((node.value.id, node.attr))
+            if isinstance(node.ctx, ast.Load):
+                self.names.loads.add((node.value.id, node.attr))
         if self._hot:
             self.names.called_attributes.add(node.attr)
         outside, self._owner = self._owner, isinstance(node.value, ast.Name)

@@ -50,6 +50,7 @@ class Plan:
         configs: configurations that change, by id.
         refresh: calls that fill a configuration from an object that changed, by id: with that configuration,
             and the names that the object has then, if not all.
+        absent: attributes that a statement sets first, by id of the object and name -> the object.
         runs_code: whether statements run, and so may import and register.
         templates: whether compiled templates may hold results of what changed.
     """
@@ -70,6 +71,7 @@ class Plan:
     show: list[ShowSource] = field(default_factory=list)
     configs: dict[int, Config] = field(default_factory=dict)
     refresh: dict[int, tuple[Config, Written, frozenset[str] | None]] = field(default_factory=dict)
+    absent: dict[tuple[int, str], Any] = field(default_factory=dict)
     clear: list[ClearCache] = field(default_factory=list)
     runs_code: bool = False
     templates: bool = False

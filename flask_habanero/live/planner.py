@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import Reason
 from ..source import Source, Unit
-from . import anew, checks, codes, configured, definitions, diff, imports, names, statements, steps
+from . import anew, checks, codes, configured, definitions, diff, imports, names, slots, statements, steps
 from .diff import Kind, Pair
 from .draft import Draft
 from .flow import Flow
@@ -36,6 +36,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
         checks.cold_start,
         checks.order,
         checks.state,
+        slots.arrange,
         checks.live_objects,
         checks.journals,
         anew.check,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
@@ -48,12 +48,20 @@ class Books:
     ran: dict[startup.Function, set[tuple[str, int] | None]] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
     chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
+    # attributes that a release's statement set first: (id of the object, name) -> the object
+    absent: dict[tuple[int, str], Any] = field(default_factory=dict)
 
     def copy(self) -> Books:
         """Return books that can be written without touching these."""
         ran = {key: set(owners) for key, owners in self.ran.items()}
         return Books(
-            dict(self.tree), dict(self.uids), dict(self.codes), ran, dict(self.ranks), dict(self.chains)
+            dict(self.tree),
+            dict(self.uids),
+            dict(self.codes),
+            ran,
+            dict(self.ranks),
+            dict(self.chains),
+            dict(self.absent),
         )
 
 

@@ -6,7 +6,7 @@ import ast
 import sys
 
 from ..source import Piece
-from . import configured, effects, imports, names, registrations, steps
+from . import configured, effects, imports, names, registrations, slots, steps
 from .diff import Pair, title
 from .draft import Draft
 
@@ -88,7 +88,15 @@ def _is_docstring(piece: Piece) -> bool:
     return piece.index == 0 and constant
 
 
-def _removable(draft: Draft, name: str, piece: Piece) -> None:
+def _removable(draft: Draft, name: str, piece: Piece, after: Piece | None = None) -> None:
+    """Refuse if what a statement did can't be taken back; its entries in other objects go.
+
+    Args:
+        draft: the plan in the making.
+        name: the module.
+        piece: the statement, as it is loaded.
+        after: what it becomes; None if it ends.
+    """
     node = piece.node
     if _never_runs(node):
         return
@@ -101,9 +109,12 @@ def _removable(draft: Draft, name: str, piece: Piece) -> None:
                 f"class {node.name} was removed, and something may know it",
             )
         return
-    if (why := draft.judge(name).statement(node)) is not None:
+    found = draft.judge(name).effects(node)
+    kept = slots.keys_of(draft.judge(name).effects(after.node)) if after is not None else frozenset()
+    why = effects.first_refusal(found) or slots.removed(draft, name, piece, found, kept)
+    if why is not None:
         draft.refuse("removed-effect", draft.where(name, piece), f"`{title(piece)}` went, and {why}")
-    configured.statement(draft, name, node)
+    configured.written(draft, found)
 
 
 def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
@@ -118,7 +129,7 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         names.of_source(draft.out.target[name])[pair.new.index],
     ):
         _star(draft, name, row, pair.new)
-    _removable(draft, name, pair.old)
+    _removable(draft, name, pair.old, pair.new)
     draft.out.withdraw.add((name, uid))
     old_row = names.of_source(draft.program.tree[name])[pair.old.index]
     new_row = names.of_source(draft.out.target[name])[pair.new.index]
@@ -141,9 +152,11 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
     row = names.of_source(draft.out.target[name])[piece.index]
     if _never_runs(node):
         return
-    if (why := draft.judge(name).statement(node)) is not None:
+    found = draft.judge(name).effects(node)
+    if (why := effects.first_refusal(found)) is not None:
         draft.refuse("effect", draft.where(name, piece), why)
-    configured.statement(draft, name, node)
+    configured.written(draft, found)
+    slots.added(draft, name, piece, found)
     for item in row.imports:
         if item.name == "*" and (
             item.module not in draft.out.target or imports.star_names(draft.out.target[item.module]) is None
@@ -169,11 +182,17 @@ def run(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     _run(draft, name, piece)
 
 
+def loaded(draft: Draft, name: str, uid: int) -> Piece:
+    """Return a statement as it is loaded."""
+    return draft.program.tree[name].parsed.pieces[draft.program.uids(name).index(uid)]
+
+
 def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     """Let an unchanged statement run again: what it had read is something else now."""
     draft.acted.add((name, uid))
     draft.say(name, f"={title(piece)}")
     draft.out.withdraw.add((name, uid))
+    _removable(draft, name, loaded(draft, name, uid), piece)
     _run(draft, name, piece)
     if not isinstance(piece.node, ast.Import | ast.ImportFrom):  # of those, only what is another now
         draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]

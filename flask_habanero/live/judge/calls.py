@@ -261,6 +261,10 @@ class Calls:
             return containers.copied(first, deep=name == "deepcopy")
         if (where, name) in (("typing", "cast"), ("typing_extensions", "cast")) and len(args.positional) > 1:
             return args.positional[1]
+        if (where, name) == ("functools", "singledispatch.<locals>.register"):
+            return self._register_implementation(value, args)
+        if (where, name) == ("typing", "get_origin") and isinstance(first, Function | Class):
+            return NONE
         if value is collections.defaultdict:
             return Made(Live(dict), rest=self.call(first, Args(text=args.text)) if args.positional else None)
         if (where, name) in known.GIVE_DECORATOR:
@@ -277,6 +281,19 @@ class Calls:
         if known.is_pure(value) and not (isinstance(value, type) and issubclass(value, App)):
             return self._pure(value, args)
         return None
+
+    def _register_implementation(self, register: FunctionType, args: Args) -> Value:
+        """`@f.register`: the implementation goes into the registry of a `singledispatch` function."""
+        cells = dict(zip(register.__code__.co_freevars, register.__closure__ or (), strict=True))
+        implementation = args.positional[-1] if args.positional else ANY
+        if not isinstance(implementation, Function) and not (
+            isinstance(implementation, Live) and isinstance(implementation.object, FunctionType)
+        ):
+            return Bound(Live(register), implementation)  # `@f.register(int)`: called with the function next
+        entry = Args((ANY, implementation), text=args.text)
+        self._in.note_change(Live(cells["registry"].cell_contents), "__setitem__", args.text, entry)
+        self._in.note_memo(cells["dispatch_cache"].cell_contents)
+        return implementation
 
     def _pure(self, value: Any, args: Args) -> Value:
         every = list(args.every())

@@ -25,7 +25,7 @@ from flask.sansio.app import App
 from ..names import never_runs
 from . import attributes, containers
 from .calls import Args, Calls
-from .known import READING_METHODS
+from .known import READING_IN_LIBRARIES, READING_METHODS
 from .library import definition_of
 from .values import (
     ANY,
@@ -53,8 +53,8 @@ class Effect:
     """What running something would do besides making new objects.
 
     Attributes:
-        kind: "unknown", "registers" (by Flask's own methods), "config", "attribute", "item" (of a container),
-            "global", "import".
+        kind: "unknown", "registers" (by Flask's own methods), "config", "memo" (is to be emptied), "attribute",
+            "item" (of a container), "global", "import".
         target: the live object that changes; None where it is not known.
         name: the attribute, method or name.
         why: in words, for a person.
@@ -124,6 +124,10 @@ class Interpreter:
     def note_config(self, config: Config, method: str, args: Args) -> None:
         """Note that an app's configuration is written."""
         self._note(Effect("config", config, method, "", args))
+
+    def note_memo(self, memo: Any) -> None:
+        """Note that what a memo holds comes from what changes: it is to be emptied."""
+        self._note(Effect("memo", memo, "clear", ""))
 
     def note_change(self, target: Value, name: str, text: str, args: Args | None = None) -> None:
         """Note that a container changes that was there before."""
@@ -733,9 +737,18 @@ class Interpreter:
                 named.update((str(key), value) for key, value in given.items.items())
             else:
                 more = True
-        if function is ANY and isinstance(node.func, ast.Attribute) and node.func.attr in READING_METHODS:
+        if (
+            function is ANY
+            and isinstance(node.func, ast.Attribute)
+            and self._only_reads(node.func.attr, scope)
+        ):
             return Made(open=True)
         return self.call(function, Args(tuple(positional), named, more, text_of(node.func)))
+
+    def _only_reads(self, method: str, scope: Scope) -> bool:
+        if method in READING_METHODS:
+            return True
+        return method in READING_IN_LIBRARIES and not self._world.is_own(scope.module)
 
     def _super(self, scope: Scope) -> Value:
         while scope.owner is None or scope.this is None:

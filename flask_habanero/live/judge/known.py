@@ -112,10 +112,13 @@ IMPURE_MODULES = _words(
 IMPURE_PACKAGES = _words("asyncio multiprocessing")
 # methods that nothing but strings and mappings has under these names, so that they only read
 READING_METHODS = _words(
-    """capitalize casefold center decode encode endswith expandtabs format_map isalpha isdigit isidentifier islower
-    isspace isupper items keys ljust lower lstrip partition removeprefix removesuffix rjust rpartition rsplit rstrip
-    split splitlines startswith strip swapcase title upper values zfill"""
+    """capitalize casefold center decode encode endswith expandtabs format format_map isalnum isalpha isdigit
+    isidentifier islower isspace isupper items keys ljust lower lstrip partition removeprefix removesuffix rjust
+    rpartition rsplit rstrip split splitlines startswith strip swapcase title upper values zfill"""
 )
+
+# the same for code of libraries, where what is asked so is a string or a mapping all but always
+READING_IN_LIBRARIES = _words("copy count find get index join replace")
 
 
 def place(value: Any) -> tuple[str, str]:
