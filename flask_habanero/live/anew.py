@@ -12,7 +12,7 @@ from flask.sansio.app import App
 
 from ..source import Source
 from . import functions, holders, names, registrations, steps
-from .judge.interpreter import Interpreter, TooMuchError
+from .judge.interpreter import Interpreter
 from .judge.values import Live
 from .program import owner_of
 from .world import World
@@ -114,10 +114,7 @@ def _refers(world: World, tree: Mapping[str, Source], module: str, name: str, li
         return True
     interpreter = Interpreter(world)
     scope = interpreter.scope_of(module)
-    try:
-        interpreter.run_statement(binding[-1][0], scope)
-    except TooMuchError:
-        return False
+    interpreter.run_statement(binding[-1][0], scope)
     value = scope.names.get(name)
     return isinstance(value, Live) and value.object is live
 

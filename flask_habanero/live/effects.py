@@ -9,15 +9,13 @@ take back, and the answer is no, with the words for it. `judge` finds the effect
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
 from flask.views import MethodView, View
 
 from . import names, slots
-from .judge.interpreter import Effect, Interpreter, TooMuchError, is_plain_meta
-from .judge.values import Function, Live, Scope
+from .judge.interpreter import Effect, Interpreter, is_plain_meta
+from .judge.values import Function, join
 from .world import World
 
 
@@ -58,49 +56,31 @@ class Judge:
         if isinstance(node, ast.ClassDef) and (node.keywords or getattr(node, "type_params", None)):
             return [Effect("unknown", None, "", "a class with keywords or type parameters")]
         interpreter = Interpreter(self._world)
-        try:
-            interpreter.run_statement(node, interpreter.scope_of(self._module))
-        except TooMuchError:
-            return [Effect("unknown", None, "", _TOO_MUCH)]
+        interpreter.run_statement(node, interpreter.scope_of(self._module))
         return interpreter.effects
 
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
         """Return why a function's defaults and annotations may not be evaluated, or None."""
         hints = [one.annotation for one in names.parameters(args)]
         wanted = [n for n in [*args.defaults, *args.kw_defaults, *hints, returns] if n is not None]
-        return self._ask(lambda interpreter, scope: [interpreter.value(one, scope) for one in wanted])
+        interpreter = Interpreter(self._world)
+        scope = interpreter.scope_of(self._module)
+        interpreter.attempt(lambda: join([interpreter.value(one, scope) for one in wanted]))
+        return first_refusal(interpreter.effects)
 
     def decorated(self, node: names.Function) -> Decorated:
         """Return what applying a definition's decorators comes to."""
         interpreter = Interpreter(self._world)
         scope = interpreter.scope_of(self._module)
         function = Function(node, scope)
-        try:
-            result = interpreter.decorated(node, function, scope)
-        except TooMuchError:
-            return Decorated(_TOO_MUCH, frozenset(), keeps=False)
+        result = interpreter.attempt(lambda: interpreter.decorated(node, function, scope))
         why = first_refusal(interpreter.effects)
         if "" in function.fields:
             why = why or f"which attributes `{node.name}` gets can't be told"
         return Decorated(why, frozenset(function.fields), result is function, tuple(interpreter.effects))
 
-    def value(self, node: ast.expr) -> Any:
-        """Return the live object that an expression stands for, or None."""
-        interpreter = Interpreter(self._world)
-        value = interpreter.value(node, interpreter.scope_of(self._module))
-        return value.object if isinstance(value, Live) else None
-
-    def _ask(self, question: Callable[[Interpreter, Scope], object]) -> str | None:
-        interpreter = Interpreter(self._world)
-        try:
-            question(interpreter, interpreter.scope_of(self._module))
-        except TooMuchError:
-            return _TOO_MUCH
-        return first_refusal(interpreter.effects)
-
 
 WRITTEN_DOWN = {"registers", "config", "memo"}  # what they do is in a journal, or is done by the plan itself
-_TOO_MUCH = "it calls too much to be judged"
 
 
 def first_refusal(effects: Iterable[Effect]) -> str | None:

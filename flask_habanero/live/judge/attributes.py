@@ -41,6 +41,7 @@ class Property(NamedTuple):
 
     function: Value
     this: Value
+    name: str = ""  # what `__getattr__` is asked for
 
 
 Found = Value | Property
@@ -132,7 +133,13 @@ def _of_instance(value: Live, name: str) -> Found:
     fields = getattr(owner, "__dict__", None)
     if type(fields) is dict and name in fields:
         return Live(fields[name])
-    return _bound(member, value)
+    return _bound(member, value) if member is not None else _asked_for(value, name)
+
+
+def _asked_for(value: Value, name: str) -> Found:
+    """What `__getattr__` is to give, if there is one."""
+    member = find(_class_of(value), "__getattr__")
+    return Property(member.raw, value, name) if member is not None else ANY
 
 
 def _has_setter(raw: Any) -> bool:
@@ -147,7 +154,7 @@ def _of_made(value: Made, name: str) -> Iterator[Found]:
     if name in value.fields and not is_property:
         yield value.fields[name]
     else:
-        yield _bound(member, value)
+        yield _bound(member, value) if member is not None or value.open else _asked_for(value, name)
 
 
 def _of_super(value: Super, name: str) -> Found:

@@ -48,13 +48,12 @@ def _elements(value: Value) -> Value:
                 else ANY
             )
         return value.contents()
-    if isinstance(value, Live) and type(value.object) in TYPES and len_of(value.object) <= _MOST:
-        return (
-            join(map(Live, list(value.object)))
-            if not isinstance(value.object, str | bytes | int)
-            else Live("")
-        )
-    return ANY
+    if not isinstance(value, Live) or not hasattr(type(value.object), "__iter__"):
+        return ANY
+    if isinstance(value.object, str | bytes):
+        return Live(value.object[:0])
+    known = type(value.object) in TYPES and len_of(value.object) <= _MOST
+    return join(map(Live, list(value.object))) if known else ANY
 
 
 def copied(value: Value, *, deep: bool) -> Value:

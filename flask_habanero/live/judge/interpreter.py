@@ -14,7 +14,6 @@ import ast
 import builtins
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import FunctionType, ModuleType
 from typing import Any, Protocol
@@ -191,10 +190,25 @@ class Interpreter:
         owner: Any = function.__globals__.get(path)
         return Live(owner) if isinstance(owner, type) else None
 
+    def attempt(self, question: Callable[[], Value | None]) -> Value | None:
+        """Return what a question comes to. What can't be gone through is an effect that can't be told."""
+        try:
+            return question()
+        except Raised:
+            return None  # it fails when it runs, and what was done is undone
+        except TooMuchError:
+            self.note_unknown("it calls too much to be judged")
+        except Exception as error:  # noqa: BLE001  # of some library's code we may misread anything
+            self.note_unknown(f"it can't be judged: {type(error).__name__}: {error}")
+        return None
+
     def run_statement(self, node: ast.stmt, scope: Scope) -> None:
         """Go through a statement at module level."""
-        with suppress(Raised):  # then it fails when it runs, and what was done is undone
+
+        def go_through() -> None:
             self.statement(node, scope)
+
+        self.attempt(go_through)
 
     def run(self, function: Function, scope: Scope, _args: Args) -> Value:
         """Go through a function's body; return what it may return."""
@@ -215,19 +229,24 @@ class Interpreter:
 
     # statements
 
-    def block(self, nodes: Iterable[ast.stmt], scope: Scope) -> bool:
-        """Go through statements; return whether what follows is certainly not reached."""
-        return any(self.statement(node, scope) for node in nodes)
+    def block(self, nodes: Iterable[ast.stmt], scope: Scope) -> str:
+        """Go through statements; return how they certainly end before what follows: see `statement`."""
+        return next(filter(None, (self.statement(node, scope) for node in nodes)), "")
 
-    def statement(self, node: ast.stmt, scope: Scope) -> bool:
-        """Go through one statement; return whether what follows it is certainly not reached."""
+    def statement(self, node: ast.stmt, scope: Scope) -> str:
+        """Go through one statement.
+
+        Returns:
+            Why what follows it is certainly not reached: "return" (or it raises), "loop" (it breaks or continues).
+            Nothing, if it may be.
+        """
         self._spend()
-        method: Callable[[Any, Scope], bool | None] | None
+        method: Callable[[Any, Scope], str | None] | None
         method = getattr(self, f"_do_{type(node).__name__.lower()}", None)
         if method is None:
             self.note_unknown(f"a {type(node).__name__} statement has effects that can't be told")
-            return False
-        return bool(method(node, scope))
+            return ""
+        return method(node, scope) or ""
 
     def _spend(self) -> None:
         self._left -= 1
@@ -240,22 +259,22 @@ class Interpreter:
     def _do_pass(self, _node: ast.stmt, _scope: Scope) -> None:
         return None
 
-    def _do_break(self, _node: ast.stmt, _scope: Scope) -> bool:
-        return True
+    def _do_break(self, _node: ast.stmt, _scope: Scope) -> str:
+        return "loop"
 
     _do_continue = _do_break
 
-    def _do_return(self, node: ast.Return, scope: Scope) -> bool:
+    def _do_return(self, node: ast.Return, scope: Scope) -> str:
         value = self.value(node.value, scope) if node.value is not None else NONE
         if self._returns:
             self._returns[-1].append(value)
-        return True
+        return "return"
 
-    def _do_raise(self, node: ast.Raise, scope: Scope) -> bool:
+    def _do_raise(self, node: ast.Raise, scope: Scope) -> str:
         for one in (node.exc, node.cause):
             if one is not None:
                 self.value(one, scope)
-        return True
+        return "return"
 
     def _do_assert(self, node: ast.Assert, scope: Scope) -> None:
         self.value(node.test, scope)
@@ -344,26 +363,29 @@ class Interpreter:
                     self.value(target.value, scope), self.value(target.slice, scope), ANY, text_of(node)
                 )
 
-    def _do_if(self, node: ast.If, scope: Scope) -> bool:
+    def _do_if(self, node: ast.If, scope: Scope) -> str:
         decided = False if never_runs(node) else truth(self.value(node.test, scope))
         if decided is not None:
             return self.block(node.body if decided else node.orelse, scope)
         return self._branches([node.body, node.orelse], scope)
 
-    def _branches(self, bodies: Iterable[list[ast.stmt]], scope: Scope) -> bool:
+    def _branches(self, bodies: Iterable[list[ast.stmt]], scope: Scope) -> str:
         """Go through each of some branches as if it were the one; join what they bind."""
-        ways, ends = [], []
+        ways: list[Scope] = []
+        ends: list[str] = []
         for body in bodies:
             way = scope.copy()
             try:
                 ends.append(self.block(body, way))
             except Raised:
-                ends.append(True)
+                ends.append("return")
             if not ends[-1]:
                 ways.append(way)
         for name in {name for way in ways for name in way.names}:
             scope.names[name] = join([way.names[name] for way in ways if name in way.names])
-        return all(ends)
+        if not all(ends):
+            return ""
+        return "loop" if "loop" in ends else "return"
 
     def _do_while(self, node: ast.While, scope: Scope) -> None:
         if truth(self.value(node.test, scope)) is not False:
@@ -375,27 +397,29 @@ class Interpreter:
         for _ in range(2):
             self._branches([body, []], scope)
 
-    def _do_for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> None:
+    def _do_for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> str:
         source = self.value(node.iter, scope)
         known = containers.sequence(source)
         if known is not None and len(known) <= UNROLLED:
             for one in known:
                 self.assign(node.target, one, scope)
-                self._branches([node.body], scope)
+                if self._branches([node.body], scope) == "return":
+                    return "return"
         else:
             self.assign(node.target, containers.elements(source), scope)
             self._twice(node.body, scope)
         self.block(node.orelse, scope)
+        return ""
 
     _do_asyncfor = _do_for
 
-    def _do_try(self, node: ast.Try, scope: Scope) -> bool:
+    def _do_try(self, node: ast.Try, scope: Scope) -> str:
         before = scope.copy()
         try:
             ended = self.block(node.body, scope) or self.block(node.orelse, scope)
         except Raised:
-            ended = True
-        handled = []
+            ended = "return"
+        handled: list[str] = []
         for handler in node.handlers:
             way = Scope({**before.names}, scope.above, scope.module, scope.shared, scope.owner, scope.this)
             if handler.name:
@@ -403,11 +427,11 @@ class Interpreter:
             handled.append(self.block(handler.body, way))
             for name, value in way.names.items():
                 scope.names[name] = join([value, *([scope.names[name]] if name in scope.names else [])])
-        return self.block(node.finalbody, scope) or (ended and all(handled))
+        return self.block(node.finalbody, scope) or (ended if all(handled) else "")
 
     _do_trystar = _do_try
 
-    def _do_with(self, node: ast.With | ast.AsyncWith, scope: Scope) -> bool:
+    def _do_with(self, node: ast.With | ast.AsyncWith, scope: Scope) -> str:
         for item in node.items:
             manager = self.value(item.context_expr, scope)
             text = text_of(item.context_expr)
@@ -438,7 +462,7 @@ class Interpreter:
             self.call(Bound(leave.raw, one), Args((NONE, NONE, NONE), text=text))
         return join(found)
 
-    def _do_match(self, node: ast.Match, scope: Scope) -> bool:
+    def _do_match(self, node: ast.Match, scope: Scope) -> str:
         self.value(node.subject, scope)
         for case in node.cases:
             for one in ast.walk(case.pattern):
@@ -563,9 +587,11 @@ class Interpreter:
 
     def make_class(self, args: Args) -> Value:
         """Return what ``type(name, bases, members)`` makes; a metaclass stands in front."""
-        name, bases, members = (args.get(len(args.positional) - n, "") for n in (3, 2, 1))
+        if len(args.positional) < 3:
+            return Class("", (ANY,), {}, "")
+        name, bases, members = args.positional[-3:]
         known = members.items if isinstance(members, Made) else {}
-        inside = containers.sequence(bases) if bases is not None else None
+        inside = containers.sequence(bases)
         called = name.object if isinstance(name, Live) and isinstance(name.object, str) else ""
         cls = Class(called, tuple(inside or [ANY]), {str(key): value for key, value in known.items()}, "")
         if len(args.positional) > 3:
@@ -674,7 +700,8 @@ class Interpreter:
             raise Raised
         for one in attributes.read(owner, name):
             if isinstance(one, attributes.Property):
-                found.append(self.call(one.function, Args((one.this,), text=text)))
+                asked = (Live(one.name),) if one.name else ()
+                found.append(self.call(one.function, Args((one.this, *asked), text=text)))
             else:
                 found.append(one)
         result = join(found)

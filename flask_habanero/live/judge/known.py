@@ -52,6 +52,25 @@ PURE_NAMES = frozenset(
         ("sys", "intern"),
     ]
 )
+# of libraries that describe things: what they make is a description, and is in use only once it is put somewhere
+PURE_PREFIXES = (
+    "sqlalchemy.ext.hybrid.",
+    "sqlalchemy.orm._orm_constructors.",
+    "sqlalchemy.sql._elements_constructors.",
+    "sqlalchemy.sql.functions.",
+    "sqlalchemy.sql.schema.CheckConstraint",
+    "sqlalchemy.sql.schema.Column",
+    "sqlalchemy.sql.schema.Computed",
+    "sqlalchemy.sql.schema.DefaultClause",
+    "sqlalchemy.sql.schema.ForeignKey",
+    "sqlalchemy.sql.schema.Identity",
+    "sqlalchemy.sql.schema.Index",
+    "sqlalchemy.sql.schema.MetaData",
+    "sqlalchemy.sql.schema.PrimaryKeyConstraint",
+    "sqlalchemy.sql.schema.UniqueConstraint",
+    "sqlalchemy.sql.sqltypes.",
+    "sqlalchemy.dialects.",
+)
 IMPURE_NAMES = frozenset(
     [
         ("locale", "setlocale"),
@@ -144,7 +163,7 @@ def is_pure(value: Any) -> bool:
         return False  # somebody called its maker: it may change what that one made
     if (where, name) in IMPURE_NAMES or name.rpartition(".")[2] in IMPURE_METHODS:
         return False
-    return (where, name) in PURE_NAMES or where in PURE_MODULES
+    return (where, name) in PURE_NAMES or where in PURE_MODULES or f"{where}.{name}".startswith(PURE_PREFIXES)
 
 
 def is_impure(value: Any) -> bool:
