@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def check(draft: Draft) -> None:
     """Refuse if something that stays holds what the release replaces, or what an old constructor made."""
-    if draft.boots or not (draft.rebound or draft.shape_changed):
+    if draft.boots or not (draft.rebound or draft.shape_changed or draft.remade_codes):
         return
     anew = _gathered(draft)
     found = holders.held(anew)
@@ -71,6 +71,9 @@ def _gathered(draft: Draft) -> holders.Anew:
         for key, member in list(vars(vars(draft.live(module))[name]).items()):
             if isinstance(member, FunctionType) and member.__qualname__.startswith(f"{name}."):
                 _add(anew, f"{module}.{name}.{key}", member)
+    for module, code in draft.remade_codes:
+        for function in draft.holders(module, code):
+            _add(anew, f"{module}.{code.co_qualname}", function)
     for target in list(registrations.targets):
         anew.tables.update(_tables(target))
     # functions that take over the defaults of their statement, which is evaluated again
@@ -140,5 +143,5 @@ def _kept(draft: Draft) -> Iterator[tuple[int, str]]:
     ended = draft.out.withdraw | draft.out.moved
     for target in list(registrations.targets):
         for entry in registrations.entries_of(target):
-            if owner_of(entry, known) not in ended:
+            if owner_of(entry, known) not in ended and not draft.out.ends(entry.chain or ()):
                 yield id(entry), f"{target.name}.{entry.method}()"

@@ -16,10 +16,10 @@ import importlib
 import sys
 import traceback
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask.config import Config
 from flask.sansio.app import App
@@ -33,7 +33,7 @@ from .registrations import Entry, Target
 
 if TYPE_CHECKING:
     from .plan import Plan
-    from .program import Program
+    from .program import Books, Program
 
 Inverse = Callable[[], None]
 
@@ -117,6 +117,7 @@ def _only_lines(plan: Plan, code: object) -> bool:
 
 
 def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) -> None:
+    before = program.books
     done.append(_books(program, plan))
     configurations = [Edited(config, program, plan) for config in plan.configs.values()]
     for one in configurations:
@@ -131,8 +132,13 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
         for action in plan.actions:
             if action.step is not None:
                 where[0] = action.where
+                known = {id(entry) for entry in _fresh(pending, configurations)}
                 done.append(action.step.apply())
+                if action.chain is not None:  # a factory runs where it ran, not where its module was imported
+                    fresh = [entry for entry in _fresh(pending, configurations) if id(entry) not in known]
+                    _place(program, action.chain, fresh)
     where[0] = ""
+    _move_runs(program.books, before, plan)
     for clear in plan.clear:
         done.append(clear.apply())  # noqa: PERF401  # as above
     _settle(program, pending)
@@ -141,6 +147,21 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     _registrations(program, plan, pending, done)
     if plan.templates or pending or plan.withdraw:
         _templates()
+
+
+def _fresh(
+    pending: list[tuple[Target, Entry]], configurations: list[Edited]
+) -> Iterator[Entry | configs.Written]:
+    """Yield what was written down since the release began to run."""
+    yield from (entry for _, entry in pending)
+    for one in configurations:
+        yield from one.written()
+
+
+def _place(program: Program, chain: tuple[Any, ...], entries: Iterable[Entry | configs.Written]) -> None:
+    """Say of new entries that they were made by what a chain led to."""
+    for entry in entries:
+        entry.chain = (*chain, *program.chain(entry.frames))
 
 
 @contextlib.contextmanager
@@ -186,11 +207,37 @@ def _books(program: Program, plan: Plan) -> Inverse:
     return inverse
 
 
+def _move_runs(books: Books, before: Books, plan: Plan) -> None:
+    """Let what is known of calls and of factories fit the lines at which they stand from now on."""
+    if not (plan.renamed or plan.relocate):
+        return
+    uids = {(m, first): uid for m, first, uid in _functions(before, plan)}
+
+    def moved(call: startup.Call) -> startup.Call:
+        caller, within = call
+        uid = uids.get((caller[0], caller[2]), 0)
+        return plan.renamed.get(caller, caller), plan.moved_line(caller[0], uid, within)
+
+    books.chains = {name: plan.moved_chain(chain) for name, chain in books.chains.items()}
+    books.calls = {plan.renamed.get(k, k): set(map(moved, found)) for k, found in books.calls.items()}
+    books.runs = {
+        plan.renamed.get(k, k): [replace(left, chain=plan.moved_chain(left.chain)) for left in found]
+        for k, found in books.runs.items()
+    }
+
+
+def _functions(books: Books, plan: Plan) -> Iterator[tuple[str, int, int]]:
+    """Yield (module, first line, uid) of the statements of factories that change."""
+    for module, uid, _, _ in plan.relocate:
+        index = books.uids[module].index(uid)
+        yield module, books.tree[module].parsed.pieces[index].line, uid
+
+
 def _settle(program: Program, pending: list[tuple[Target, Entry]]) -> None:
     """Say of each new registration where a cold start would have come to it."""
     program.settle()
     for _, entry in pending:
-        entry.chain = program.chain_from(entry.frames)
+        entry.chain = entry.chain or program.chain_from(entry.frames)
 
 
 def _registrations(
@@ -208,14 +255,13 @@ def _registrations(
             owner_of(entry, plan.target.__contains__) or owner_of(entry, program.books.uids.__contains__)
             for entry in entries
         ]
-        kept = [entry for entry, owner in zip(entries, owners, strict=True) if owner not in ended]
-        moving += [
-            (target, e)
-            for e, owner in zip(entries, owners, strict=True)
-            if owner in plan.moved - plan.withdraw
+        pairs = list(zip(entries, owners, strict=True))
+        kept = [
+            _relocated(e, plan) for e, owner in pairs if owner not in ended and not plan.ends(e.chain or ())
         ]
-        if len(kept) != len(entries):
-            journals[target] = kept
+        moving += [(target, e) for e, owner in pairs if owner in plan.moved - plan.withdraw]
+        if len(kept) != len(entries) or any(a is not b for a, b in zip(kept, entries, strict=True)):
+            journals[target] = sorted(kept, key=lambda e: program.position(e.chain or (), program.books.uids))
     for target, entry in [*moving, *pending]:
         journal = journals.setdefault(target, list(registrations.entries_of(target)))
         keys = [program.position(e.chain or (), program.books.uids) for e in journal]
@@ -223,6 +269,15 @@ def _registrations(
     if journals:
         _check_setup(program, journals)
         _swap(journals, done)
+
+
+_Entry = TypeVar("_Entry", Entry, configs.Written)
+
+
+def _relocated(entry: _Entry, plan: Plan) -> _Entry:
+    """Return an entry with the lines at which the statements of a factory stand from now on."""
+    chain = plan.moved_chain(entry.chain or ())
+    return entry if chain == (entry.chain or ()) else replace(entry, chain=chain)
 
 
 class Edited:
@@ -241,7 +296,11 @@ class Edited:
         config, book, entries, content = self._config, self._book, self._before, dict.copy(self._config)
         ended = self._plan.withdraw | self._plan.moved
         known = self._program.books.uids.__contains__
-        book.entries = [entry for entry in entries if owner_of(entry, known) not in ended]
+        book.entries = [
+            _relocated(entry, self._plan)
+            for entry in entries
+            if owner_of(entry, known) not in ended and not self._plan.ends(entry.chain or ())
+        ]
         self._kept, self._moved = (
             list(book.entries),
             [entry for entry in entries if owner_of(entry, known) in self._plan.moved - self._plan.withdraw],
@@ -253,6 +312,10 @@ class Edited:
             steps.fill(config, content)
 
         return inverse
+
+    def written(self) -> list[configs.Written]:
+        """Return what was written since `begin`."""
+        return self._book.entries[len(self._kept) :]
 
     def end(self) -> Inverse:
         """Put what was written where a cold start would have written it, and what that comes to in place."""

@@ -75,14 +75,14 @@ class Book:
     Attributes:
         initial: what it held when it was made.
         entries: what was written since, in order.
-        reads: key -> module-level lines that read it, not settled yet; None: nobody's.
-        readers: key -> statements that read it.
+        reads: key -> where it was read, not settled yet.
+        readers: key -> where it was read: see `Program.settled_call`.
     """
 
     initial: dict[str, Any]
     entries: list[Written] = field(default_factory=list)
-    reads: dict[str, set[startup.Owner]] = field(default_factory=dict)
-    readers: dict[str, set[tuple[str, int] | None]] = field(default_factory=dict)
+    reads: dict[str, set[startup.Call]] = field(default_factory=dict)
+    readers: dict[str, set[startup.Call]] = field(default_factory=dict)
 
     def folded(self, entries: Iterable[Written]) -> dict[str, Any]:
         """Return what a config holds after some writes."""
@@ -186,7 +186,7 @@ def _wrap_reader(original: Callable[..., Any], method: str) -> Callable[..., Any
         ours = str(frame.f_globals.get("__name__", "")).startswith("flask_habanero.")
         if book is not None and _state.note is None and not ours:
             key = args[0] if args and method in ("__getitem__", "get", "__contains__") else EVERY
-            book.reads.setdefault(key, set()).add(startup.owner_of(frame))
+            book.reads.setdefault(key, set()).add(startup.call_from(frame))
         return original(self, *args, **kwargs)
 
     return wrapper

@@ -17,11 +17,12 @@ from flask.config import Config
 
 from ..errors import Reason
 from ..source import Parsed, Piece, Unit
-from . import codes, effects, functions, imports, names, registrations
+from . import codes, effects, functions, imports, names, registrations, startup, steps
 from .plan import Action, Plan, Step
 from .world import World
 
 if TYPE_CHECKING:
+    from .factory import Factory
     from .program import Program
 
 RESTART = "restart to take this change"
@@ -57,6 +58,8 @@ class Draft:
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
         self.changed_functions: list[tuple[str, str, int]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
+        self.factories: dict[startup.Function, Factory | None] = {}
+        self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
         self.touched: dict[int, Any] = {}  # objects in which statements have entries, by id
         self.purged: dict[int, list[Any]] = defaultdict(list)  # of those, the keys (or elements) that go
         self.remade: list[tuple[str, str]] = []  # classes that are made anew
@@ -143,9 +146,10 @@ class Draft:
     def live_functions(self) -> functions.Found:
         """The live functions whose code will change, or whose statement is stale, by their code."""
         wanted = {old for found in self.code_pairs.values() for old, _ in found}
+        wanted |= {code for _, code in self.remade_codes}
         for module, uid in self.acted:
             wanted |= self._codes_of(module, uid)
-        modules = {module for module, _ in self.acted} | set(self.code_pairs)
+        modules = {module for module, _ in (*self.acted, *self.remade_codes)} | set(self.code_pairs)
         live = [found for name in sorted(modules) if (found := self.program.loaded(name)) is not None]
         tables = [vars(target) for target in list(registrations.targets)]
         return functions.live_functions(live, tables, wanted) if wanted else {}
@@ -172,6 +176,18 @@ class Draft:
     def first(self, where: str, step: Any) -> None:
         """Note a step that comes before all statements."""
         self.out.actions.append(Action((-1, 0), where, step))
+
+    def part(self, place: tuple[str, int, int], where: str, step: steps.Part) -> None:
+        """Note a step that runs a part of a factory: (module, first line, number of the part)."""
+        self.out.runs_code = True
+        first = next((p for p in step.left.chain if p[2] == 0 and p[0] in self.out.target), None)
+        uids = self.uids(first[0]) if first else []
+        order = (
+            self._order.get((first[0], uids.index(first[1])), 0)
+            if first and first[1] in uids
+            else sys.maxsize - 1
+        )
+        self.out.actions.append(Action((order, 0, place[1], place[2]), where, step, step.left.chain[:-1]))
 
     def last(self, where: str, step: Any) -> None:
         """Note a step that comes after all statements."""

@@ -16,13 +16,14 @@ import functools
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from . import configs, configured, definitions, imports, memos, names, statements
+from . import configs, configured, definitions, factory, imports, memos, names, startup, statements
 from .names import Names
 
 if TYPE_CHECKING:
     from flask.config import Config
 
     from .draft import Draft
+    from .startup import Call, Function
 
     Owner = tuple[str, int] | None
 
@@ -61,7 +62,13 @@ class Flow:
         draft = self.draft
         self._appeared()
         self._inspectors()
-        while draft.dirty or draft.changed_functions or draft.dirty_members or draft.dirty_config:
+        while (
+            draft.dirty
+            or draft.changed_functions
+            or draft.dirty_members
+            or draft.dirty_config
+            or any([one.judge() for one in list(draft.factories.values()) if one is not None])
+        ):
             while draft.changed_functions:
                 self._function(*draft.changed_functions.pop())
             while draft.dirty_members:
@@ -105,9 +112,14 @@ class Flow:
     def _function(self, module: str, qualname: str, first: int) -> None:
         if not self._first_time("function", module, qualname, first):
             return
-        owners = self.program.books.ran.get((module, qualname, first), set())
-        for owner in owners:
-            self._owner(owner, module, qualname)
+        key = (module, qualname, first)
+        owners = self.program.books.ran.get(key, set())
+        made = factory.find(self.draft, key)
+        if made is not None:
+            made.take_up()
+        elif not self._callers(key, qualname):
+            for owner in owners:
+                self._owner(owner, module, qualname)
         if (
             not owners
             and not self.program.was_watched(module)
@@ -121,6 +133,43 @@ class Flow:
                 "import flask_habanero before your own modules, or restart",
             )
         self._touched.add(qualname.rpartition(".")[2])
+
+    def _callers(self, key: Function, why: str) -> bool:
+        """Let what called a function be stale, if that can all be done again. Returns whether it is."""
+        found = self._calls(key, set())
+        for caller, line in found or ():
+            self._stale_call(caller, line, why)
+        return found is not None
+
+    def _calls(self, key: Function, seen: set[Function]) -> set[Call] | None:
+        """Return the parts of factories, and the statements of modules, that called a function; None if not all are."""
+        found: set[Call] = set()
+        seen.add(key)
+        for caller, line in self.program.books.calls.get(key, {(startup.NOBODY, 0)}):
+            if caller[1] == "<module>" or factory.find(self.draft, caller) is not None:
+                found.add((caller, line))
+            elif caller not in seen:
+                above = self._calls(caller, seen)
+                if above is None:
+                    return None
+                found |= above
+        return found
+
+    def _stale_call(self, caller: Function, line: int, why: str) -> None:
+        made = factory.find(self.draft, caller)
+        if made is not None:
+            made.stale_at(line)
+        else:
+            self._stale(caller[0], line, why)
+
+    def _used(self, key: Function, owners: set[Owner], read: set[str]) -> None:
+        """A function that ran at the start used names that stand for something else now."""
+        made = factory.find(self.draft, key)
+        if made is not None:
+            made.stale_readers(read)
+        elif not self._callers(key, key[1]):
+            for owner in owners:
+                self._owner(owner, key[0], key[1])
 
     def _owner(self, owner: Owner, module: str, qualname: str) -> None:
         if owner is None:
@@ -184,16 +233,17 @@ class Flow:
             return
         self.draft.changed_config.add((id(config), key))
         book = configs.book_of(config)
-        for read, owners in book.readers.items() if book is not None else ():
+        for read, calls in book.readers.items() if book is not None else ():
             if configs.EVERY in (read, key) or read == key:
-                for owner in owners:
-                    self._config_reader(owner, key)
+                for caller, line in calls:
+                    self._config_reader(caller, line, key)
 
-    def _config_reader(self, owner: Owner, key: str) -> None:
-        if owner is None:
+    def _config_reader(self, caller: Function, line: int, key: str) -> None:
+        """Who read it is a part of a factory, a statement, or was called by such."""
+        if caller[1] == "<module>" or factory.find(self.draft, caller) is not None:
+            self._stale_call(caller, line, f"configuration {key}")
+        elif not self._callers(caller, f"configuration {key}"):
             self.draft.refuse("startup", "", f"configuration {key} was read at the start")
-        else:
-            self._stale(*owner, f"configuration {key}")
 
     def _named(self, module: str) -> None:
         """A string may name the module, or something in it (`from_object("shop.config.Config")`)."""
@@ -207,13 +257,19 @@ class Flow:
                 if _names_it(piece.node, module):
                     self._stale_or_ran(reader, piece.index, row, module)
 
-    def _stale_or_ran(self, reader: str, index: int, row: Names, why: str) -> None:
+    def _stale_or_ran(self, reader: str, index: int, row: Names, module: str) -> None:
+        """A statement, or a function that ran at the start, has a module's name in a string."""
         if not row.bodies:
-            self._stale_at(reader, index, why)
-        for (unit, qualname, _), owners in list(self.program.books.ran.items()):
+            self._stale_at(reader, index, module)
+        for key, owners in list(self.program.books.ran.items()):
+            unit, qualname, _ = key
             if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
-                for owner in owners:
-                    self._owner(owner, unit, qualname)
+                made = factory.find(self.draft, key)
+                if made is not None:
+                    made.stale_where(lambda node: _names_it(node, module))
+                elif not self._callers(key, qualname):
+                    for owner in owners:
+                        self._owner(owner, unit, qualname)
 
     def _star(self, reader: str, module: str, name: str) -> None:
         if name != "__all__":
@@ -244,10 +300,15 @@ class Flow:
             return
         if not within:
             self._stale(reader, uid, module)
-        for (unit, qualname, _), owners in list(self.program.books.ran.items()):
-            if within and unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
-                for owner in owners:
-                    self._owner(owner, unit, qualname)
+        for key, owners in list(self.program.books.ran.items()) if within else ():
+            unit, qualname, _ = key
+            if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
+                made = factory.find(self.draft, key)
+                if made is not None:
+                    made.stale_at(within)
+                elif not self._callers(key, qualname):
+                    for owner in owners:
+                        self._owner(owner, unit, qualname)
 
     def _aliases(
         self, rows: tuple[Names, ...], reader: str, module: str, name: str
@@ -272,14 +333,14 @@ class Flow:
     def _readers_that_ran(
         self, reader: str, local: set[str], modules: set[str], module: str, name: str
     ) -> None:
-        for (unit, qualname, _), owners in list(self.program.books.ran.items()):
+        for key, owners in list(self.program.books.ran.items()):
+            unit, qualname, _ = key
             body = self._body(unit, qualname) if unit == reader else None
             if body is None:
                 continue
             through = modules & body.reads and (name in body.attributes or modules & body.bare)
             if body.reads & local or through or self._fetches_inside(unit, qualname, module, name):
-                for owner in owners:
-                    self._owner(owner, unit, qualname)
+                self._used(key, owners, local | modules | {name})
 
     def _fetches_inside(self, unit: str, qualname: str, module: str, name: str) -> bool:
         """Whether an import inside a function brings a name, or its module."""
@@ -318,12 +379,12 @@ class Flow:
                 derived = isinstance(piece.node, ast.ClassDef)
                 if dotted or (not derived and (read & local or through)):
                     self._stale_at(reader, index, cls, local | modules)
-            for (unit, qualname, _), owners in list(self.program.books.ran.items()):
+            for key, owners in list(self.program.books.ran.items()):
+                unit, qualname, _ = key
                 body = self._body(unit, qualname) if unit == reader else None
                 inside = body is not None and self._fetches_inside(unit, qualname, module, cls)
                 if body and (body.reads & local or body.attributes & members or inside):
-                    for owner in owners:
-                        self._owner(owner, unit, qualname)
+                    self._used(key, owners, local | {cls})
         self._dynamic_importer(module, cls)
         self._named(module)
         configured.source_changed(self.draft, module, cls, members)

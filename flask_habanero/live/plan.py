@@ -14,13 +14,18 @@ from .configs import Written
 from .steps import ClearCache, ShowSource, SwapCode
 
 
+Part = tuple[str, int, int, int]
+"""A statement of a function: (module, uid of the function's statement, first and last line within it)."""
+
+
 @dataclass(frozen=True)
 class Action:
     """A step with its place in cold-start order."""
 
-    order: tuple[int, int]  # rank of its statement in a cold start; 0 for a header, 1 for a run
+    order: tuple[int, ...]  # rank of its statement in a cold start; 0 for a header, 1 for a run
     where: str
     step: Any  # one of steps.*
+    chain: tuple[Any, ...] | None = None  # of a part of a factory: what led to the factory
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class Plan:
         target: the tree that it leads to.
         withdraw: statements, by (module, uid), whose registrations end or are made anew.
         moved: statements that now stand elsewhere, whose registrations move with them.
+        parts: statements of factories whose registrations end.
+        relocate: those that stay -> the line within the factory at which they begin from now on.
         dropped: loaded modules that end.
         uids, codes: of each changed module's statements, as they will be.
         renamed: functions that will begin on another line: (module, qualified name, line) before and after.
@@ -63,6 +70,8 @@ class Plan:
     actions: list[Action] = field(default_factory=list)
     withdraw: set[tuple[str, int]] = field(default_factory=set)
     moved: set[tuple[str, int]] = field(default_factory=set)
+    parts: set[Part] = field(default_factory=set)
+    relocate: dict[Part, int] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
     uids: dict[str, list[int]] = field(default_factory=dict)
     codes: dict[str, list[CodeType]] = field(default_factory=dict)
@@ -75,3 +84,22 @@ class Plan:
     clear: list[ClearCache] = field(default_factory=list)
     runs_code: bool = False
     templates: bool = False
+
+    def ends(self, chain: tuple[Any, ...]) -> bool:
+        """Whether what a chain led to was made by a statement of a factory that ends."""
+        return any(_is_in(place, part) for place in chain for part in self.parts)
+
+    def moved_chain(self, chain: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a chain with the lines at which the statements of factories stand from now on."""
+        return tuple((module, uid, self.moved_line(module, uid, within)) for module, uid, within in chain)
+
+    def moved_line(self, module: str, uid: int, within: int) -> int:
+        """Return the line within a function to which a line of its statements moves."""
+        for part, first in self.relocate.items():
+            if _is_in((module, uid, within), part):
+                return first + within - part[2]
+        return within
+
+
+def _is_in(place: tuple[str, int, int], part: Part) -> bool:
+    return place[:2] == part[:2] and part[2] <= place[2] <= part[3]

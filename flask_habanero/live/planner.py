@@ -14,7 +14,20 @@ from typing import TYPE_CHECKING
 
 from ..errors import Reason
 from ..source import Source, Unit
-from . import anew, checks, codes, configured, definitions, diff, imports, names, slots, statements, steps
+from . import (
+    anew,
+    checks,
+    codes,
+    configured,
+    definitions,
+    diff,
+    factory,
+    imports,
+    names,
+    slots,
+    statements,
+    steps,
+)
 from .diff import Kind, Pair
 from .draft import Draft
 from .flow import Flow
@@ -33,6 +46,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
     _ended(draft)
     for ask in (
         Flow.follow,
+        factory.settle,
         checks.cold_start,
         checks.order,
         checks.state,

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CellType, CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, Reason
@@ -37,6 +37,21 @@ Place = tuple[str, int, int]
 _uids = itertools.count(1)
 
 
+@dataclass(eq=False)
+class Left:
+    """What one run of a function at the start left behind.
+
+    Attributes:
+        variables: its local variables, as they are now.
+        chain: where it ran, itself last.
+        cells: by which functions made in it share its variables, as far as they were asked for.
+    """
+
+    variables: dict[str, Any]
+    chain: tuple[Place, ...]
+    cells: dict[str, CellType] = field(default_factory=dict)
+
+
 @dataclass
 class Books:
     """What changes with a release, and goes back when it is undone."""
@@ -50,6 +65,9 @@ class Books:
     chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
     # attributes that a release's statement set first: (id of the object, name) -> the object
     absent: dict[tuple[int, str], Any] = field(default_factory=dict)
+    # function -> (caller, line within it)
+    calls: dict[startup.Function, set[startup.Call]] = field(default_factory=dict)
+    runs: dict[startup.Function, list[Left]] = field(default_factory=dict)
 
     def copy(self) -> Books:
         """Return books that can be written without touching these."""
@@ -62,6 +80,8 @@ class Books:
             dict(self.ranks),
             dict(self.chains),
             dict(self.absent),
+            {key: set(callers) for key, callers in self.calls.items()},
+            dict(self.runs),
         )
 
 
@@ -225,12 +245,7 @@ class Program:
 
     def settle(self) -> None:
         """Turn lines that were noted since the last time into statements, while sources still fit them."""
-        for key, owners in startup.ran.items():
-            module = self.unit_name(key[0])
-            if module in self.tree:
-                known = self.books.ran.setdefault((module, key[1], key[2]), set())
-                known.update(self._owner(owner) for owner in owners)
-        startup.ran.clear()
+        self.settle_ran()
         for name, frames in importer.import_stacks.items():
             unit = self.unit_name(name)
             if unit in self.tree and unit not in self.books.chains:
@@ -241,6 +256,38 @@ class Program:
                     entry.chain = self.chain_from(entry.frames)
         self._settle_configs()
 
+    def settle_ran(self) -> None:
+        """Turn what ran since the last time into functions and statements."""
+        for key, owners in startup.ran.items():
+            module = self.unit_name(key[0])
+            if module in self.tree:
+                known = self.books.ran.setdefault((module, key[1], key[2]), set())
+                known.update(self._owner(owner) for owner in owners)
+        startup.ran.clear()
+        self._settle_runs()
+
+    def _settle_runs(self) -> None:
+        for (name, qualname, first), callers in startup.calls.items():
+            known = self.books.calls.setdefault((self.unit_name(name), qualname, first), set())
+            known.update(map(self.settled_call, callers))
+        startup.calls.clear()
+        for (name, qualname, first), found in startup.runs.items():
+            key = (self.unit_name(name), qualname, first)
+            known_runs = self.books.runs.get(key, [])
+            self.books.runs[key] = [
+                *known_runs,
+                *(Left(r.variables, self.chain_from(r.frames)) for r in found),
+            ]
+        startup.runs.clear()
+
+    def settled_call(self, call: startup.Call) -> startup.Call:
+        """Return a call with the line within the caller; of a module, with the statement's uid."""
+        (name, qualname, first), line = call
+        module = self.unit_name(name)
+        if qualname == "<module>":
+            return (module, qualname, 0), self.statement_at(module, line) or 0
+        return (module, qualname, first), line - first + 1
+
     def _settle_configs(self) -> None:
         for config in configs.all_configs():
             book = configs.book_of(config)
@@ -249,7 +296,7 @@ class Program:
                 if written.chain is None:
                     written.chain = self.chain_from(written.frames)
             for key, lines in book.reads.items():
-                book.readers.setdefault(key, set()).update(self._owner(line) for line in lines)
+                book.readers.setdefault(key, set()).update(map(self.settled_call, lines))
             book.reads.clear()
 
     def _owner(self, owner: startup.Owner) -> tuple[str, int] | None:

@@ -138,6 +138,15 @@ def _is_common(value: Any) -> bool:
 # the plan
 
 
+def touched(draft: Draft, effects: Iterable[Effect]) -> None:
+    """Note the objects in which a statement of a factory makes entries: a failed release leaves them as they are."""
+    for effect in effects:
+        if effect.kind in ("attribute", "item"):
+            draft.touched.setdefault(id(effect.target), effect.target)
+            if effect.kind == "attribute" and effect.name not in getattr(effect.target, "__dict__", {}):
+                draft.out.absent[id(effect.target), effect.name] = effect.target
+
+
 def added(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> None:
     """Let a statement that runs make its entries."""
     for effect in effects:

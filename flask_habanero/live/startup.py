@@ -7,6 +7,9 @@ library, site-packages and the folder of installed scripts.
 
 - `ran` maps a function to the innermost module-level line that it ran for, or to None when
   nobody's module was being executed: a factory that the server called.
+- `calls` maps it to the functions that called it, with the lines at which they did.
+- `runs` has what the factories left behind: the variables of functions that had an app or a blueprint
+  in their hands when they returned.
 """
 
 from __future__ import annotations
@@ -16,8 +19,14 @@ import os
 import sys
 import sysconfig
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any
+
+from flask.sansio.app import App
+from flask.sansio.blueprints import Blueprint
+
+from .registrations import Frame, stack
 
 Function = tuple[str, str, int]
 """(module, qualified name, first line)."""
@@ -25,9 +34,33 @@ Function = tuple[str, str, int]
 Owner = tuple[str, int] | None
 """(module, line at module level), or None."""
 
+Call = tuple[Function, int]
+"""(caller, line). A module is a caller, too: `<module>`. NOBODY: the server."""
+
+NOBODY: Function = ("", "", 0)
+
 ran: dict[Function, set[Owner]] = {}
+calls: dict[Function, set[Call]] = {}
 watched: set[str] = set()  # modules whose import began while we recorded
 also: list[tuple[Callable[[], None], Callable[[], None]]] = []  # what else begins and ends with the record
+
+MOST_RUNS = 8  # of one function: what set up more apps than that is no factory
+
+
+@dataclass(eq=False)
+class Run:
+    """What one run of a function left behind.
+
+    Attributes:
+        variables: its local variables, as they were when it returned.
+        frames: where it ran, itself last.
+    """
+
+    variables: dict[str, Any]
+    frames: tuple[Frame, ...]
+
+
+runs: dict[Function, list[Run]] = {}
 
 _PATHS = sysconfig.get_paths()
 # scripts: a server's own, such as bin/gunicorn, is below all that it ever calls
@@ -62,14 +95,51 @@ def owner_of(frame: FrameType | None) -> Owner:
     return None
 
 
-def _note(code: CodeType, frame: FrameType | None) -> None:
-    module = frame.f_globals.get("__name__", "") if frame else ""
-    ran.setdefault((module, code.co_qualname, code.co_firstlineno), set()).add(owner_of(frame))
+def _key(frame: FrameType) -> Function:
+    code = frame.f_code
+    return frame.f_globals.get("__name__", ""), code.co_qualname, code.co_firstlineno
+
+
+def _is_part(frame: FrameType) -> bool:
+    """Whether it is a statement of a factory that a release runs: no run of the factory."""
+    caller = frame.f_back
+    return caller is not None and caller.f_globals.get("__name__") == "flask_habanero.live.steps"
+
+
+def _note(frame: FrameType) -> None:
+    if _is_part(frame):
+        return
+    key = _key(frame)
+    ran.setdefault(key, set()).add(owner_of(frame))
+    calls.setdefault(key, set()).add(call_from(frame.f_back))
+
+
+def call_from(frame: FrameType | None) -> Call:
+    """Return where in the app's own code a frame is, or was called from."""
+    while frame is not None and is_foreign(frame.f_code):
+        frame = frame.f_back
+    return (_key(frame), frame.f_lineno) if frame is not None else (NOBODY, 0)
+
+
+def _note_end(frame: FrameType) -> None:
+    """Keep the variables of a function that has an app or a blueprint in its hands."""
+    variables = dict(frame.f_locals) if not _is_part(frame) else {}
+    if any(issubclass(type(value), App | Blueprint) for value in variables.values()):
+        found = runs.setdefault(_key(frame), [])
+        if len(found) <= MOST_RUNS:
+            found.append(Run(variables, stack(frame)))
 
 
 def _on_start(code: CodeType, _offset: int) -> Any:
     if code.co_name != "<module>" and not is_foreign(code):
-        _note(code, sys._getframe(1))
+        _note(sys._getframe(1))
+        return None
+    return _DISABLE
+
+
+def _on_return(code: CodeType, _offset: int, _result: object) -> Any:
+    if code.co_name != "<module>" and not is_foreign(code):
+        _note_end(sys._getframe(1))
         return None
     return _DISABLE
 
@@ -77,8 +147,11 @@ def _on_start(code: CodeType, _offset: int) -> Any:
 def _on_event(frame: FrameType, event: str, _arg: object) -> None:
     if _ended:
         sys.setprofile(None)  # of this thread: the one that called stop() may have been another
-    elif event == "call" and frame.f_code.co_name != "<module>" and not is_foreign(frame.f_code):
-        _note(frame.f_code, frame)
+    elif frame.f_code.co_name != "<module>" and not is_foreign(frame.f_code):
+        if event == "call":
+            _note(frame)
+        elif event == "return":
+            _note_end(frame)
 
 
 def start() -> None:
@@ -88,8 +161,10 @@ def start() -> None:
     if sys.version_info >= (3, 12):
         if sys.monitoring.get_tool(_TOOL) is None:
             sys.monitoring.use_tool_id(_TOOL, "flask-habanero")
-            sys.monitoring.register_callback(_TOOL, sys.monitoring.events.PY_START, _on_start)
-            sys.monitoring.set_events(_TOOL, sys.monitoring.events.PY_START)
+            events = sys.monitoring.events
+            sys.monitoring.register_callback(_TOOL, events.PY_START, _on_start)
+            sys.monitoring.register_callback(_TOOL, events.PY_RETURN, _on_return)
+            sys.monitoring.set_events(_TOOL, events.PY_START | events.PY_RETURN)
             sys.monitoring.restart_events()
     elif sys.getprofile() is None:
         sys.setprofile(_on_event)

@@ -13,7 +13,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from flask.views import MethodView
@@ -125,6 +125,59 @@ class Decorate:
 
 
 RAW = "_habanero_raw"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A statement of a factory runs in the variables that the factory left behind."""
+
+    module: ModuleType
+    code: CodeType  # a function of no arguments, whose free variables are the factory's
+    left: Any  # what the run left behind: .variables, .cells
+    cells: Mapping[str, CellType]
+    bound: frozenset[str]
+
+    def apply(self) -> Inverse:
+        left = self.left
+        variables, known = dict(left.variables), dict(left.cells)
+        cells = {**{name: CellType(value) for name, value in variables.items()}, **self.cells, **known}
+        own = {name: cells.get(name) or CellType() for name in (*self.code.co_freevars, *self.bound)}
+        contents = [(cell, _content(cell)) for cell in own.values()]
+
+        def inverse() -> None:
+            left.variables, left.cells = variables, known
+            for cell, content in contents:
+                if content is _GONE:
+                    del cell.cell_contents
+                else:
+                    cell.cell_contents = content
+
+        restore = remember(self.module)
+        try:
+            function = FunctionType(
+                self.code, vars(self.module), closure=tuple(own[name] for name in self.code.co_freevars)
+            )
+            function()
+        except BaseException:
+            inverse()
+            restore()
+            raise
+        left.cells = {**known, **own}
+        found = {name: _content(own[name]) for name in self.bound}
+        left.variables = {**variables, **{n: v for n, v in found.items() if v is not _GONE}}
+
+        def both() -> None:
+            inverse()
+            restore()
+
+        return both
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _GONE
 
 
 @dataclass(frozen=True)
