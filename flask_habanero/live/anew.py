@@ -29,6 +29,11 @@ def check(draft: Draft) -> None:
     found = holders.held(anew)
     if found is not None:
         what, by = found
+        for module, code in draft.remade_codes:
+            if what == f"{module}.{code.co_qualname}":
+                said = f"{code.co_qualname}: uses other variables of its surroundings than before, and {by} holds it"
+                draft.refuse("closure-shape", f"{module}:{code.co_firstlineno}", said)
+                return
         said = f"{what} is made anew, and {by} holds the one that there is"
         draft.refuse("held", what.rpartition(".")[0], said)
         return

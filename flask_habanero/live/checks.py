@@ -173,8 +173,7 @@ def _swap(
     if not holders:
         return
     if old.co_freevars != new.co_freevars:
-        what = f"{old.co_qualname}: uses other variables of its surroundings than before"
-        draft.refuse("closure-shape", f"{name}:{new.co_firstlineno}", what)
+        draft.remade_codes.add((name, old))  # unless they all are made anew, it is refused
     elif goals.setdefault((name, old), new) != new:
         what = f"{old.co_qualname}: two definitions share one code"
         draft.refuse("ambiguous", f"{name}:{old.co_firstlineno}", what)

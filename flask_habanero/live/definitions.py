@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import functools
-from types import FunctionType
+from collections.abc import Iterator
+from types import CodeType, FunctionType
 
 from ..errors import Reason
 from ..source import Piece, compile_nodes
@@ -27,6 +28,15 @@ def bodies(draft: Draft, name: str, pair: Pair) -> None:
         draft.say(name, f"~{title(pair.new)}")
     if isinstance(pair.new.node, ast.ClassDef):
         _super(draft, name, pair.new, pair.new.node)
+
+
+def makers(draft: Draft, name: str, code: CodeType) -> Iterator[tuple[str, str, int]]:
+    """Yield the function that makes functions of a code, if one does: what it made has another shape now."""
+    qualname = code.co_qualname.rpartition(".<locals>.")[0]
+    for one in draft.program.codes(name):
+        for outer in codes.walk(one):
+            if qualname and outer.co_qualname == qualname and code in codes.children(outer):
+                yield name, qualname, outer.co_firstlineno
 
 
 def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:

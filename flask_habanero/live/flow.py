@@ -51,6 +51,7 @@ class Flow:
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
         self._touched: set[str] = set()
+        self._preferred: dict[Function, factory.Factory | None] = {}
 
     @classmethod
     def follow(cls, draft: Draft) -> None:
@@ -114,7 +115,7 @@ class Flow:
             return
         key = (module, qualname, first)
         owners = self.program.books.ran.get(key, set())
-        made = factory.find(self.draft, key)
+        made = self._factory(key)
         if made is not None:
             made.take_up()
         elif not self._callers(key, qualname):
@@ -134,6 +135,21 @@ class Flow:
             )
         self._touched.add(qualname.rpartition(".")[2])
 
+    def _factory(self, key: Function) -> factory.Factory | None:
+        """Return the factory of a function, unless the statements that it ran for can just run again."""
+        if key not in self._preferred:
+            owners = self.program.books.ran.get(key, set())
+            again = bool(owners) and all(owner is not None and self._runs_again(*owner) for owner in owners)
+            self._preferred[key] = None if again else factory.find(self.draft, key)
+        return self._preferred[key]
+
+    def _runs_again(self, module: str, uid: int) -> bool:
+        uids = self.draft.uids(module) if module in self.draft.out.target else []
+        if uid not in uids or self.program.loaded(module) is None:
+            return False
+        node = self.draft.out.target[module].parsed.pieces[uids.index(uid)].node
+        return self.draft.judge(module).statement(node) is None
+
     def _callers(self, key: Function, why: str) -> bool:
         """Let what called a function be stale, if that can all be done again. Returns whether it is."""
         found = self._calls(key, set())
@@ -146,7 +162,9 @@ class Flow:
         found: set[Call] = set()
         seen.add(key)
         for caller, line in self.program.books.calls.get(key, {(startup.NOBODY, 0)}):
-            if caller[1] == "<module>" or factory.find(self.draft, caller) is not None:
+            if caller == startup.NOBODY:
+                return None
+            if caller[1] == "<module>" or self._factory(caller) is not None:
                 found.add((caller, line))
             elif caller not in seen:
                 above = self._calls(caller, seen)
@@ -156,7 +174,7 @@ class Flow:
         return found
 
     def _stale_call(self, caller: Function, line: int, why: str) -> None:
-        made = factory.find(self.draft, caller)
+        made = self._factory(caller)
         if made is not None:
             made.stale_at(line)
         else:
@@ -164,7 +182,7 @@ class Flow:
 
     def _used(self, key: Function, owners: set[Owner], read: set[str]) -> None:
         """A function that ran at the start used names that stand for something else now."""
-        made = factory.find(self.draft, key)
+        made = self._factory(key)
         if made is not None:
             made.stale_readers(read)
         elif not self._callers(key, key[1]):
@@ -240,7 +258,7 @@ class Flow:
 
     def _config_reader(self, caller: Function, line: int, key: str) -> None:
         """Who read it is a part of a factory, a statement, or was called by such."""
-        if caller[1] == "<module>" or factory.find(self.draft, caller) is not None:
+        if caller[1] == "<module>" or self._factory(caller) is not None:
             self._stale_call(caller, line, f"configuration {key}")
         elif not self._callers(caller, f"configuration {key}"):
             self.draft.refuse("startup", "", f"configuration {key} was read at the start")
@@ -264,7 +282,7 @@ class Flow:
         for key, owners in list(self.program.books.ran.items()):
             unit, qualname, _ = key
             if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
-                made = factory.find(self.draft, key)
+                made = self._factory(key)
                 if made is not None:
                     made.stale_where(lambda node: _names_it(node, module))
                 elif not self._callers(key, qualname):
@@ -303,7 +321,7 @@ class Flow:
         for key, owners in list(self.program.books.ran.items()) if within else ():
             unit, qualname, _ = key
             if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
-                made = factory.find(self.draft, key)
+                made = self._factory(key)
                 if made is not None:
                     made.stale_at(within)
                 elif not self._callers(key, qualname):

@@ -136,6 +136,8 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
         for was, now in found:  # what a function made and called itself at the start
             if "<locals>" in was.co_qualname and (now is None or codes.differs(was, now)):
                 draft.changed_functions.append((name, was.co_qualname, was.co_firstlineno))
+            if now is not None and was.co_freevars != now.co_freevars:
+                draft.changed_functions += definitions.makers(draft, name, was)
     if pair.kind is Kind.MOVED:
         statements.moved(draft, name, pair, uid)
     elif pair.kind is Kind.BODY:
