@@ -166,18 +166,36 @@ def assigns(*names: str) -> Finder:
 DEMO = "client/backstage.py"  # starts and ends the demo's own servers, on loopback
 
 POWERS: dict[str, tuple[Finder, set[str]]] = {
-    "compiling": (calls(r"compile|symtable|ast\.parse|codeop\..*"), {"source.py"}),
+    "compiling": (
+        calls(r"compile|symtable|ast\.parse|codeop\..*"),
+        {"source.py", "live/judge/library.py"},  # the second parses other people's sources, to judge them
+    ),
     "unmarshalling": (calls(r"marshal\.loads?"), {"live/codes.py"}),
     "marshalling": (calls(r"marshal\.dumps?"), {"source.py"}),
     "pickling": (imports("pickle", "shelve", "dill"), set()),
     "running code": (
         calls(r"exec|eval|runpy\..*"),
-        {"live/steps.py", "live/functions.py"},  # the second: a text of its own, to see how references count
+        # the last: a text of its own, to see how references count
+        {
+            "live/steps/classes.py",
+            "live/steps/functions.py",
+            "live/steps/namespaces.py",
+            "live/functions.py",
+        },
     ),
-    "assigning code": (assigns("__code__"), {"live/steps.py"}),
+    "assigning code": (assigns("__code__"), {"live/steps/functions.py"}),
     "setting attributes by name": (
         calls(r"setattr|delattr|object\.__setattr__|type\.__setattr__"),
-        {"live/steps.py", "live/registrations.py"},  # the second wraps Flask's set-up methods
+        # the last two wrap Flask's set-up methods, and those of its configuration
+        {
+            "live/steps/classes.py",
+            "live/steps/entries.py",
+            "live/steps/functions.py",
+            "live/steps/namespaces.py",
+            "live/steps/undo.py",
+            "live/registrations.py",
+            "live/configs.py",
+        },
     ),
     "exchanging classes": (assigns("__class__", "__bases__", "__dict__"), set()),
     "MACs": (imports("itsdangerous", "hmac"), {"envelope.py"}),
@@ -254,9 +272,13 @@ BROAD = {
     ): "a third-party module may raise anything at its first import: the reason",
     ("live/commit.py", "BaseException"): "commit must undo whatever was raised, SystemExit too",
     (
-        "live/steps.py",
-        "BaseException",
-    ): "a statement that fails half-way gives its names back, SystemExit too",
+        "live/judge/interpreter.py",
+        "Exception",
+    ): "code of a library that we misread is code that can't be judged: a reason against the change",
+    **dict.fromkeys(
+        (("live/steps/" + name, "BaseException") for name in ("classes.py", "functions.py", "namespaces.py")),
+        "a statement that fails half-way gives its names back, SystemExit too",
+    ),
     ("live/program.py", "BaseException"): "a module that fails at its import is not left half in sys.modules",
     (
         "gate.py",

@@ -235,7 +235,11 @@ def environment(app: App, scratch: Path, base: str) -> Path:
     python = scratch / "venvs" / name / "bin" / "python"
     if not python.exists():
         subprocess.run([base, "-m", "venv", str(python.parents[1])], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *app.requires], check=True)
+        # what is built from source is built with what it was written for, too: old packages want an old setuptools
+        bounds = scratch / "venvs" / f"{name}.txt"
+        bounds.write_text("".join(f"{one}\n" for one in app.requires if one.startswith("setuptools")))
+        env = {**os.environ, "PIP_CONSTRAINT": str(bounds)}
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *app.requires], check=True, env=env)
     return python
 
 

@@ -1,4 +1,4 @@
-"""What a release makes anew: the objects that it replaces, and the names, tables and registrations that go with them."""
+"""What a release makes anew: the objects that it replaces, and the names and registrations for them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check(draft: Draft) -> None:
         what, by = found
         for module, code in draft.remade_codes:
             if what == f"{module}.{code.co_qualname}":
-                said = f"{code.co_qualname}: uses other variables of its surroundings than before, and {by} holds it"
+                said = f"{code.co_qualname}: uses other surrounding variables than before, and {by} holds it"
                 draft.refuse("closure-shape", f"{module}:{code.co_firstlineno}", said)
                 return
         said = f"{what} is made anew, and {by} holds the one that there is"
@@ -42,7 +42,7 @@ def check(draft: Draft) -> None:
 
 
 def _made_before(draft: Draft, anew: holders.Anew, module: str, name: str) -> None:
-    """Objects that the old `__init__` made have not what the new one gives, unless they are made anew, too."""
+    """Objects that the old `__init__` made lack what the new one gives, unless they are made anew, too."""
     cls = vars(draft.program.loaded(module) or ast).get(name)
     known = set(map(id, anew.objects))
     objects = (
@@ -72,13 +72,8 @@ def _gathered(draft: Draft) -> holders.Anew:
             anew.names.setdefault(id(vars(live)), set()).add(name)
             if _is_replaced(draft, module, name):
                 _add(anew, f"{module}.{name}", vars(live)[name])
-    for module, name in draft.remade:
-        for key, member in list(vars(vars(draft.live(module))[name]).items()):
-            if isinstance(member, FunctionType) and member.__qualname__.startswith(f"{name}."):
-                _add(anew, f"{module}.{name}.{key}", member)
-    for module, code in draft.remade_codes:
-        for function in draft.holders(module, code):
-            _add(anew, f"{module}.{code.co_qualname}", function)
+    for word, function in _functions(draft):
+        _add(anew, word, function)
     for target in list(registrations.targets):
         anew.tables.update(_tables(target))
     # functions that take over the defaults of their statement, which is evaluated again
@@ -91,6 +86,17 @@ def _gathered(draft: Draft) -> holders.Anew:
         if not isinstance(target, dict) and hasattr(target, "__dict__"):
             anew.purged[id(vars(target))] = gone
     return anew
+
+
+def _functions(draft: Draft) -> Iterator[tuple[str, FunctionType]]:
+    """Yield the functions that are made anew with what they stand in: a class, a function that runs again."""
+    for module, name in draft.remade:
+        for key, member in list(vars(vars(draft.live(module))[name]).items()):
+            if isinstance(member, FunctionType) and member.__qualname__.startswith(f"{name}."):
+                yield f"{module}.{name}.{key}", member
+    for module, code in draft.remade_codes:
+        for function in draft.holders(module, code):
+            yield f"{module}.{code.co_qualname}", function
 
 
 def _add(anew: holders.Anew, word: str, one: object) -> None:

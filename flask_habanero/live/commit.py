@@ -124,10 +124,9 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
         done.append(one.begin())  # noqa: PERF401  # what was done must be in the list when the next one raises
     if plan.runs_code:
         done.append(steps.modules_before())
-    for swap in plan.swaps:
-        done.append(swap.apply())  # noqa: PERF401  # what was done must be in the list when the next one raises
-    for show in plan.show:  # before what runs: it may ask for the source of what it is given
-        done.append(show.apply())  # noqa: PERF401  # as above
+    first: tuple[steps.SwapCode | steps.ShowSource, ...] = (*plan.swaps, *plan.show)
+    for step in first:  # shown before what runs: that may ask for its source
+        done.append(step.apply())  # noqa: PERF401  # as above
     with _watching(plan), registrations.recording() as pending:
         for action in plan.actions:
             if action.step is not None:

@@ -1,9 +1,9 @@
 """What an app's configuration was made from, by which statement, and who read it while the app started.
 
 `flask.Config` is wrapped once, when `flask_habanero` is imported: each outermost call that writes is noted
-beside the config, with the keys that it set and the frames that it came from. A release edits these notes, and what
-they come to takes the place of what is there. While the start is watched, reads are noted, too: a value
-that an extension has read then is in use somewhere.
+beside the config, with the keys that it set and the frames that it came from. A release edits these notes,
+and what they come to takes the place of what is there. While the start is watched, reads are noted, too: a
+value that an extension has read then is in use somewhere.
 
 The only place that wraps `flask.Config`. Source: flask/config.py of Flask 3.
 """

@@ -11,7 +11,7 @@ from flask.config import Config
 
 from ..source import Piece
 from . import configs, names
-from .judge.interpreter import Effect
+from .judge.findings import Effect
 from .judge.values import Class, Live, Made
 from .program import owner_of
 
@@ -95,7 +95,7 @@ def _is(draft: Draft, unit: str, piece: Piece, cls: type) -> bool:
 
 
 def source_changed(draft: Draft, module: str, name: str, members: frozenset[str] | None = None) -> None:
-    """A name of a module, or members of a class of it, changed: what took its values from there takes them again.
+    """A name of a module, or members of a class of it, changed: what took values from there takes them again.
 
     Args:
         draft: the plan in the making.

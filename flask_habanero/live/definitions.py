@@ -210,7 +210,7 @@ def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.
 
 
 def remade(draft: Draft, name: str, old: ast.stmt, piece: Piece, uid: int) -> bool:
-    """Let a class statement run again: it makes another class, which takes the place of the one that there is.
+    """Let a class statement run again: it makes another class, which takes the place of the one there is.
 
     Possible if making it has no effects. That nobody goes on with the old one is asked later (`anew`).
     """

@@ -11,10 +11,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
+
 from flask.views import MethodView, View
 
 from . import names, slots
-from .judge.interpreter import Effect, Interpreter, is_plain_meta
+from .judge.classes import is_plain_meta
+from .judge.findings import Effect
+from .judge.interpreter import Interpreter
 from .judge.values import Function, join
 from .world import World
 
@@ -73,7 +76,7 @@ class Judge:
         interpreter = Interpreter(self._world)
         scope = interpreter.scope_of(self._module)
         function = Function(node, scope)
-        result = interpreter.attempt(lambda: interpreter.decorated(node, function, scope))
+        result = interpreter.attempt(lambda: interpreter.statements.decorated(node, function, scope))
         why = first_refusal(interpreter.effects)
         if "" in function.fields:
             why = why or f"which attributes `{node.name}` gets can't be told"

@@ -1,8 +1,8 @@
 """What a factory does differently now is done to the app that it made then.
 
-A factory such as `create_app` ran once, at the start; its variables were kept. Its body is compared statement by
-statement, as a module's is: what changed, or used what changed, runs in those variables; what it had
-registered or configured before ends. What stays is not run again.
+A factory such as `create_app` ran once, at the start; its variables were kept. Its body is compared
+statement by statement, as a module's is: what changed, or used what changed, runs in those variables; what
+it had registered or configured before ends. What stays is not run again.
 
 The same holds for each function that had an app or a blueprint in its hands: `register_views(app)`.
 """
@@ -19,7 +19,8 @@ from ..source import Piece, compile_nodes
 from . import codes, configured, diff, names, slots, startup, steps
 from .diff import Kind, Pair
 from .effects import WRITTEN_DOWN, first_refusal
-from .judge.interpreter import Effect, Interpreter
+from .judge.findings import Effect
+from .judge.interpreter import Interpreter
 from .judge.values import Live, Scope, Value
 from .skeleton import alike
 from .world import World
@@ -123,7 +124,7 @@ class Factory:
     # what comes of it
 
     def judge(self) -> bool:
-        """Judge what runs and what ends, if there is more of it than the last time; return whether there is."""
+        """Judge what runs and what ends, if there is more of it than last time; return whether there is."""
         size = len(self.run) + len(self.end)
         if size == self.judged:
             return False
@@ -257,7 +258,7 @@ def settle(draft: Draft) -> None:
 
 
 def find(draft: Draft, key: startup.Function) -> Factory | None:
-    """Return the factory of a function, if its runs were kept and it can be compared; it is made once a plan."""
+    """Return the factory of a function, made once a plan; None if it can't be compared."""
     if key in draft.factories:
         return draft.factories[key]
     made = _made(draft, key)

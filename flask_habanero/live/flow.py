@@ -12,18 +12,18 @@ A stale statement runs again if that can be judged harmless. Else the change is 
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from . import configs, configured, definitions, factory, imports, memos, names, startup, statements
+from . import configs, configured, definitions, imports, memos, names, reading, statements
+from .callers import Callers
 from .names import Names
 
 if TYPE_CHECKING:
     from flask.config import Config
 
     from .draft import Draft
-    from .startup import Call, Function
+    from .startup import Function
 
     Owner = tuple[str, int] | None
 
@@ -51,7 +51,7 @@ class Flow:
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
         self._touched: set[str] = set()
-        self._preferred: dict[Function, factory.Factory | None] = {}
+        self._who = Callers(draft, self._loaded)
 
     @classmethod
     def follow(cls, draft: Draft) -> None:
@@ -68,7 +68,7 @@ class Flow:
             or draft.changed_functions
             or draft.dirty_members
             or draft.dirty_config
-            or any([one.judge() for one in list(draft.factories.values()) if one is not None])
+            or sum(one.judge() for one in list(draft.factories.values()) if one is not None)
         ):
             while draft.changed_functions:
                 self._function(*draft.changed_functions.pop())
@@ -101,7 +101,7 @@ class Flow:
         """What looked at code itself (its lines, its source) saw something else than it would now."""
         program = self.program
         for (unit, qualname, _), owners in list(program.books.ran.items()):
-            body = self._body(unit, qualname)
+            body = reading.body_of(self.draft.out.target.get(unit), qualname)
             for owner in owners if body and body.attributes & _INSPECTING else ():
                 if owner and owner[0] in self.draft.out.codes and owner[1] in self.draft.uids(owner[0]):
                     new = self.draft.out.codes[owner[0]][self.draft.uids(owner[0]).index(owner[1])]
@@ -115,7 +115,7 @@ class Flow:
             return
         key = (module, qualname, first)
         owners = self.program.books.ran.get(key, set())
-        made = self._factory(key)
+        made = self._who.factory(key)
         if made is not None:
             made.take_up()
         elif not self._callers(key, qualname):
@@ -124,7 +124,7 @@ class Flow:
         if (
             not owners
             and not self.program.was_watched(module)
-            and qualname.rpartition(".")[2] in self._maybe_ran
+            and qualname.rpartition(".")[2] in self._who.may_have_run
         ):
             what = f"{qualname} may have run at the start, before we could watch"
             self.draft.refuse(
@@ -135,46 +135,15 @@ class Flow:
             )
         self._touched.add(qualname.rpartition(".")[2])
 
-    def _factory(self, key: Function) -> factory.Factory | None:
-        """Return the factory of a function, unless the statements that it ran for can just run again."""
-        if key not in self._preferred:
-            owners = self.program.books.ran.get(key, set())
-            again = bool(owners) and all(owner is not None and self._runs_again(*owner) for owner in owners)
-            self._preferred[key] = None if again else factory.find(self.draft, key)
-        return self._preferred[key]
-
-    def _runs_again(self, module: str, uid: int) -> bool:
-        uids = self.draft.uids(module) if module in self.draft.out.target else []
-        if uid not in uids or self.program.loaded(module) is None:
-            return False
-        node = self.draft.out.target[module].parsed.pieces[uids.index(uid)].node
-        return self.draft.judge(module).statement(node) is None
-
     def _callers(self, key: Function, why: str) -> bool:
         """Let what called a function be stale, if that can all be done again. Returns whether it is."""
-        found = self._calls(key, set())
+        found = self._who.of(key)
         for caller, line in found or ():
             self._stale_call(caller, line, why)
         return found is not None
 
-    def _calls(self, key: Function, seen: set[Function]) -> set[Call] | None:
-        """Return the parts of factories, and the statements of modules, that called a function; None if not all are."""
-        found: set[Call] = set()
-        seen.add(key)
-        for caller, line in self.program.books.calls.get(key, {(startup.NOBODY, 0)}):
-            if caller == startup.NOBODY:
-                return None
-            if caller[1] == "<module>" or self._factory(caller) is not None:
-                found.add((caller, line))
-            elif caller not in seen:
-                above = self._calls(caller, seen)
-                if above is None:
-                    return None
-                found |= above
-        return found
-
     def _stale_call(self, caller: Function, line: int, why: str) -> None:
-        made = self._factory(caller)
+        made = self._who.factory(caller)
         if made is not None:
             made.stale_at(line)
         else:
@@ -182,7 +151,7 @@ class Flow:
 
     def _used(self, key: Function, owners: set[Owner], read: set[str]) -> None:
         """A function that ran at the start used names that stand for something else now."""
-        made = self._factory(key)
+        made = self._who.factory(key)
         if made is not None:
             made.stale_readers(read)
         elif not self._callers(key, key[1]):
@@ -203,20 +172,6 @@ class Flow:
                     return node.lineno
         return 1
 
-    @functools.cached_property
-    def _maybe_ran(self) -> set[str]:
-        """Every name that the start may have called, by its last part: for modules that ran before us."""
-        rows = [row for name in self._loaded for row in names.of_source(self.program.tree[name])]
-        found = {name for row in rows for name in row.calls | row.called_attributes}
-        bodies = [(key.rpartition(".")[2], body) for row in rows for key, body in row.bodies.items()]
-        while True:
-            more = {
-                name for last, body in bodies if last in found for name in body.reads | body.attributes
-            } - found
-            if not more:
-                return found
-            found |= more
-
     # names
 
     def _name(self, module: str, name: str) -> None:
@@ -230,11 +185,11 @@ class Flow:
             if reader != module and name not in source.text and last not in source.text:
                 continue
             rows = names.of_source(source)
-            local, modules = self._aliases(rows, reader, module, name)
+            local, modules = reading.aliases(rows, reader, module, name)
             for index, row in enumerate(rows):
                 through = modules & row.reads and (name in row.attributes or modules & row.bare)
                 everything = reader == module and row.reads & _SPACES
-                if self._fetches(row, module, name) or row.reads & local or through or everything:
+                if reading.fetches(row, module, name) or row.reads & local or through or everything:
                     self._stale_at(reader, index, name, local | modules)
                     brought = [i.bound for i in row.imports if (i.module, i.name) == (module, name)]
                     self.draft.dirty += [(reader, bound) for bound in brought]
@@ -258,7 +213,7 @@ class Flow:
 
     def _config_reader(self, caller: Function, line: int, key: str) -> None:
         """Who read it is a part of a factory, a statement, or was called by such."""
-        if caller[1] == "<module>" or self._factory(caller) is not None:
+        if caller[1] == "<module>" or self._who.factory(caller) is not None:
             self._stale_call(caller, line, f"configuration {key}")
         elif not self._callers(caller, f"configuration {key}"):
             self.draft.refuse("startup", "", f"configuration {key} was read at the start")
@@ -282,7 +237,7 @@ class Flow:
         for key, owners in list(self.program.books.ran.items()):
             unit, qualname, _ = key
             if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
-                made = self._factory(key)
+                made = self._who.factory(key)
                 if made is not None:
                     made.stale_where(lambda node: _names_it(node, module))
                 elif not self._callers(key, qualname):
@@ -321,62 +276,28 @@ class Flow:
         for key, owners in list(self.program.books.ran.items()) if within else ():
             unit, qualname, _ = key
             if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
-                made = self._factory(key)
+                made = self._who.factory(key)
                 if made is not None:
                     made.stale_at(within)
                 elif not self._callers(key, qualname):
                     for owner in owners:
                         self._owner(owner, unit, qualname)
 
-    def _aliases(
-        self, rows: tuple[Names, ...], reader: str, module: str, name: str
-    ) -> tuple[set[str], set[str]]:
-        """Return what a module calls (module, name), and what it calls the module or a package above it."""
-        local = {name} if reader == module else set()
-        modules = set()
-        above = set(imports.parents(module))
-        for row in rows:
-            for item in row.imports:
-                if item.module == module and item.name == name:
-                    local.add(item.bound)
-                plain = item.name is None and (item.module in above or item.module.startswith(f"{module}."))
-                if plain or f"{item.module}.{item.name}" in above:
-                    modules.add(item.bound)
-        return local, modules
-
-    def _fetches(self, row: Names, module: str, name: str) -> bool:
-        public = name == "__all__" or not name.startswith("_")
-        return any(i.module == module and (i.name == name or (i.name == "*" and public)) for i in row.imports)
-
     def _readers_that_ran(
         self, reader: str, local: set[str], modules: set[str], module: str, name: str
     ) -> None:
         for key, owners in list(self.program.books.ran.items()):
             unit, qualname, _ = key
-            body = self._body(unit, qualname) if unit == reader else None
+            body = reading.body_of(self.draft.out.target.get(unit), qualname) if unit == reader else None
             if body is None:
                 continue
             through = modules & body.reads and (name in body.attributes or modules & body.bare)
-            if body.reads & local or through or self._fetches_inside(unit, qualname, module, name):
+            if (
+                body.reads & local
+                or through
+                or reading.fetches_inside(self.draft.out.target[unit], qualname, module, name)
+            ):
                 self._used(key, owners, local | modules | {name})
-
-    def _fetches_inside(self, unit: str, qualname: str, module: str, name: str) -> bool:
-        """Whether an import inside a function brings a name, or its module."""
-        top = qualname.partition(".<locals>")[0]
-        for row in names.of_source(self.draft.out.target[unit]):
-            if top in row.bodies:
-                direct = any(i.module == module and i.name in (name, "*") for i in row.inner_imports)
-                whole = any(module in (i.module, f"{i.module}.{i.name}") for i in row.inner_imports)
-                return direct or (whole and name in row.bodies[top].attributes)
-        return False
-
-    def _body(self, unit: str, qualname: str) -> names.Body | None:
-        top = qualname.partition(".<locals>")[0]
-        source = self.draft.out.target.get(unit)
-        for row in names.of_source(source) if source else ():
-            if top in row.bodies:
-                return row.bodies[top]
-        return None
 
     # members of classes
 
@@ -387,7 +308,7 @@ class Flow:
             if cls not in source.text:
                 continue
             rows = names.of_source(source)
-            local, modules = self._aliases(rows, reader, module, cls)
+            local, modules = reading.aliases(rows, reader, module, cls)
             for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
                 dotted = any((alias, member) in row.dotted for alias in local for member in members)
                 through = modules & row.reads and (cls in row.attributes or modules & row.bare)
@@ -399,8 +320,10 @@ class Flow:
                     self._stale_at(reader, index, cls, local | modules)
             for key, owners in list(self.program.books.ran.items()):
                 unit, qualname, _ = key
-                body = self._body(unit, qualname) if unit == reader else None
-                inside = body is not None and self._fetches_inside(unit, qualname, module, cls)
+                body = reading.body_of(self.draft.out.target.get(unit), qualname) if unit == reader else None
+                inside = body is not None and reading.fetches_inside(
+                    self.draft.out.target[unit], qualname, module, cls
+                )
                 if body and (body.reads & local or body.attributes & members or inside):
                     self._used(key, owners, local | {cls})
         self._dynamic_importer(module, cls)

@@ -1,8 +1,8 @@
 """Who still holds what a release replaces.
 
 A name that is bound anew stands for another object from then on; a cold start has only that one. So the
-old object must go: if something that is not made anew holds it, too (somebody's registry, a running request, a
-thread), then that would go on with the old one, and the change is cold.
+old object must go: if something that is not made anew holds it, too (somebody's registry, a running
+request, a thread), then that would go on with the old one, and the change is cold.
 
 Told by going from the replaced objects to what refers to them, until every way ends at something that is
 made anew; reference counts tell whether there are holders that can't be seen so: frames, objects of C.
@@ -58,7 +58,7 @@ def is_plain(value: Any) -> bool:
 
 
 def held(anew: Anew) -> tuple[str, str] | None:
-    """Return (what, by what) for a replaced object that something holds which stays; None if there is none."""
+    """Return (what, by what) for a replaced object that something staying holds; None if there is none."""
     if not anew.objects:
         return None
     with thawed():
@@ -117,7 +117,7 @@ _OWN = 2  # the list that is gone through, and getrefcount's argument
 
 
 def _stays(anew: Anew, one: Any, wanted: set[int]) -> bool | str:
-    """Return whether to look at what refers to a referrer; in words, if it stays and so holds what it refers to."""
+    """Return whether to look at what refers to a referrer; what it is in words, if it stays."""
     if id(one) in anew.tables:
         return False
     if id(one) in anew.kept:

@@ -52,8 +52,9 @@ def has_changed(program: Program, module: str, name: str, dotted: AbstractSet[tu
 # objects and names that an app keeps; what is in them is another question
 _KEPT_BY_APPS = frozenset(
     [
-        "app_context", "cli", "extensions", "import_name", "instance_path", "jinja_env", "json", "logger", "name",
-        "root_path", "static_folder", "static_url_path", "template_folder", "test_request_context", "url_map",
+        "app_context", "cli", "extensions", "import_name", "instance_path", "jinja_env", "json", "logger",
+        "name", "root_path", "static_folder", "static_url_path", "template_folder", "test_request_context",
+        "url_map",
     ]
 )  # fmt: skip
 

@@ -13,7 +13,6 @@ from ..source import Source
 from .configs import Written
 from .steps import ClearCache, ShowSource, SwapCode
 
-
 Part = tuple[str, int, int, int]
 """A statement of a function: (module, uid of the function's statement, first and last line within it)."""
 

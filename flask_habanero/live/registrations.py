@@ -117,7 +117,9 @@ def tables_of(target: Target) -> tuple[str, ...]:
     return _APP_TABLES if isinstance(target, App) else _BLUEPRINT_TABLES
 
 
-_STEPS = "flask_habanero.live.steps"  # runs the statements of a release
+STEPS = (
+    "flask_habanero.live.steps."  # run the statements of a release; they import us, by way of the importer
+)
 _NOT_OURS = (
     "flask.",
     "flask_habanero.",
@@ -176,7 +178,7 @@ def stack(frame: FrameType | None) -> tuple[Frame, ...]:
     found = []
     while frame is not None:
         module = frame.f_globals.get("__name__") or ""
-        if module == _STEPS:
+        if module.startswith(STEPS):
             break  # below stands whatever request brought the release
         if not f"{module}.".startswith(_NOT_OURS):
             code = frame.f_code

@@ -1,9 +1,9 @@
 """Entries that statements make in objects that were there before: attributes, items of dicts, lists and sets.
 
-``login_manager.login_view = "login"``, ``STEPS.append(step)``, a decorator that puts its function into a registry. A
-release takes the old entry out, lets the statement run, and puts a list into the order of a cold start. That
-needs to know which entry is a statement's own: it is named by a constant, or it is an object that the
-statement made. Where neither is so, nobody can say, and the change is cold.
+``login_manager.login_view = "login"``, ``STEPS.append(step)``, a decorator that puts its function into a
+registry. A release takes the old entry out, lets the statement run, and puts a list into the order of a
+cold start. That needs to know which entry is a statement's own: it is named by a constant, or it is an
+object that the statement made. Where neither is so, nobody can say, and the change is cold.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..source import Piece
 from . import codes, names, steps
-from .judge.interpreter import Effect
+from .judge.findings import Effect
 from .judge.values import Class, Function, Live, Made, Value
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def why_not(effect: Effect) -> str | None:
 
 
 def _is_own(values: Iterable[Value]) -> bool:
-    """Whether values don't depend on what was there before: constants, and objects that the statement makes or names."""
+    """Whether values don't depend on what was there: constants, and what the statement makes or names."""
     return all(
         isinstance(one, Live | Function | Class) or (isinstance(one, Made) and (one.cls is not None))
         for one in values
@@ -139,7 +139,7 @@ def _is_common(value: Any) -> bool:
 
 
 def touched(draft: Draft, effects: Iterable[Effect]) -> None:
-    """Note the objects in which a statement of a factory makes entries: a failed release leaves them as they are."""
+    """Note in what a factory's statement makes entries: a failed release leaves that as it was."""
     for effect in effects:
         if effect.kind in ("attribute", "item"):
             draft.touched.setdefault(id(effect.target), effect.target)
@@ -166,7 +166,7 @@ def added(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> N
 
 
 def _last_word(draft: Draft, name: str, piece: Piece, effect: Effect) -> str:
-    """Return a later statement that sets the same attribute, as far as names tell; nothing if there is none."""
+    """Return a later statement that sets the same attribute, as far as names tell; None if none does."""
     if effect.kind != "attribute":
         return ""
     for module, source in draft.out.target.items():
@@ -225,7 +225,7 @@ def keys_of(effects: Iterable[Effect]) -> frozenset[tuple[int, Any]]:
 
 
 def arrange(draft: Draft) -> None:
-    """Let what holds entries be as it was if the release fails, and in the order of a cold start if it does not."""
+    """Let what holds entries be as it was if the release fails, else in the order of a cold start."""
     for target in draft.touched.values():
         draft.first("", steps.Remember(target))
         if type(target) in (list, dict, defaultdict, OrderedDict):

@@ -26,7 +26,7 @@ from typing import Any
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 
-from .registrations import Frame, stack
+from .registrations import STEPS, Frame, stack
 
 Function = tuple[str, str, int]
 """(module, qualified name, first line)."""
@@ -103,7 +103,7 @@ def _key(frame: FrameType) -> Function:
 def _is_part(frame: FrameType) -> bool:
     """Whether it is a statement of a factory that a release runs: no run of the factory."""
     caller = frame.f_back
-    return caller is not None and caller.f_globals.get("__name__") == "flask_habanero.live.steps"
+    return caller is not None and caller.f_globals.get("__name__", "").startswith(STEPS)
 
 
 def _note(frame: FrameType) -> None:

@@ -140,5 +140,5 @@ def _defined(node: ast.AST, name: str) -> list[ast.AST]:
 
 
 def _is_one(found: list[ast.AST]) -> bool:
-    """Whether it can be told which of some definitions counts: one, or all of one name at the top, the last."""
+    """Whether it can be told which of some definitions counts."""
     return len(found) == 1

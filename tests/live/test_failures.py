@@ -172,7 +172,7 @@ def _raise_at(wanted: int) -> list[int]:
         return wrapper
 
     for _, cls in inspect.getmembers(steps, inspect.isclass):
-        if cls.__module__ == steps.__name__ and "apply" in vars(cls):
+        if cls.__module__.startswith(steps.__name__) and "apply" in vars(cls):
             cls.apply = counted(cls.apply)
     return count
 

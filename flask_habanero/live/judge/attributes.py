@@ -53,6 +53,11 @@ class Member(NamedTuple):
     raw: Value
     owner: Value
 
+    @property
+    def live(self) -> Any:
+        """The raw member, if it is a live object; else None."""
+        return self.raw.object if isinstance(self.raw, Live) else None
+
 
 def read(value: Value, name: str) -> list[Found]:
     """Return what an attribute may be."""
@@ -148,9 +153,7 @@ def _has_setter(raw: Any) -> bool:
 
 def _of_made(value: Made, name: str) -> Iterator[Found]:
     member = find(value.cls, name) if value.cls is not None else None
-    is_property = (
-        member is not None and isinstance(member.raw, Live) and isinstance(member.raw.object, property)
-    )
+    is_property = member is not None and isinstance(member.live, property)
     if name in value.fields and not is_property:
         yield value.fields[name]
     else:
@@ -218,6 +221,14 @@ def find(cls: Value, name: str, after: Value | None = None) -> Member | None:
     return None
 
 
+def function_in(cls: Value | None, name: str) -> FunctionType | None:
+    """Return the live Python function that a class has under a name, a `staticmethod`'s, too; else None."""
+    member = find(cls, name) if cls is not None else None
+    raw = member.live if member is not None else None
+    raw = raw.__func__ if isinstance(raw, staticmethod) else raw
+    return raw if isinstance(raw, FunctionType) else None
+
+
 def _is(one: Value, other: Value) -> bool:
     if isinstance(one, Live) and isinstance(other, Live):
         return one.object is other.object
@@ -261,10 +272,9 @@ def _bound(member: Member | None, this: Value) -> Found:
     if not isinstance(raw, Live):
         return raw
     inner = raw.object
-    if isinstance(inner, property):
-        return Property(Live(inner.fget), this) if inner.fget is not None else ANY
-    if isinstance(inner, functools.cached_property):
-        return Property(Live(inner.func), this)
+    if isinstance(inner, property | functools.cached_property):
+        asked = inner.fget if isinstance(inner, property) else inner.func
+        return Property(Live(asked), this) if asked is not None else ANY
     if isinstance(inner, staticmethod):
         return Live(inner.__func__)
     if isinstance(inner, classmethod):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import collections
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask.config import Config
 
 from .values import ANY, NONE, Either, Live, Made, Value, alternatives, join, made
 
 if TYPE_CHECKING:
-    from .calls import Args
     from .interpreter import Interpreter
+    from .values import Args
 
 IMMUTABLE = (str, bytes, int, float, complex, bool, tuple, frozenset, type(None), range, slice)
 MUTABLE = (list, dict, set, bytearray, collections.deque, collections.defaultdict, collections.OrderedDict)
@@ -26,8 +26,9 @@ TYPES: tuple[type, ...] = (
 CHANGERS = frozenset(
     [
         "__delitem__", "__iadd__", "__ior__", "__setitem__", "add", "append", "appendleft", "clear",
-        "difference_update", "discard", "extend", "extendleft", "insert", "intersection_update", "move_to_end",
-        "pop", "popitem", "popleft", "remove", "reverse", "rotate", "setdefault", "sort", "subtract",
+        "difference_update", "discard", "extend", "extendleft", "insert", "intersection_update",
+        "move_to_end", "pop", "popitem", "popleft", "remove", "reverse", "rotate", "setdefault", "sort",
+        "subtract",
         "symmetric_difference_update", "update",
     ]
 )  # fmt: skip
@@ -104,13 +105,38 @@ def _item(value: Value, key: Value) -> Value:
         if constant is not None and value.rest is None and constant in value.items:
             return value.items[constant]
         return value.contents() if value.items or value.rest is not None else ANY
-    if isinstance(value, Live) and type(value.object) in (dict, list, tuple, Config) and constant is not None:
-        try:
-            owner = value.object
-            return Live(dict.__getitem__(owner, constant) if isinstance(owner, dict) else owner[constant])
-        except (LookupError, TypeError):
-            return ANY
-    return ANY
+    if not isinstance(value, Live) or not isinstance(key, Live):
+        return ANY
+    owner, kind = value.object, type(value.object)
+    try:
+        if kind in (dict, Config) and _is_plain_key(key.object):
+            return Live(dict.__getitem__(owner, key.object))
+        return Live(owner[constant]) if kind in (list, tuple) and constant is not None else ANY
+    except (LookupError, TypeError):
+        return ANY
+
+
+def has(value: Value, key: Value) -> bool | None:
+    """Return whether something is in a container: a live one is asked, if that runs nobody's code."""
+    if not isinstance(key, Live):
+        return None
+    if isinstance(value, Made):
+        known = value.rest is None and value.kind is dict and not value.open
+        return key.object in value.items if known and type(key.object) in IMMUTABLE else None
+    kind = type(value.object) if isinstance(value, Live) else None
+    hashing = kind in (dict, set, frozenset) and _is_plain_key(key.object)
+    if not isinstance(value, Live) or not (hashing or (kind in TYPES and type(key.object) in IMMUTABLE)):
+        return None
+    try:
+        return key.object in value.object
+    except TypeError:
+        return None
+
+
+def _is_plain_key(key: object) -> bool:
+    """Whether looking a key up runs nobody's code: a constant, or it is told apart by its identity."""
+    kind: Any = type(key)
+    return kind in IMMUTABLE or (kind.__hash__ is object.__hash__ and kind.__eq__ is object.__eq__)
 
 
 def method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Value:
@@ -123,7 +149,7 @@ def _method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Val
         if isinstance(this, Made):
             return _change(this, name, args)
         if not (isinstance(this, Live) and isinstance(this.object, IMMUTABLE)):
-            interpreter.note_change(this, name, args.text, args)
+            interpreter.notes.change(this, name, args.text, args)
     if name == "setdefault" and len(args.positional) > 1 and isinstance(this, Live):
         found = item(this, args.positional[0])
         return args.positional[1] if found is ANY else found

@@ -17,22 +17,23 @@ def _words(text: str) -> frozenset[str]:
 
 
 PURE_BUILTINS = _words(
-    """abs all any ascii bin bool bytearray bytes callable chr complex delattr dict dir divmod enumerate filter
-    float format frozenset getattr globals hasattr hash hex id int isinstance issubclass iter len list locals map
-    max memoryview min next object oct ord pow print property range repr reversed round set setattr slice sorted
-    staticmethod classmethod str sum super tuple type vars zip"""
+    """abs all any ascii bin bool bytearray bytes callable chr complex delattr dict dir divmod enumerate
+    filter float format frozenset getattr globals hasattr hash hex id int isinstance issubclass iter len
+    list locals map max memoryview min next object oct ord pow print property range repr reversed round set
+    setattr slice sorted staticmethod classmethod str sum super tuple type vars zip"""
 )
 # their functions only compute, or keep to themselves what they change: memos, counters, random numbers
 PURE_MODULES = _words(
-    """abc _abc _ast _blake2 _collections _collections_abc _contextvars _datetime _decimal _functools _hashlib
-    _heapq _hmac _locale _operator _random _sha1 _sha2 _sre _string _struct _thread _typing _warnings _weakref
-    _weakrefset ast base64 binascii bisect _bisect calendar cmath collections collections.abc colorsys contextlib
-    contextvars copy copyreg dataclasses datetime decimal difflib dis enum fnmatch fractions functools gettext
-    greenlet hashlib heapq hmac html html.entities html.parser inspect ipaddress itertools json json.decoder
-    json.encoder keyword linecache locale markupsafe markupsafe._native markupsafe._speedups math ntpath numbers
-    opcode operator os.path pathlib pathlib._local posixpath pprint random re re._compiler re._parser reprlib
-    secrets statistics string struct textwrap threading time token tokenize types typing typing_extensions
-    unicodedata urllib.parse uuid warnings weakref zlib zoneinfo"""
+    """abc _abc _ast _blake2 _collections _collections_abc _contextvars _datetime _decimal _functools
+    _hashlib _heapq _hmac _locale _operator _random _sha1 _sha2 _sre _string _struct _thread _typing
+    _warnings _weakref _weakrefset ast base64 binascii bisect _bisect calendar cmath collections
+    collections.abc colorsys contextlib contextvars copy copyreg dataclasses datetime decimal difflib dis
+    enum fnmatch fractions functools gettext greenlet hashlib heapq hmac html html.entities html.parser
+    inspect ipaddress itertools json json.decoder json.encoder keyword linecache locale markupsafe
+    markupsafe._native markupsafe._speedups math ntpath numbers opcode operator os.path pathlib
+    pathlib._local posixpath pprint random re re._compiler re._parser reprlib secrets statistics string
+    struct textwrap threading time token tokenize types typing typing_extensions unicodedata urllib.parse
+    uuid warnings weakref zlib zoneinfo"""
 )
 PURE_NAMES = frozenset(
     [
@@ -52,7 +53,7 @@ PURE_NAMES = frozenset(
         ("sys", "intern"),
     ]
 )
-# of libraries that describe things: what they make is a description, and is in use only once it is put somewhere
+# of libraries that describe things: what they make is a description, in use only once it is put somewhere
 PURE_PREFIXES = (
     "sqlalchemy.ext.hybrid.",
     "sqlalchemy.orm._orm_constructors.",
@@ -86,8 +87,8 @@ IMPURE_NAMES = frozenset(
 )
 # methods that reach out of the process, or wait, whatever class of a pure module has them
 IMPURE_METHODS = _words(
-    """acquire chmod join mkdir open read_bytes read_text release rename replace rmdir sleep start symlink_to touch
-    unlink write_bytes write_text"""
+    """acquire chmod join mkdir open read_bytes read_text release rename replace rmdir sleep start
+    symlink_to touch unlink write_bytes write_text"""
 )
 # decorators, and makers of decorators, that give back what they decorate
 GIVE_BACK = frozenset(
@@ -124,16 +125,17 @@ WRAP = frozenset(
 )
 # modules that reach out of the process, or start something in it
 IMPURE_MODULES = _words(
-    """_ctypes _io _posixsubprocess _signal _socket _sqlite3 _ssl atexit concurrent.futures ctypes fcntl ftplib gc
-    http.client importlib io logging.config mmap nt os posix pty resource select selectors shutil signal smtplib
-    socket sqlite3 ssl subprocess tempfile urllib.request"""
+    """_ctypes _io _posixsubprocess _signal _socket _sqlite3 _ssl atexit concurrent.futures ctypes fcntl
+    ftplib gc http.client importlib io logging.config mmap nt os posix pty resource select selectors shutil
+    signal smtplib socket sqlite3 ssl subprocess tempfile urllib.request"""
 )
 IMPURE_PACKAGES = _words("asyncio multiprocessing")
 # methods that nothing but strings and mappings has under these names, so that they only read
 READING_METHODS = _words(
-    """capitalize casefold center decode encode endswith expandtabs format format_map isalnum isalpha isdigit
-    isidentifier islower isspace isupper items keys ljust lower lstrip partition removeprefix removesuffix rjust
-    rpartition rsplit rstrip split splitlines startswith strip swapcase title upper values zfill"""
+    """capitalize casefold center decode encode endswith expandtabs format format_map isalnum isalpha
+    isdigit isidentifier islower isspace isupper items keys ljust lower lstrip partition removeprefix
+    removesuffix rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title upper
+    values zfill"""
 )
 
 # the same for code of libraries, where what is asked so is a string or a mapping all but always
@@ -161,7 +163,8 @@ def is_pure(value: Any) -> bool:
     where, name = place(value)
     if "<locals>" in name:
         return False  # somebody called its maker: it may change what that one made
-    if (where, name) in IMPURE_NAMES or name.rpartition(".")[2] in IMPURE_METHODS:
+    cls, _, last = name.rpartition(".")
+    if (where, name) in IMPURE_NAMES or (cls and last in IMPURE_METHODS):
         return False
     return (where, name) in PURE_NAMES or where in PURE_MODULES or f"{where}.{name}".startswith(PURE_PREFIXES)
 

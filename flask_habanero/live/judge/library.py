@@ -53,5 +53,5 @@ def _is_of(node: Definition, code: CodeType) -> bool:
 
 
 def _plain(name: str) -> str:
-    """Return a private parameter's name without the class's: `_Thing__x` stands in the code, `__x` in the source."""
+    """Return a parameter's name without the class's: `_Thing__x` in the code is `__x` in the source."""
     return name.rpartition("__")[2]

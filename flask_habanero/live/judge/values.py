@@ -16,8 +16,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 MOST_ALTERNATIVES = 8  # more are as good as anything
@@ -55,6 +55,11 @@ class Made(Value):
     rest: Value | None = None
     open: bool = False
     calls: Value | None = None
+
+    @property
+    def kind(self) -> Any:
+        """The live class that it is an instance of; None if that is not known."""
+        return self.cls.object if isinstance(self.cls, Live) else None
 
     def contents(self) -> Value:
         """Return what may be found in it."""
@@ -170,6 +175,43 @@ class Scope:
         return Scope(dict(self.names), self.above, self.module, self.shared, self.owner, self.this)
 
 
+@dataclass(frozen=True)
+class Args:
+    """What a function is called with.
+
+    Attributes:
+        positional: by position.
+        named: by name.
+        more: whether there may be others.
+        text: the call as it stands in the source, for a message.
+    """
+
+    positional: tuple[Value, ...] = ()
+    named: dict[str, Value] = field(default_factory=dict)
+    more: bool = False
+    text: str = ""
+
+    @property
+    def first(self) -> Value:
+        """The first one; ANY if there is none."""
+        return self.positional[0] if self.positional else ANY
+
+    def after(self, first: Value) -> Args:
+        """Return these with one more in front."""
+        return replace(self, positional=(first, *self.positional))
+
+    def every(self) -> Iterator[Value]:
+        """Yield all that is known of them."""
+        yield from self.positional
+        yield from self.named.values()
+
+    def get(self, position: int, name: str) -> Value | None:
+        """Return one argument, or None if it was not given."""
+        if position < len(self.positional):
+            return self.positional[position]
+        return self.named.get(name)
+
+
 def alternatives(value: Value) -> tuple[Value, ...]:
     """Return what a value may be, one by one."""
     return value.values if isinstance(value, Either) else (value,)
@@ -226,3 +268,14 @@ def _truth(value: Value) -> bool | None:
         if value.cls.object in (list, tuple, dict) and value.items:
             return True
     return None
+
+
+def text_in(value: Value | None) -> str:
+    """Return a string that is known, or an empty one."""
+    return value.object if isinstance(value, Live) and isinstance(value.object, str) else ""
+
+
+def text_of(node: ast.AST) -> str:
+    """Return a node's first line, cut to what a message can bear."""
+    text = ast.unparse(node).splitlines()[0]
+    return text if len(text) <= 50 else text[:49] + "…"

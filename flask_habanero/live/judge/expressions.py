@@ -1,0 +1,268 @@
+"""What an expression may stand for; what evaluating it does is noted."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from . import attributes, containers
+from .findings import Raised
+from .known import READING_IN_LIBRARIES, READING_METHODS
+from .stores import mangled
+from .values import (
+    ANY,
+    Args,
+    Bound,
+    Class,
+    Function,
+    Live,
+    Made,
+    Scope,
+    Super,
+    Value,
+    alternatives,
+    join,
+    made,
+    text_of,
+    truth,
+)
+
+if TYPE_CHECKING:
+    from .interpreter import Interpreter
+
+
+_PLAIN = (str, int, float, bool, bytes, type(None), tuple)
+
+
+class Expressions:
+    """Evaluates expressions on behalf of an interpreter."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self._in = interpreter
+
+    def value(self, node: ast.expr, scope: Scope) -> Value:
+        """Return what an expression may stand for; what evaluating it does is noted."""
+        self._in.spend()
+        method: Callable[[Any, Scope], Value] | None
+        method = getattr(self, f"_of_{type(node).__name__.lower()}", None)
+        if method is not None:
+            found: Value = method(node, scope)
+            return found
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.value(child, scope)
+        return Made(open=True)
+
+    def _of_constant(self, node: ast.Constant, _scope: Scope) -> Value:
+        return Live(node.value)
+
+    def _of_name(self, node: ast.Name, scope: Scope) -> Value:
+        return scope.find(node.id)
+
+    def _of_attribute(self, node: ast.Attribute, scope: Scope) -> Value:
+        owner = self.value(node.value, scope)
+        name = mangled(node.attr, scope)
+        if isinstance(owner, Live) and isinstance(owner.object, ModuleType):
+            module = owner.object.__name__
+            if self._in.world.is_own(module) and (found := self._in.world.name(module, name)) is not None:
+                return found
+        return self.read(owner, name, text_of(node))
+
+    def _of_subscript(self, node: ast.Subscript, scope: Scope) -> Value:
+        owner, key = self.value(node.value, scope), self.value(node.slice, scope)
+        found: list[Value] = []
+        for one in alternatives(owner):
+            if isinstance(one, Live) and isinstance(one.object, type):
+                found.append(Made(open=True, calls=one))  # `Mapped[int]`, `list[str]`
+            elif isinstance(one, Made) and one.cls is None:
+                found.append(Made(open=True))
+            else:
+                found.append(containers.item(one, key))
+        return join(found)
+
+    def _of_call(self, node: ast.Call, scope: Scope) -> Value:
+        if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
+            return self._super(scope)
+        function = self.value(node.func, scope)
+        positional: list[Value] = []
+        more = False
+        for one in node.args:
+            if isinstance(one, ast.Starred):
+                parts = containers.sequence(self.value(one.value, scope))
+                positional += parts or []
+                more = more or parts is None
+            else:
+                positional.append(self.value(one, scope))
+        named: dict[str, Value] = {}
+        for keyword in node.keywords:
+            given = self.value(keyword.value, scope)
+            if keyword.arg is not None:
+                named[keyword.arg] = given
+            elif isinstance(given, Made) and given.rest is None:
+                named.update((str(key), value) for key, value in given.items.items())
+            else:
+                more = True
+        if (
+            function is ANY
+            and isinstance(node.func, ast.Attribute)
+            and self._only_reads(node.func.attr, scope)
+        ):
+            return Made(open=True)
+        return self._in.call(function, Args(tuple(positional), named, more, text_of(node.func)))
+
+    def _of_boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
+        stops = isinstance(node.op, ast.Or)  # at the first that is true; `and` at the first that is false
+        found = []
+        for one in node.values:
+            found.append(self.value(one, scope))
+            decided = truth(found[-1])
+            if decided is stops:
+                break
+            if decided is not None and one is not node.values[-1]:
+                found.pop()
+        return join(found)
+
+    def _of_unaryop(self, node: ast.UnaryOp, scope: Scope) -> Value:
+        value = self.value(node.operand, scope)
+        decided = truth(value)
+        if isinstance(node.op, ast.Not):
+            return ANY if decided is None else Live(not decided)
+        if isinstance(value, Live) and type(value.object) in (int, float) and isinstance(node.op, ast.USub):
+            return Live(-value.object)
+        return Made(open=True)
+
+    def _of_compare(self, node: ast.Compare, scope: Scope) -> Value:
+        left = self.value(node.left, scope)
+        rights = [self.value(one, scope) for one in node.comparators]
+        return compared(left, node.ops[0], rights[0]) if len(rights) == 1 else ANY
+
+    def _of_ifexp(self, node: ast.IfExp, scope: Scope) -> Value:
+        decided = truth(self.value(node.test, scope))
+        if decided is not None:
+            return self.value(node.body if decided else node.orelse, scope)
+        return join([self.value(node.body, scope), self.value(node.orelse, scope)])
+
+    def _of_lambda(self, node: ast.Lambda, scope: Scope) -> Value:
+        return self._in.statements.function(node, scope)
+
+    def _of_namedexpr(self, node: ast.NamedExpr, scope: Scope) -> Value:
+        value = self.value(node.value, scope)
+        self._in.stores.assign(node.target, value, scope)
+        return value
+
+    def _of_list(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Value:
+        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
+        values = [self.value(one.value if isinstance(one, ast.Starred) else one, scope) for one in node.elts]
+        if any(isinstance(one, ast.Starred) for one in node.elts):
+            spread = zip(node.elts, values, strict=True)
+            return made(
+                kind, [containers.elements(v) if isinstance(n, ast.Starred) else v for n, v in spread]
+            )
+        return Made(Live(kind), items=dict(enumerate(values)))
+
+    _of_tuple = _of_set = _of_list
+
+    def _of_dict(self, node: ast.Dict, scope: Scope) -> Value:
+        result = Made(Live(dict))
+        for key, one in zip(node.keys, node.values, strict=True):
+            value = self.value(one, scope)
+            if key is not None:
+                containers.put(result, self.value(key, scope), value)
+            elif isinstance(value, Made) and value.rest is None:
+                result.items.update(value.items)
+            else:
+                result.rest = ANY
+        return result
+
+    def _of_await(self, node: ast.expr, scope: Scope) -> Value:
+        self._in.notes.unknown(f"`{text_of(node)}` can't run alone")
+        return ANY
+
+    def _of_yield(self, node: ast.Yield | ast.YieldFrom, scope: Scope) -> Value:
+        if node.value is not None:
+            self.value(node.value, scope)
+        return ANY
+
+    _of_yieldfrom = _of_yield
+
+    def _only_reads(self, method: str, scope: Scope) -> bool:
+        if method in READING_METHODS:
+            return True
+        return method in READING_IN_LIBRARIES and not self._in.world.is_own(scope.module)
+
+    def _super(self, scope: Scope) -> Value:
+        while scope.owner is None or scope.this is None:
+            return ANY
+        return Super(scope.owner, scope.this)
+
+    def _comprehension(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, scope: Scope
+    ) -> Value:
+        inside = scope.inner()
+        for generator in node.generators:
+            self._in.stores.assign(
+                generator.target, containers.elements(self.value(generator.iter, inside)), inside
+            )
+            for test in generator.ifs:
+                self.value(test, inside)
+        if isinstance(node, ast.DictComp):
+            self.value(node.key, inside)
+            return Made(Live(dict), rest=self.value(node.value, inside))
+        return made(set if isinstance(node, ast.SetComp) else list, [self.value(node.elt, inside)])
+
+    _of_listcomp = _of_setcomp = _of_generatorexp = _of_dictcomp = _comprehension
+
+    def _to_come(self, owner: Value, name: str) -> Value:
+        """A method that a class of the app's own will have after the release."""
+        cls = owner.cls if isinstance(owner, Made) else owner
+        live = cls.object if isinstance(cls, Live) else None
+        kind = live if isinstance(live, type) else type(live)
+        method = self._in.world.member(kind, name) if live is not None else None
+        return ANY if method is None else Bound(method, owner)
+
+    def read(self, owner: Value, name: str, text: str) -> Value:
+        """Return what an attribute is; a property is called for it."""
+        found = []
+        if name and all(attributes.has(one, name) is False for one in alternatives(owner)):
+            raise Raised
+        for one in attributes.read(owner, name):
+            if isinstance(one, attributes.Property):
+                asked = (Live(one.name),) if one.name else ()
+                found.append(self._in.call(one.function, Args((one.this, *asked), text=text)))
+            else:
+                found.append(one)
+        result = join(found)
+        return self._to_come(owner, name) if result is ANY else result
+
+
+def compared(left: Value, operator: ast.cmpop, right: Value) -> Value:
+    """Return what a comparison gives, where that is certain."""
+    if isinstance(operator, ast.Is | ast.IsNot):
+        answer, wanted = _is_same(left, right), isinstance(operator, ast.Is)
+    elif isinstance(operator, ast.In | ast.NotIn):
+        answer, wanted = containers.has(right, left), isinstance(operator, ast.In)
+    else:
+        answer, wanted = _is_equal(left, right), isinstance(operator, ast.Eq)
+        if not isinstance(operator, ast.Eq | ast.NotEq):
+            answer = None
+    return ANY if answer is None else Live(answer is wanted)
+
+
+def _is_equal(left: Value, right: Value) -> bool | None:
+    if not (isinstance(left, Live) and isinstance(right, Live)):
+        return None
+    plain = type(left.object) in _PLAIN and type(right.object) in _PLAIN
+    return bool(left.object == right.object) if plain else None
+
+
+def _is_same(left: Value, right: Value) -> bool | None:
+    if isinstance(left, Live) and isinstance(right, Live):
+        return left.object is right.object
+    fresh = (Made, Function, Class)
+    if (isinstance(left, fresh) and isinstance(right, Live)) or (
+        isinstance(right, fresh) and isinstance(left, Live)
+    ):
+        return False
+    return None

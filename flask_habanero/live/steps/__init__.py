@@ -1,0 +1,34 @@
+"""The steps of a plan: what each does to the live program, and how it is taken back.
+
+The only place that assigns ``__code__`` or sets attributes of the user's objects. `apply`
+returns the inverse, ready to run; nothing else in the package changes the program.
+"""
+
+from .classes import Members
+from .entries import Arrange, Assign, Items, Remember, TakeOut, fill
+from .functions import RAW, ClearCache, Conform, Decorate, SwapCode
+from .namespaces import DropModule, Forget, Part, Run, ShowSource
+from .undo import Inverse, modules_before, remember
+
+__all__ = [
+    "RAW",
+    "Arrange",
+    "Assign",
+    "ClearCache",
+    "Conform",
+    "Decorate",
+    "DropModule",
+    "Forget",
+    "Inverse",
+    "Items",
+    "Members",
+    "Part",
+    "Remember",
+    "Run",
+    "ShowSource",
+    "SwapCode",
+    "TakeOut",
+    "fill",
+    "modules_before",
+    "remember",
+]

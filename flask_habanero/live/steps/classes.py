@@ -1,0 +1,109 @@
+"""Members of a class that keeps its identity."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import CodeType, ModuleType
+from typing import Any
+
+from flask.views import MethodView
+
+from .. import adapters
+from .undo import GONE, Inverse
+
+
+@dataclass(frozen=True)
+class Members:
+    """Members of a class are set and deleted in place."""
+
+    cls: type
+    module: ModuleType
+    put: tuple[tuple[str, CodeType], ...]  # name, and a class body of only the statement which makes it
+    drop: tuple[str, ...]
+    order: tuple[str, ...]  # of all members, as they stand in the source
+
+    def apply(self) -> Inverse:
+        names = {"__annotations__", "__doc__", "methods", *self.drop, *(name for name, _ in self.put)}
+        before = {name: self.cls.__dict__.get(name, GONE) for name in names}
+        inverse = self._inverse(before)
+        try:
+            unsettle = self._exchange(before)
+        except BaseException:
+            inverse()
+            raise
+
+        def both() -> None:
+            unsettle()
+            inverse()
+
+        return both
+
+    def _exchange(self, before: Mapping[str, Any]) -> Inverse:
+        hints = dict(before["__annotations__"]) if isinstance(before["__annotations__"], dict) else None
+        for name in self.drop:
+            if name == "__doc__":
+                self.cls.__doc__ = None  # it can't be deleted
+            elif name in self.cls.__dict__:
+                delattr(self.cls, name)
+            if hints is not None:
+                self.cls.__dict__["__annotations__"].pop(name, None)
+        for name, code in self.put:
+            self._put(name, code)
+        _abstract_methods(self.cls)
+        self._http_methods()
+        adapter = adapters.adapter_of(self.cls)
+        return adapter.settle(self.cls, self.order) if adapter else lambda: None
+
+    def _inverse(self, before: Mapping[str, Any]) -> Inverse:
+        hints = dict(before["__annotations__"]) if isinstance(before["__annotations__"], dict) else None
+
+        def inverse() -> None:
+            for name, value in before.items():
+                if value is GONE:
+                    if name in self.cls.__dict__:
+                        delattr(self.cls, name)
+                elif self.cls.__dict__.get(name) is not value:
+                    setattr(self.cls, name, value)
+            if hints is not None:
+                self.cls.__annotations__ = hints
+            _abstract_methods(self.cls)
+
+        return inverse
+
+    def _http_methods(self) -> None:
+        """Flask tells a view's HTTP methods from its members once, when the class is made."""
+        if (
+            issubclass(self.cls, MethodView)
+            and "methods" not in self.order
+            and "methods" in self.cls.__dict__
+        ):
+            del self.cls.methods
+            self.cls.__init_subclass__()
+
+    def _put(self, name: str, code: CodeType) -> None:
+        """Run one statement of the class body where it sees the class's names; take what it binds."""
+        body = {
+            key: value
+            for key, value in self.cls.__dict__.items()
+            if key not in ("__annotations__", "__doc__")
+        }
+        exec(code, vars(self.module), body)
+        if "__classcell__" in body:  # super() and __class__ in the new method mean the class that there is
+            body["__classcell__"].cell_contents = self.cls
+        if "__annotations__" in body:
+            self.cls.__annotations__ = {
+                **self.cls.__dict__.get("__annotations__", {}),
+                **body["__annotations__"],
+            }
+        if name in body:
+            setattr(self.cls, name, body[name])
+            if hasattr(body[name], "__set_name__"):
+                body[name].__set_name__(self.cls, name)
+
+
+def _abstract_methods(cls: type) -> None:
+    for one in (cls, *adapters.below(cls)):
+        if isinstance(one, abc.ABCMeta):
+            abc.update_abstractmethods(one)  # type: ignore[arg-type]  # typeshed wants a type variable

@@ -1,0 +1,105 @@
+"""Functions that keep their identity, and do something else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from ..codes import docstring
+from .undo import Inverse, remember
+
+_HEADER = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__")
+RAW = "_habanero_raw"
+
+
+@dataclass(frozen=True)
+class SwapCode:
+    """Functions of one definition get new code. Their identity, closures and attributes stay."""
+
+    functions: tuple[FunctionType, ...]
+    code: CodeType
+
+    def apply(self) -> Inverse:
+        before = [(function, function.__code__, function.__doc__) for function in self.functions]
+        was, now = docstring(self.functions[0].__code__), docstring(self.code)
+        for function in self.functions:
+            # one function may have been imported under another file name (a symlink): keep what it shows
+            function.__code__ = self.code.replace(co_filename=function.__code__.co_filename)
+            if was != now and function.__doc__ == was:
+                function.__doc__ = now
+
+        def inverse() -> None:
+            for function, code, doc in before:
+                function.__code__ = code
+                function.__doc__ = doc
+
+        return inverse
+
+
+@dataclass(frozen=True)
+class Conform:
+    """A function takes over defaults, annotations, docstring of the `def` as it is now written."""
+
+    function: FunctionType
+    module: ModuleType
+    name: str
+    bare: CodeType  # the def without its decorators
+
+    def apply(self) -> Inverse:
+        names = (*_HEADER, *(["__type_params__"] if sys.version_info >= (3, 12) else []))
+        before = {name: getattr(self.function, name) for name in names}
+        scratch: dict[str, Any] = {}
+        exec(self.bare, vars(self.module), scratch)
+        fresh = scratch[self.name]
+        for name in names:
+            setattr(self.function, name, getattr(fresh, name))
+
+        def inverse() -> None:
+            for name, value in before.items():
+                setattr(self.function, name, value)
+
+        return inverse
+
+
+@dataclass(frozen=True)
+class Decorate:
+    """The decorators of a `def` are applied anew to the function that there is."""
+
+    module: ModuleType
+    name: str
+    function: FunctionType
+    code: CodeType  # `name = decorator(_habanero_raw)`
+    forget: frozenset[str] = frozenset()  # attributes that the decorators before had set on it
+
+    def apply(self) -> Inverse:
+        restore, attributes = remember(self.module), dict(vars(self.function))
+
+        def inverse() -> None:
+            restore()
+            vars(self.function).clear()
+            vars(self.function).update(attributes)
+
+        try:
+            for name in self.forget & attributes.keys():
+                delattr(self.function, name)
+            scratch: dict[str, Any] = {RAW: self.function}
+            exec(self.code, vars(self.module), scratch)
+        except BaseException:
+            inverse()
+            raise
+        vars(self.module)[self.name] = scratch[self.name]
+        return inverse
+
+
+@dataclass(frozen=True)
+class ClearCache:
+    """A memo (`functools.lru_cache`) whose results came from code that changed is emptied."""
+
+    clear: Callable[[], None]
+
+    def apply(self) -> Inverse:
+        self.clear()
+        return lambda: None  # an empty memo is right before and after
