@@ -75,28 +75,32 @@ def state(draft: Draft) -> None:
     """Refuse statements that compute from what requests changed, or bind what a later one binds."""
     for name in {module for module, _ in draft.acted | draft.out.moved} & set(draft.out.target):
         if draft.program.loaded(name) is not None and name in draft.program.tree:
-            rows = names.of_source(draft.out.target[name])
-            for piece, uid, row in zip(draft.parsed(name).pieces, draft.uids(name), rows, strict=True):
+            for piece, uid in zip(draft.parsed(name).pieces, draft.uids(name), strict=True):
                 if (name, uid) in draft.acted:
-                    _state(draft, name, piece, row)
+                    _state(draft, name, piece)
             _rebinding(draft, name, draft.program.tree[name].parsed, draft.parsed(name))
 
 
-def _state(draft: Draft, name: str, piece: Piece, row: names.Names) -> None:
+def _state(draft: Draft, name: str, piece: Piece) -> None:
     """What a statement reads must be what the start made, or it computes something else than a cold start."""
-    source = draft.program.tree[name]
-    rebound = {
-        one for other in names.of_source(source) for body in other.bodies.values() for one in body.rebinds
-    }
-    rows = zip(source.parsed.pieces, draft.program.uids(name), names.of_source(source), strict=True)
-    read = {
-        bound for _, uid, other in rows for bound in other.binds & row.reads if (name, uid) not in draft.acted
-    }
-    for bound in sorted(read):
-        only_set = bound not in row.bare and all(one != bound for one, _ in row.loads)
-        if bound in rebound or (not only_set and lasting.has_changed(draft.program, name, bound, row.loads)):
+    found = draft.judge(name).read(piece.node)
+    for module, bound in sorted(found.names):
+        unit = draft.program.unit_name(module)
+        if (
+            draft.program.loaded(unit) is None
+            or unit not in draft.program.tree
+            or (unit, bound) in draft.rebound
+        ):
+            continue
+        if bound in _rebound(draft, unit) or lasting.has_changed(draft.program, unit, bound, found):
             what = f"it reads {bound}, which may have changed since the start"
             draft.refuse("state", draft.where(name, piece), what)
+
+
+def _rebound(draft: Draft, module: str) -> set[str]:
+    """Return the names that functions of a module rebind, by `global`."""
+    rows = names.of_source(draft.program.tree[module])
+    return {one for row in rows for body in row.bodies.values() for one in body.rebinds}
 
 
 def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:

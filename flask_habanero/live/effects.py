@@ -16,7 +16,7 @@ from flask.views import MethodView, View
 
 from . import names, slots
 from .judge.classes import is_plain_meta
-from .judge.findings import Effect
+from .judge.findings import Effect, Findings
 from .judge.interpreter import Interpreter
 from .judge.values import Function, join
 from .world import World
@@ -61,6 +61,12 @@ class Judge:
         interpreter = Interpreter(self._world)
         interpreter.run_statement(node, interpreter.scope_of(self._module))
         return interpreter.effects
+
+    def read(self, node: ast.stmt) -> Findings:
+        """Return what a statement reads of what was there before."""
+        interpreter = Interpreter(self._world)
+        interpreter.run_statement(node, interpreter.scope_of(self._module))
+        return interpreter.notes
 
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
         """Return why a function's defaults and annotations may not be evaluated, or None."""

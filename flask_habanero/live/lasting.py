@@ -8,7 +8,6 @@ literal; of all else nobody can say.
 from __future__ import annotations
 
 import ast
-from collections.abc import Set as AbstractSet
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from flask.sansio.blueprints import Blueprint
 from . import configs, names, registrations
 
 if TYPE_CHECKING:
+    from .judge.findings import Findings
     from .program import Program
 
 _VALUES = (str, bytes, int, float, complex, bool, tuple, frozenset, type(None))
@@ -26,27 +26,31 @@ _LASTING = (FunctionType, BuiltinFunctionType, type, staticmethod, classmethod, 
 _NO_LITERAL = object()
 
 
-def has_changed(program: Program, module: str, name: str, dotted: AbstractSet[tuple[str, str]]) -> bool:
+def has_changed(program: Program, module: str, name: str, found: Findings) -> bool:
     """Whether a name of a loaded module, or what is read of it, may be another than after the start.
 
     Args:
         program: the running program.
         module: the module that has the name.
         name: the name.
-        dotted: the (name, attribute) pairs that the reader reads.
+        found: what the reader reads.
     """
     value = vars(program.loaded(module)).get(name)
-    attributes = {attribute for owner, attribute in dotted if owner == name}
+    if type(value) in _VALUES:
+        written = _literal(program, module, name)
+        return written is not _NO_LITERAL and not _equals(value, written)
+    used = found.uses_of(value)
+    if not used or isinstance(value, ModuleType):
+        return False  # which object it is, is all that counts; names of modules are asked for one by one
     if isinstance(value, App | Blueprint):
-        return _target_changed(value, attributes)
-    if isinstance(value, ModuleType):
-        unit = program.unit_name(value.__name__)
-        return unit in program.tree and any(has_changed(program, unit, one, set()) for one in attributes)
+        return _target_changed(value, used - {""})
     if isinstance(value, type):
-        return any(_member_changed(program, value, one) for one in attributes)
+        return any(_member_changed(program, value, one) for one in used)
     if isinstance(value, FunctionType):
-        return any(not isinstance(vars(value)[one], _LASTING) for one in attributes & set(vars(value)))
-    return _value_changed(program, module, name, value)
+        return any(not isinstance(vars(value)[one], _LASTING) for one in used & set(vars(value)))
+    if type(value) in (dict, list, set):  # its methods say themselves whether they look at what is in it
+        return "" in used and not _equals(value, _literal(program, module, name))
+    return _object_changed(program, value, used)
 
 
 # objects and names that an app keeps; what is in them is another question
@@ -73,15 +77,14 @@ def _is_in_config(app: App, name: str) -> bool:
     return isinstance(getattr(type(app), name, None), ConfigAttribute)
 
 
-def _value_changed(program: Program, module: str, name: str, value: Any) -> bool:
+def _object_changed(program: Program, value: Any, used: set[str]) -> bool:
     if hasattr(type(value), "__next__"):
         return True  # an iterator: what is left of it is nobody's guess
-    if type(value) in (dict, list, set):
-        return not _equals(value, _literal(program, module, name))
-    if type(value) in _VALUES:
-        written = _literal(program, module, name)
-        return written is not _NO_LITERAL and not _equals(value, written)
-    return type(value).__module__ in program.tree  # an object of the app's own
+    if type(value).__module__ not in program.tree:
+        return False  # a library's object
+    members = {name: member for cls in reversed(type(value).__mro__) for name, member in vars(cls).items()}
+    fixed = {name for name, member in members.items() if isinstance(member, _LASTING)}
+    return not used <= fixed - set(getattr(value, "__dict__", ()))
 
 
 def _member_changed(program: Program, cls: type, attribute: str) -> bool:

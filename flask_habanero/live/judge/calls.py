@@ -150,6 +150,7 @@ class Calls:
                 return self.unknown(args)
             if not isinstance(this, Made) and name in containers.CHANGERS:
                 self._in.notes.change(this, name, args.text)
+            self._in.notes.uses_all((this, *args.every()))
             return Made(open=True)
         return self.unknown(args)
 
@@ -169,6 +170,7 @@ class Calls:
             )  # super().__call__(...) in a metaclass
         if name in ("__init__", "__init_subclass__", "with_traceback", "add_note"):
             return NONE
+        self._in.notes.uses_all((this, *args.every()))
         return Made(open=True)
 
     def _live(self, value: Any, args: Args) -> Value:
@@ -206,6 +208,7 @@ class Calls:
         if isinstance(value, MethodDescriptorType | WrapperDescriptorType) and args.positional:
             return self._c_method(value, args.positional[0], replace(args, positional=args.positional[1:]))
         if known.is_pure(value):
+            self._in.notes.uses_all(args.every())
             return Made(open=True, rest=join(args.every()) if any(True for _ in args.every()) else None)
         return self.unknown(args)
 

@@ -101,7 +101,7 @@ class Classes:
             return Class("", (ANY,), {}, "")
         name, bases, members = args.positional[-3:]
         known = members.items if isinstance(members, Made) else {}
-        inside = containers.sequence(bases)
+        inside = self._in.sequence(bases)
         cls = Class(
             text_in(name), tuple(inside or [ANY]), {str(key): value for key, value in known.items()}, ""
         )

@@ -32,6 +32,10 @@ CHANGERS = frozenset(
         "symmetric_difference_update", "update",
     ]
 )  # fmt: skip
+_WRITERS = frozenset(
+    ["__setitem__", "add", "append", "appendleft", "extend", "extendleft", "insert", "update"]
+)
+_KEEPERS = frozenset(["__setitem__", "add", "append", "appendleft", "insert", "setdefault", "get", "pop"])
 _MOST = 64  # of a live container, so many elements are looked at one by one
 
 
@@ -145,6 +149,10 @@ def method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Valu
 
 
 def _method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Value:
+    if name not in _WRITERS:
+        interpreter.notes.uses(this)
+    if name not in _KEEPERS:
+        interpreter.notes.uses_all(args.every())
     if name in CHANGERS:
         if isinstance(this, Made):
             return _change(this, name, args)

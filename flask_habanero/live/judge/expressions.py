@@ -26,7 +26,6 @@ from .values import (
     join,
     made,
     text_of,
-    truth,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Expressions:
             return found
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
-                self.value(child, scope)
+                self._in.notes.uses(self.value(child, scope))
         return Made(open=True)
 
     def _of_constant(self, node: ast.Constant, _scope: Scope) -> Value:
@@ -66,7 +65,7 @@ class Expressions:
         name = mangled(node.attr, scope)
         if isinstance(owner, Live) and isinstance(owner.object, ModuleType):
             module = owner.object.__name__
-            if self._in.world.is_own(module) and (found := self._in.world.name(module, name)) is not None:
+            if self._in.world.is_own(module) and (found := self._in.name(module, name)) is not None:
                 return found
         return self.read(owner, name, text_of(node))
 
@@ -79,6 +78,7 @@ class Expressions:
             elif isinstance(one, Made) and one.cls is None:
                 found.append(Made(open=True))
             else:
+                self._in.notes.uses(one)
                 found.append(containers.item(one, key))
         return join(found)
 
@@ -90,7 +90,7 @@ class Expressions:
         more = False
         for one in node.args:
             if isinstance(one, ast.Starred):
-                parts = containers.sequence(self.value(one.value, scope))
+                parts = self._in.sequence(self.value(one.value, scope))
                 positional += parts or []
                 more = more or parts is None
             else:
@@ -117,7 +117,7 @@ class Expressions:
         found = []
         for one in node.values:
             found.append(self.value(one, scope))
-            decided = truth(found[-1])
+            decided = self._in.truth(found[-1])
             if decided is stops:
                 break
             if decided is not None and one is not node.values[-1]:
@@ -126,7 +126,7 @@ class Expressions:
 
     def _of_unaryop(self, node: ast.UnaryOp, scope: Scope) -> Value:
         value = self.value(node.operand, scope)
-        decided = truth(value)
+        decided = self._in.truth(value)
         if isinstance(node.op, ast.Not):
             return ANY if decided is None else Live(not decided)
         if isinstance(value, Live) and type(value.object) in (int, float) and isinstance(node.op, ast.USub):
@@ -136,10 +136,15 @@ class Expressions:
     def _of_compare(self, node: ast.Compare, scope: Scope) -> Value:
         left = self.value(node.left, scope)
         rights = [self.value(one, scope) for one in node.comparators]
+        for operator, one in zip(node.ops, rights, strict=True):
+            if not isinstance(operator, ast.Is | ast.IsNot):
+                self._in.notes.uses(one)
+            if not isinstance(operator, ast.Is | ast.IsNot | ast.In | ast.NotIn):
+                self._in.notes.uses(left)
         return compared(left, node.ops[0], rights[0]) if len(rights) == 1 else ANY
 
     def _of_ifexp(self, node: ast.IfExp, scope: Scope) -> Value:
-        decided = truth(self.value(node.test, scope))
+        decided = self._in.truth(self.value(node.test, scope))
         if decided is not None:
             return self.value(node.body if decided else node.orelse, scope)
         return join([self.value(node.body, scope), self.value(node.orelse, scope)])
@@ -157,9 +162,7 @@ class Expressions:
         values = [self.value(one.value if isinstance(one, ast.Starred) else one, scope) for one in node.elts]
         if any(isinstance(one, ast.Starred) for one in node.elts):
             spread = zip(node.elts, values, strict=True)
-            return made(
-                kind, [containers.elements(v) if isinstance(n, ast.Starred) else v for n, v in spread]
-            )
+            return made(kind, [self._in.elements(v) if isinstance(n, ast.Starred) else v for n, v in spread])
         return Made(Live(kind), items=dict(enumerate(values)))
 
     _of_tuple = _of_set = _of_list
@@ -203,7 +206,7 @@ class Expressions:
         inside = scope.inner()
         for generator in node.generators:
             self._in.stores.assign(
-                generator.target, containers.elements(self.value(generator.iter, inside)), inside
+                generator.target, self._in.elements(self.value(generator.iter, inside)), inside
             )
             for test in generator.ifs:
                 self.value(test, inside)
@@ -225,6 +228,7 @@ class Expressions:
     def read(self, owner: Value, name: str, text: str) -> Value:
         """Return what an attribute is; a property is called for it."""
         found = []
+        self._in.notes.uses(owner, name)
         if name and all(attributes.has(one, name) is False for one in alternatives(owner)):
             raise Raised
         for one in attributes.read(owner, name):

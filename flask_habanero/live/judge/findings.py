@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,11 +43,37 @@ class Findings:
     Attributes:
         effects: what was found.
         trail: the functions that are being gone through.
+        names: the module-level names of the app's own that were read: (module, name).
+        used: the live objects of which more than the identity was used: id -> the object, and its attributes
+            that were read; an empty name stands for what is in it.
     """
 
     def __init__(self) -> None:
         self.effects: list[Effect] = []
         self.trail: list[str] = []
+        self.names: set[tuple[str, str]] = set()
+        self.used: dict[int, tuple[Any, set[str]]] = {}
+
+    def uses(self, value: Value, attribute: str = "") -> None:
+        """Note that what is in an object, or one of its attributes, was asked for."""
+        for one in alternatives(value):
+            if isinstance(one, Live):
+                self.used.setdefault(id(one.object), (one.object, set()))[1].add(attribute)
+
+    def uses_all(self, values: Iterable[Value]) -> None:
+        """Note that objects were given to code that may ask for all that is in them."""
+        todo, seen = list(values), set()
+        while todo:
+            value = todo.pop()
+            self.uses(value)
+            for one in alternatives(value):
+                if isinstance(one, Made) and id(one) not in seen:
+                    seen.add(id(one))
+                    todo += [*one.fields.values(), one.contents()]
+
+    def uses_of(self, thing: object) -> set[str]:
+        """Return which attributes of an object were read; an empty name stands for what is in it."""
+        return self.used.get(id(thing), (thing, set()))[1]
 
     def unknown(self, why: str) -> None:
         """Note that something can't be told."""

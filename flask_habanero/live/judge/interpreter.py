@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Protocol
 
+from . import containers
 from .calls import Calls
 from .classes import Classes
 from .expressions import Expressions
@@ -24,7 +25,7 @@ from .library import definition_of
 from .special import Special
 from .statements import Statements
 from .stores import Stores
-from .values import ANY, Function, Live, Scope, Value
+from .values import ANY, Function, Live, Scope, Value, alternatives, is_always_true, join, truth
 
 MOST_NODES = 60_000  # of one judgement; a few hundred are usual
 
@@ -80,10 +81,15 @@ class Interpreter:
         return Scope({}, lambda name: self._global(module, name), module)
 
     def _global(self, module: str, name: str) -> Value:
-        found = self.world.name(module, name)
+        found = self.name(module, name)
         if found is None:
             found = Live(getattr(builtins, name)) if hasattr(builtins, name) else ANY
         return found
+
+    def name(self, module: str, name: str) -> Value | None:
+        """Return what a module-level name of the app's own will stand for; None if there is none."""
+        self.notes.names.add((module, name))
+        return self.world.name(module, name)
 
     def function_of(self, function: FunctionType) -> Function | None:
         """Return a live function with its definition; None if it has none that can be read."""
@@ -142,6 +148,24 @@ class Interpreter:
             self.statements.statement(node, scope)
 
         self.attempt(go_through)
+
+    def elements(self, value: Value) -> Value:
+        """Return what iterating over something gives."""
+        self.notes.uses(value)
+        return containers.elements(value)
+
+    def sequence(self, value: Value) -> list[Value] | None:
+        """Return the elements of something in their order, if they are known."""
+        self.notes.uses(value)
+        return containers.sequence(value)
+
+    def truth(self, value: Value) -> bool | None:
+        """Return whether a value is true, if that is certain."""
+        asked = [
+            one for one in alternatives(value) if not (isinstance(one, Live) and is_always_true(one.object))
+        ]
+        self.notes.uses(join(asked))
+        return truth(value)
 
     def spend(self) -> None:
         """Count one more node; raise `TooMuchError` if there were too many."""

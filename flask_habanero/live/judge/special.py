@@ -84,6 +84,7 @@ class Special:
         return Live(found) if isinstance(found, logging.Logger) else Made(Live(logging.Logger), open=True)
 
     def _copy(self, value: Any, args: Args) -> Value:
+        self._in.notes.uses_all(args.every())
         return containers.copied(args.first, deep=value.__name__ == "deepcopy")
 
     def _cast(self, _value: Any, args: Args) -> Value | None:
@@ -110,6 +111,7 @@ class Special:
         return implementation
 
     def _pure(self, value: Any, args: Args) -> Value:
+        self._in.notes.uses_all(args.every())
         every = list(args.every())
         rest = join(every) if every else None
         return Made(Live(value) if isinstance(value, type) else None, rest=rest, open=True)
@@ -121,6 +123,8 @@ class Special:
         if found is not None:
             return found
         if name in known.PURE_BUILTINS or name.endswith(("Error", "Exception", "Warning", "Exit")):
+            if name not in ("id", "object", "property"):
+                self._in.notes.uses_all(args.every())
             kind = Live(getattr(builtins, name, None))
             return Made(kind, rest=join([*args.every()]) if args.positional else None, open=True)
         return self._in.calls.unknown(args)
@@ -179,7 +183,7 @@ class Special:
             args.positional[0] if name in ("map", "filter") and args.positional else args.named.get("key")
         )
         sources = args.positional[1:] if name in ("map", "filter") else args.positional
-        elements = join([containers.elements(one) for one in sources]) if sources else ANY
+        elements = join([self._in.elements(one) for one in sources]) if sources else ANY
         result: Value = ANY
         if function is not None and truthy_callable(function):
             result = self._in.call(function, Args((elements,), text=args.text))
@@ -187,7 +191,7 @@ class Special:
 
     def _container(self, name: str, args: Args) -> Value:
         kinds = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict}
-        inside = [containers.elements(one) for one in args.positional] + list(args.named.values())
+        inside = [self._in.elements(one) for one in args.positional] + list(args.named.values())
         value = made(kinds.get(name, list), inside)
         if name == "dict":
             value.items.update(args.named)

@@ -24,7 +24,6 @@ from .values import (
     alternatives,
     join,
     text_of,
-    truth,
 )
 
 if TYPE_CHECKING:
@@ -192,26 +191,26 @@ class Statements:
                 )
 
     def _do_if(self, node: ast.If, scope: Scope) -> str:
-        decided = False if never_runs(node) else truth(self._in.value(node.test, scope))
+        decided = False if never_runs(node) else self._in.truth(self._in.value(node.test, scope))
         if decided is not None:
             return self.block(node.body if decided else node.orelse, scope)
         return self._branches([node.body, node.orelse], scope)
 
     def _do_while(self, node: ast.While, scope: Scope) -> None:
-        if truth(self._in.value(node.test, scope)) is not False:
+        if self._in.truth(self._in.value(node.test, scope)) is not False:
             self._twice(node.body, scope)
         self.block(node.orelse, scope)
 
     def _do_for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> str:
         source = self._in.value(node.iter, scope)
-        known = containers.sequence(source)
+        known = self._in.sequence(source)
         if known is not None and len(known) <= UNROLLED:
             for one in known:
                 self._in.stores.assign(node.target, one, scope)
                 if self._branches([node.body], scope) == "return":
                     return "return"
         else:
-            self._in.stores.assign(node.target, containers.elements(source), scope)
+            self._in.stores.assign(node.target, self._in.elements(source), scope)
             self._twice(node.body, scope)
         self.block(node.orelse, scope)
         return ""
@@ -272,7 +271,7 @@ class Statements:
 
     def _member_of(self, module: str, name: str) -> Value:
         if self._in.world.is_own(module):
-            found = self._in.world.name(module, name)
+            found = self._in.name(module, name)
             if found is not None:
                 return found
         live = sys.modules.get(module)

@@ -45,12 +45,12 @@ class Stores:
         if isinstance(target, ast.Name):
             self.bind(target.id, value, scope)
         elif isinstance(target, ast.Starred):
-            self.assign(target.value, made(list, [containers.elements(value)]), scope)
+            self.assign(target.value, made(list, [self._in.elements(value)]), scope)
         elif isinstance(target, ast.Tuple | ast.List):
-            parts = containers.sequence(value)
+            parts = self._in.sequence(value)
             for index, one in enumerate(target.elts):
                 exact = parts is not None and len(parts) == len(target.elts)
-                self.assign(one, parts[index] if exact and parts else containers.elements(value), scope)
+                self.assign(one, parts[index] if exact and parts else self._in.elements(value), scope)
         elif isinstance(target, ast.Attribute):
             owner, name = self._in.value(target.value, scope), mangled(target.attr, scope)
             self.store(owner, name, value, f"{text_of(target)} = …")

@@ -252,14 +252,16 @@ def truth(value: Value) -> bool | None:
 _PLAIN = (bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset, type(None))
 
 
+def is_always_true(thing: object) -> bool:
+    """Whether an object is true whatever is in it."""
+    return not (hasattr(type(thing), "__bool__") or hasattr(type(thing), "__len__"))
+
+
 def _truth(value: Value) -> bool | None:
     if isinstance(value, Live):
         if type(value.object) in _PLAIN:
             return bool(value.object)
-        kind = type(value.object)
-        if "__bool__" in dir(kind) or "__len__" in dir(kind):
-            return None
-        return True
+        return True if is_always_true(value.object) else None
     if isinstance(value, Function | Class | Bound | GivesBack):
         return True
     if isinstance(value, Made) and isinstance(value.cls, Live):
