@@ -64,15 +64,15 @@ def _is_own(values: Iterable[Value]) -> bool:
 
 def of(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> list[Slot] | str:
     """Return the entries that a statement has made when it ran, or why they can't be told."""
-    found: list[Slot] = []
+    found: dict[tuple[int, str, int], Slot] = {}
     for effect in effects:
         if effect.kind not in ("attribute", "item"):
             continue
         slots = list(_of_effect(draft, name, piece, effect))
         if not slots:
             return f"{effect.why}, and which entry is its own can't be told"
-        found += slots
-    return found
+        found.update(((id(slot.target), slot.kind, id(slot.key)), slot) for slot in slots)
+    return list(found.values())
 
 
 def _of_effect(draft: Draft, name: str, piece: Piece, effect: Effect) -> Iterator[Slot]:
@@ -82,16 +82,16 @@ def _of_effect(draft: Draft, name: str, piece: Piece, effect: Effect) -> Iterato
         if effect.name in getattr(target, "__dict__", {}):
             yield Slot(target, "attribute", effect.name)
         return
-    mine = _Own(draft, name, piece, [one.object for one in args.every() if isinstance(one, Live)])
+    first = (
+        args.get(0, "") if isinstance(target, dict) and effect.name in ("__setitem__", "setdefault") else None
+    )
+    constant = isinstance(first, Live) and first.object in target
+    given = [one.object for one in args.every() if isinstance(one, Live)]
+    mine = _Own(draft, name, piece, given if not constant else [])
     if isinstance(target, dict):
-        constant = (
-            args.positional[0] if effect.name in ("__setitem__", "setdefault") and args.positional else None
-        )
-        if isinstance(constant, Live) and constant.object in target:
-            yield Slot(target, "key", constant.object)
-            return
         for key, value in target.items():
-            if mine.has(value) or (type(value) is list and any(map(mine.has, value))):
+            is_it = constant and isinstance(first, Live) and key == first.object
+            if is_it or mine.has(value) or (type(value) is list and value and all(map(mine.has, value))):
                 yield Slot(target, "key", key)
         return
     for value in target:
@@ -248,6 +248,7 @@ def _rank(draft: Draft, value: Any) -> int | None:
     """Return when a cold start comes to the statement that made an object; None if that can't be told."""
     callback = getattr(value, "callback", None) if type(value).__module__.startswith("click") else None
     one = callback if isinstance(callback, FunctionType) else value
+    one = one[0] if type(one) is list and len(one) == 1 else one
     one = unwrapped(one) if isinstance(one, FunctionType) else one
     if isinstance(one, FunctionType | type):
         return draft.rank_of(one.__module__ or "", one.__qualname__.partition(".")[0])

@@ -8,6 +8,7 @@ interpreter finds when it goes through that statement.
 from __future__ import annotations
 
 import ast
+import functools
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,11 @@ class World:
         self._asked: set[tuple[str, str]] = set()
         self._news: dict[str, list[Row]] = {}
         self._values: dict[tuple[str, str], Value] = {}
+
+    @functools.cached_property
+    def _old(self) -> World:
+        """The world as it is now."""
+        return World(self._program, self._program.tree, set())
 
     def is_own(self, module: str) -> bool:
         """Whether a module is the app's own, as it was or as it will be."""
@@ -101,6 +107,20 @@ class World:
             if part != "<locals>":
                 found = [one for node in found for one in _defined(node, part)]
         return found[-1] if found and isinstance(found[-1], Definition) and _is_one(found) else None
+
+    def gains(self, thing: object, name: str) -> bool:
+        """Whether a class, a module or a function may have an attribute then that it has not now."""
+        module = str(getattr(thing, "__module__", "") or getattr(thing, "__name__", ""))
+        if not self.is_changed(module):
+            return False
+        if not isinstance(thing, type):
+            return True
+        node, old = (one.definition(module, thing.__qualname__) for one in (self, self._old))
+        if not isinstance(node, ast.ClassDef) or not isinstance(old, ast.ClassDef):
+            return True
+        return name in names.class_members(node) or [*map(ast.dump, old.bases)] != [
+            *map(ast.dump, node.bases)
+        ]
 
     def member(self, cls: type, name: str) -> Value | None:
         """Return a method that a live class of the app's own will have, and has not now."""

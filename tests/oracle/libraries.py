@@ -71,8 +71,13 @@ def _mapper(graph: Graph, cls: type) -> None:
 
 
 def _form(graph: Graph, cls: type) -> None:
-    form = cls()
+    """Say the fields of a form in order: those that WTForms remembers, or else those that it would find."""
+    there = [(name, getattr(cls, name)) for name in dir(cls) if not name.startswith("_")]
+    found = [(name, field) for name, field in there if hasattr(field, "_formfield")]
+    found.sort(key=lambda row: (row[1].creation_counter, row[0]))
+    remembered: list[tuple[str, Any]] | None = vars(cls).get("_unbound_fields")
+    fields = found if remembered is None else remembered
     name = f"form {cls.__module__}.{cls.__qualname__}"
-    graph.word(name, f"{[(field.name, type(field).__name__, str(field.label.text)) for field in form]}")
-    for field in form:
-        graph.visit(f"{name}.{field.name} validators", [type(one).__name__ for one in field.validators])
+    graph.word(name, f"{[(key, field.field_class.__name__) for key, field in fields]}")
+    for key, field in fields:
+        graph.visit(f"{name}.{key}", (field.args, field.kwargs))

@@ -33,6 +33,7 @@ from .values import (
 
 _C_METHODS = (MethodDescriptorType, WrapperDescriptorType, BuiltinFunctionType, ClassMethodDescriptorType)
 _NAMES = {"__name__", "__qualname__", "__module__", "__doc__"}
+_LINES = {"__mro__", "__bases__"}
 _SLOT = type(type("_", (), {"__slots__": ("a",)}).__dict__["a"])
 
 
@@ -67,19 +68,14 @@ def read(value: Value, name: str) -> list[Found]:
 def _read(value: Value, name: str) -> Iterator[Found]:
     if name == "__class__" and not isinstance(value, Live | Made):
         yield ANY
-    elif name == "__class__" and not (isinstance(value, Live) and issubclass(type(value.object), LocalProxy)):
-        yield _class_of(value) if not (isinstance(value, Live) and isinstance(value.object, type)) else ANY
+    elif name == "__class__":
+        yield class_of(value)
     elif isinstance(value, Live):
         yield _of_live(value, name)
     elif isinstance(value, Made):
         yield from _of_made(value, name)
-    elif isinstance(value, Class) and name == "__dict__":
-        members: dict[object, Value] = {name: member for name, member in value.members.items()}  # noqa: C416  # wider keys
-        yield Made(Live(dict), items=members)
     elif isinstance(value, Class):
-        member = find(value, name)
-        above = find(value.meta, name) if member is None and value.meta is not None else None
-        yield _bound(above, value) if member is None else _from_class(member.raw, value)
+        yield _of_class(value, name)
     elif isinstance(value, Function):
         yield value.fields.get(name, Live("") if name in _NAMES else ANY)
     elif isinstance(value, Super):
@@ -88,6 +84,18 @@ def _read(value: Value, name: str) -> Iterator[Found]:
         yield {"__self__": value.this, "__func__": value.function}.get(name, ANY)
     else:
         yield ANY
+
+
+def _of_class(value: Class, name: str) -> Found:
+    if name == "__dict__":
+        return Made(Live(dict), items=dict(value.members.items()))
+    if name in _LINES:
+        return Made(Live(tuple), items=dict(enumerate(line(value) if name == "__mro__" else value.bases)))
+    if name in ("__name__", "__qualname__", "__module__") and name not in value.members:
+        return Live(value.module if name == "__module__" else value.name)
+    member = find(value, name)
+    above = find(value.meta, name) if member is None and value.meta is not None else None
+    return _bound(above, value) if member is None else _from_class(member.raw, value)
 
 
 def _of_live(value: Live, name: str) -> Found:
@@ -104,7 +112,7 @@ def _of_live(value: Live, name: str) -> Found:
         if member is not None:
             return _from_class(member.raw, value)
         member = find(Live(kind), name)
-        return Live(getattr(owner, name)) if name in _NAMES else _bound(member, value)
+        return Live(getattr(owner, name)) if name in _NAMES | _LINES else _bound(member, value)
     if any(isinstance(vars(one).get("__getattribute__"), FunctionType) for one in type.mro(kind)):
         return ANY  # of its own making
     return _of_instance(value, name)
@@ -143,7 +151,7 @@ def _of_instance(value: Live, name: str) -> Found:
 
 def _asked_for(value: Value, name: str) -> Found:
     """What `__getattr__` is to give, if there is one."""
-    member = find(_class_of(value), "__getattr__")
+    member = find(class_of(value), "__getattr__")
     return Property(member.raw, value, name) if member is not None else ANY
 
 
@@ -156,6 +164,8 @@ def _of_made(value: Made, name: str) -> Iterator[Found]:
     is_property = member is not None and isinstance(member.live, property)
     if name in value.fields and not is_property:
         yield value.fields[name]
+    elif value.inert:
+        yield Made(open=True, inert=True)
     else:
         yield _bound(member, value) if member is not None or value.open else _asked_for(value, name)
 
@@ -169,7 +179,7 @@ def _of_super(value: Super, name: str) -> Found:
         cls = this
     if cls is None:
         return ANY
-    if not any(_is(one, value.owner) for one in _line(cls)):  # in a method of a metaclass
+    if not any(_is(one, value.owner) for one in line(cls)):  # in a method of a metaclass
         cls = (
             this.meta
             if isinstance(this, Class)
@@ -179,22 +189,6 @@ def _of_super(value: Super, name: str) -> Found:
         )
     member = find(cls, name, after=value.owner) if cls is not None else None
     return ANY if member is None else _bound(member, this)
-
-
-def has(value: Value, name: str) -> bool | None:
-    """Return whether an object has an attribute, if that is certain."""
-    if isinstance(value, Function):
-        return None if "" in value.fields else name in value.fields or hasattr(FunctionType, name)
-    if isinstance(value, Made) and value.cls is not None and not value.open:
-        if name in value.fields or find(value.cls, name) is not None:
-            return True
-        return None if find(value.cls, "__getattr__") is not None else False
-    if isinstance(value, Class):
-        return True if find(value, name) is not None else None
-    if isinstance(value, Live) and isinstance(value.object, ModuleType | type | FunctionType):
-        found = _read(value, name)
-        return True if any(one is not ANY for one in found) else None
-    return None
 
 
 # members of classes
@@ -208,11 +202,11 @@ def find(cls: Value, name: str, after: Value | None = None) -> Member | None:
         name: the name.
         after: look only at the classes after this one, as `super()` does.
     """
-    line = _line(cls)
+    asked = line(cls)
     if after is not None:
-        places = [n for n, one in enumerate(line) if _is(one, after)]
-        line = line[places[0] + 1 :] if places else []
-    for one in line:
+        places = [n for n, one in enumerate(asked) if _is(one, after)]
+        asked = asked[places[0] + 1 :] if places else []
+    for one in asked:
         if isinstance(one, Class):
             if name in one.members:
                 return Member(one.members[name], one)
@@ -235,14 +229,14 @@ def _is(one: Value, other: Value) -> bool:
     return one is other
 
 
-def _line(cls: Value) -> list[Value]:
+def line(cls: Value) -> list[Value]:
     """Return a class and those that it derives from, in the order in which they are asked."""
     if isinstance(cls, Live):
         return [Live(one) for one in type.mro(cls.object)] if isinstance(cls.object, type) else []
     if isinstance(cls, Class):
-        found = [one for base in cls.bases for one in _line(base)]
+        found = [one for base in cls.bases for one in line(base)]
         kept = [one for n, one in enumerate(found) if not any(_is(one, later) for later in found[n + 1 :])]
-        return [cls, *kept]
+        return [cls, *(kept or ([] if cls.bases else [Live(object)]))]
     return []
 
 
@@ -278,18 +272,28 @@ def _bound(member: Member | None, this: Value) -> Found:
     if isinstance(inner, staticmethod):
         return Live(inner.__func__)
     if isinstance(inner, classmethod):
-        return Bound(Live(inner.__func__), _class_of(this))
+        return Bound(Live(inner.__func__), _owner_of(this))
     if isinstance(inner, (FunctionType, MethodType, *_C_METHODS)):
         return Bound(raw, this)
     return ANY if hasattr(type(inner), "__get__") else raw
 
 
-def _class_of(this: Value) -> Value:
+def _owner_of(this: Value) -> Value:
+    """Return the class that a class method is called with."""
+    is_class = isinstance(this, Class) or (isinstance(this, Live) and isinstance(this.object, type))
+    return this if is_class else class_of(this)
+
+
+def class_of(this: Value) -> Value:
+    """Return what a value is an instance of; ANY if that is not known."""
     if isinstance(this, Made):
         return this.cls or ANY
-    if isinstance(this, Live):
-        return this if isinstance(this.object, type) else Live(type(this.object))
-    return this if isinstance(this, Class) else ANY
+    if isinstance(this, Class):
+        return this.meta or ANY
+    if isinstance(this, Function):
+        return Live(FunctionType)
+    stands_for_another = isinstance(this, Live) and issubclass(type(this.object), LocalProxy)
+    return Live(type(this.object)) if isinstance(this, Live) and not stands_for_another else ANY
 
 
 def joined(found: list[Found]) -> Value:

@@ -91,6 +91,9 @@ class Calls:
     def _made(self, value: Made, args: Args) -> Value:
         if value.calls is not None:
             return self.call(value.calls, args)
+        if value.inert:
+            self._in.notes.uses_all(args.every())
+            return Made(open=True, inert=True)
         member = attributes.find(value.cls, "__call__") if value.cls is not None else None
         return self.call(Bound(member.raw, value), args) if member is not None else self.unknown(args)
 
@@ -132,7 +135,7 @@ class Calls:
             self._in.notes.config(this.object, name, args)
             return ANY if name in ("pop", "popitem", "setdefault") else Live(True)
         key = args.get(0, "key")
-        found = containers.item(this, key) if key is not None else Made(open=True)
+        found = self._in.item(this, key, NONE) if key is not None else Made(open=True)
         return join([found, *args.positional[1:2]]) if name == "get" else found
 
     def _c_method(self, raw: Any, this: Value, args: Args) -> Value:

@@ -39,6 +39,7 @@ class Classes:
             return cls
         if not (isinstance(meta, Live) and is_plain_meta(meta.object)):
             return self._by_metaclass(meta, cls, keywords, text)
+        cls.meta = meta
         self._tell_members(cls)
         self._tell_bases(cls, keywords)
         return cls
@@ -102,9 +103,10 @@ class Classes:
         name, bases, members = args.positional[-3:]
         known = members.items if isinstance(members, Made) else {}
         inside = self._in.sequence(bases)
-        cls = Class(
-            text_in(name), tuple(inside or [ANY]), {str(key): value for key, value in known.items()}, ""
-        )
+        of = {str(key): value for key, value in known.items()}
+        cls = Class(text_in(name), tuple([ANY] if inside is None else inside), of, "")
+        if not isinstance(members, Made) or members.rest is not None:
+            of[""] = ANY  # and others, nobody knows which
         if len(args.positional) > 3:
             cls.meta = args.positional[0]
         self._tell_members(cls)

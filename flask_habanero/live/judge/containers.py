@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask.config import Config
 
+from .findings import Raised
 from .values import ANY, NONE, Either, Live, Made, Value, alternatives, join, made
 
 if TYPE_CHECKING:
@@ -93,22 +94,36 @@ def sequence(value: Value) -> list[Value] | None:
     """Return the elements of something in their order, if they are known."""
     if isinstance(value, Made) and value.rest is None and list(value.items) == list(range(len(value.items))):
         return list(value.items.values()) if value.cls is not None else None
-    if isinstance(value, Live) and type(value.object) in (list, tuple) and len(value.object) <= _MOST:
+    if isinstance(value, Made) and value.kind is dict and value.rest is None:
+        return list(map(Live, value.items))
+    if isinstance(value, Live) and type(value.object) in (list, tuple, dict) and len(value.object) <= _MOST:
         return list(map(Live, value.object))
     return None
 
 
-def item(value: Value, key: Value) -> Value:
-    """Return what ``value[key]`` gives."""
-    return join([_item(one, key) for one in alternatives(value)])
+def item(value: Value, key: Value, default: Value | None = None) -> Value:
+    """Return what ``value[key]`` gives, or ``value.get(key, default)``.
+
+    Raises:
+        Raised: there is certainly no such item, and no default.
+    """
+    found = [_item(one, key) for one in alternatives(value)]
+    there = [one for one in found if one is not None]
+    if not there and default is None:
+        raise Raised
+    return join(there if default is None else [*there, default])
 
 
-def _item(value: Value, key: Value) -> Value:
+def _item(value: Value, key: Value) -> Value | None:
     constant = key.object if isinstance(key, Live) and type(key.object) in IMMUTABLE else None
+    if isinstance(constant, slice):
+        return _cut(value, constant)
     if isinstance(value, Made):
         if constant is not None and value.rest is None and constant in value.items:
             return value.items[constant]
-        return value.contents() if value.items or value.rest is not None else ANY
+        if value.items or value.rest is not None:
+            return value.contents()
+        return None if value.kind is dict else value.contents()
     if not isinstance(value, Live) or not isinstance(key, Live):
         return ANY
     owner, kind = value.object, type(value.object)
@@ -120,13 +135,22 @@ def _item(value: Value, key: Value) -> Value:
         return ANY
 
 
+def _cut(value: Value, part: slice) -> Value:
+    if isinstance(value, Live) and isinstance(value.object, str | bytes | tuple):
+        return Live(value.object[part])
+    parts = sequence(value)
+    kind = value.cls if isinstance(value, Made) else Live(list)
+    return (
+        Made(kind, items=dict(enumerate(parts[part]))) if parts is not None else made(list, [elements(value)])
+    )
+
+
 def has(value: Value, key: Value) -> bool | None:
     """Return whether something is in a container: a live one is asked, if that runs nobody's code."""
     if not isinstance(key, Live):
         return None
     if isinstance(value, Made):
-        known = value.rest is None and value.kind is dict and not value.open
-        return key.object in value.items if known and type(key.object) in IMMUTABLE else None
+        return _is_in_made(value, key.object) if value.rest is None else None
     kind = type(value.object) if isinstance(value, Live) else None
     hashing = kind in (dict, set, frozenset) and _is_plain_key(key.object)
     if not isinstance(value, Live) or not (hashing or (kind in TYPES and type(key.object) in IMMUTABLE)):
@@ -137,6 +161,15 @@ def has(value: Value, key: Value) -> bool | None:
         return None
 
 
+def _is_in_made(value: Made, key: object) -> bool | None:
+    plain = type(key) in IMMUTABLE
+    if value.kind is dict:
+        return key in value.items if plain else None
+    inside = [one.object for one in value.items.values() if isinstance(one, Live)]
+    known = plain and len(inside) == len(value.items) and value.kind in (list, tuple)
+    return key in inside if known and all(type(one) in IMMUTABLE for one in inside) else None
+
+
 def _is_plain_key(key: object) -> bool:
     """Whether looking a key up runs nobody's code: a constant, or it is told apart by its identity."""
     kind: Any = type(key)
@@ -145,26 +178,28 @@ def _is_plain_key(key: object) -> bool:
 
 def method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Value:
     """Return what a method of a builtin container gives; a change of a live one is noted."""
-    return join([_method(interpreter, one, name, args) for one in alternatives(this)])
+    several = len(alternatives(this)) > 1
+    return join([_method(interpreter, one, name, args, sure=not several) for one in alternatives(this)])
 
 
-def _method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Value:
+def _method(interpreter: Interpreter, this: Value, name: str, args: Args, *, sure: bool) -> Value:
     if name not in _WRITERS:
         interpreter.notes.uses(this)
     if name not in _KEEPERS:
         interpreter.notes.uses_all(args.every())
     if name in CHANGERS:
         if isinstance(this, Made):
-            return _change(this, name, args)
+            return _change(this, name, args, sure=sure and not interpreter.perhaps)
         if not (isinstance(this, Live) and isinstance(this.object, IMMUTABLE)):
             interpreter.notes.change(this, name, args.text, args)
     if name == "setdefault" and len(args.positional) > 1 and isinstance(this, Live):
-        found = item(this, args.positional[0])
-        return args.positional[1] if found is ANY else found
+        found = _item(interpreter.settled(this), args.positional[0])
+        return args.positional[1] if found is ANY or found is None else found
     if name in ("get", "__getitem__", "setdefault", "pop") and args.positional:
-        return join([item(this, args.positional[0]), *(args.positional[1:2] or [NONE])])
+        default = None if name == "__getitem__" else args.get(1, "default") or NONE
+        return item(interpreter.settled(this), args.positional[0], default)
     if name in ("keys", "values", "items", "copy", "union", "intersection", "difference"):
-        return _view(this, name)
+        return _view(interpreter.settled(this), name)
     if isinstance(this, Live) and isinstance(this.object, str | bytes):
         return made(type(this.object))
     return Made(open=True)
@@ -192,20 +227,30 @@ def _view(this: Value, name: str) -> Value:
     return Made(Live(list), rest=ANY)
 
 
-def _change(this: Made, name: str, args: Args) -> Value:
+def _change(this: Made, name: str, args: Args, *, sure: bool) -> Value:
     """Change a container that the evaluation has made itself."""
     if name in ("setdefault", "__setitem__") and len(args.positional) > 1:
-        put(this, args.positional[0], args.positional[1])
+        if name == "__setitem__" or has(this, args.positional[0]) is not True:
+            put(this, args.positional[0], args.positional[1], sure=sure and name != "setdefault")
         return item(this, args.positional[0]) if name == "setdefault" else NONE
-    if name == "pop" and this.rest is None and args.positional and isinstance(args.positional[0], Live):
+    if name == "append" and sure and this.kind is list and this.rest is None and args.positional:
+        this.items[len(this.items)] = args.positional[0]
+        return NONE
+    if (
+        name == "pop"
+        and sure
+        and this.rest is None
+        and args.positional
+        and isinstance(args.positional[0], Live)
+    ):
         key = args.positional[0].object
         known = this.items.pop(key, None) if isinstance(key, str) else None
         if known is not None or isinstance(key, str):
             return known if known is not None else args.get(1, "default") or ANY
     if name in ("pop", "popitem", "popleft"):
         return join([this.contents(), *args.positional[1:2]]) if this.items or this.rest else ANY
-    if name == "update":
-        this.items.update(args.named)
+    if name == "update" and this.kind is dict and len(args.positional) <= 1:
+        return _update(this, args, sure=sure)
     given = (
         [elements(one) for one in args.positional] if name in ("extend", "update") else list(args.positional)
     )
@@ -216,10 +261,47 @@ def _change(this: Made, name: str, args: Args) -> Value:
     return NONE
 
 
-def put(this: Made, key: Value, value: Value) -> None:
-    """Set an item of a container that the evaluation has made itself."""
-    if isinstance(key, Live) and type(key.object) in IMMUTABLE:
-        this.items[key.object] = value
+def _update(this: Made, args: Args, *, sure: bool) -> Value:
+    given = args.positional[0] if args.positional else Made(Live(dict))
+    items: dict[object, Value] | None = None
+    if isinstance(given, Made) and given.kind is dict and given.rest is None:
+        items = given.items
+    elif isinstance(given, Live) and type(given.object) is dict and len(given.object) <= _MOST:
+        items = {key: Live(value) for key, value in given.object.items()}
+    if items is None or args.more:
+        inside = given.contents() if isinstance(given, Made) else ANY
+        this.rest = join(
+            [inside, *([this.rest] if this.rest is not None else []), *([ANY] if args.more else [])]
+        )
+    for key, value in (*(items or {}).items(), *args.named.items()):
+        put(this, Live(key), value, sure=sure)
+    return NONE
+
+
+def plus(left: Value, right: Value) -> Value:
+    """Return what ``left + right`` gives, of strings and of sequences that are known."""
+    if isinstance(left, Live) and isinstance(right, Live) and type(left.object) is type(right.object) is str:
+        return Live(left.object + right.object)
+    parts = sequence(left), sequence(right)
+    if parts[0] is not None and parts[1] is not None:
+        kind = left.kind if isinstance(left, Made) else type(left.object) if isinstance(left, Live) else list
+        return Made(Live(kind), items=dict(enumerate([*parts[0], *parts[1]])))
+    return Made(open=True, rest=join([elements(left), elements(right)]))
+
+
+def remove(this: Made, key: Value, *, sure: bool) -> None:
+    """Delete an item of a container that the evaluation has made itself; perhaps, if that is not `sure`."""
+    known = isinstance(key, Live) and type(key.object) in IMMUTABLE and this.kind is dict
+    if known and sure and isinstance(key, Live):
+        this.items.pop(key.object, None)
+    else:
+        this.rest, this.items = join([this.contents()]), {}
+
+
+def put(this: Made, key: Value, value: Value, *, sure: bool = True) -> None:
+    """Set an item of a container that the evaluation has made itself; perhaps, if that is not `sure`."""
+    if isinstance(key, Live) and type(key.object) in IMMUTABLE and (sure or key.object in this.items):
+        this.items[key.object] = value if sure else join([value, this.items[key.object]])
     else:
         this.rest = join([value, this.rest]) if this.rest is not None else value
 

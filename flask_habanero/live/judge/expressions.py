@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import attributes, containers
+from . import attributes, containers, presence
 from .findings import Raised
 from .known import READING_IN_LIBRARIES, READING_METHODS
+from .statements import UNROLLED
 from .stores import mangled
 from .values import (
     ANY,
+    NONE,
     Args,
     Bound,
     Class,
@@ -78,8 +80,7 @@ class Expressions:
             elif isinstance(one, Made) and one.cls is None:
                 found.append(Made(open=True))
             else:
-                self._in.notes.uses(one)
-                found.append(containers.item(one, key))
+                found.append(self._in.item(one, key))
         return join(found)
 
     def _of_call(self, node: ast.Call, scope: Scope) -> Value:
@@ -133,6 +134,29 @@ class Expressions:
             return Live(-value.object)
         return Made(open=True)
 
+    def _of_binop(self, node: ast.BinOp, scope: Scope) -> Value:
+        left, right = self.value(node.left, scope), self.value(node.right, scope)
+        self._in.notes.uses_all((left, right))
+        return containers.plus(left, right) if isinstance(node.op, ast.Add) else Made(open=True)
+
+    def _of_joinedstr(self, node: ast.JoinedStr, scope: Scope) -> Value:
+        parts = [self.value(one, scope) for one in node.values]
+        known = [one.object for one in parts if isinstance(one, Live) and type(one.object) is str]
+        return Live("".join(known)) if len(known) == len(parts) else Made(Live(str))
+
+    def _of_formattedvalue(self, node: ast.FormattedValue, scope: Scope) -> Value:
+        value = self.value(node.value, scope)
+        self._in.notes.uses_all((value,))
+        plain = node.conversion == -1 and node.format_spec is None
+        return value if plain and isinstance(value, Live) and type(value.object) is str else Made(Live(str))
+
+    def _of_slice(self, node: ast.Slice, scope: Scope) -> Value:
+        parts = [
+            NONE if one is None else self.value(one, scope) for one in (node.lower, node.upper, node.step)
+        ]
+        known = [one.object for one in parts if isinstance(one, Live)]
+        return Live(slice(*known)) if len(known) == len(parts) else Made(open=True)
+
     def _of_compare(self, node: ast.Compare, scope: Scope) -> Value:
         left = self.value(node.left, scope)
         rights = [self.value(one, scope) for one in node.comparators]
@@ -141,7 +165,7 @@ class Expressions:
                 self._in.notes.uses(one)
             if not isinstance(operator, ast.Is | ast.IsNot | ast.In | ast.NotIn):
                 self._in.notes.uses(left)
-        return compared(left, node.ops[0], rights[0]) if len(rights) == 1 else ANY
+        return compared(left, node.ops[0], self._in.settled(rights[0])) if len(rights) == 1 else ANY
 
     def _of_ifexp(self, node: ast.IfExp, scope: Scope) -> Value:
         decided = self._in.truth(self.value(node.test, scope))
@@ -203,6 +227,9 @@ class Expressions:
     def _comprehension(
         self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, scope: Scope
     ) -> Value:
+        unrolled = self._unrolled(node, scope)
+        if unrolled is not None:
+            return unrolled
         inside = scope.inner()
         for generator in node.generators:
             self._in.stores.assign(
@@ -215,7 +242,54 @@ class Expressions:
             return Made(Live(dict), rest=self.value(node.value, inside))
         return made(set if isinstance(node, ast.SetComp) else list, [self.value(node.elt, inside)])
 
+    def _unrolled(
+        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, scope: Scope
+    ) -> Value | None:
+        """Return what a comprehension over a known sequence gives, one by one; None if that can't be told."""
+        if len(node.generators) != 1 or isinstance(node, ast.SetComp):
+            return None
+        generator, inside, found = node.generators[0], scope.inner(), Made(Live(list))
+        known = self._in.sequence(self.value(generator.iter, inside))
+        if known is None or len(known) > UNROLLED:
+            return None
+        for one in known:
+            self._in.stores.assign(generator.target, one, inside)
+            tests = {self._in.truth(self.value(test, inside)) for test in generator.ifs}
+            if tests <= {True}:
+                key = (
+                    self.value(node.key, inside) if isinstance(node, ast.DictComp) else Live(len(found.items))
+                )
+                element = node.value if isinstance(node, ast.DictComp) else node.elt
+                containers.put(found, key, self.value(element, inside))
+            elif False not in tests:
+                return None
+        found.cls = Live(dict) if isinstance(node, ast.DictComp) else found.cls
+        return found
+
     _of_listcomp = _of_setcomp = _of_generatorexp = _of_dictcomp = _comprehension
+
+    def _attributes(self, owner: Value, name: str) -> Iterator[attributes.Found]:
+        for one in alternatives(owner):
+            stored = self._in.notes.stored(one.object, name) if isinstance(one, Live) else None
+            if stored is not None:
+                yield stored
+            if stored is None or self._in.perhaps:
+                yield from attributes.read(one, name)
+
+    def has(self, value: Value, name: str) -> bool | None:
+        """Return whether an object has an attribute, as it will be then; None if that is not certain."""
+        found = presence.has(value, name)
+        if found is not False:
+            return found
+        cls = value.cls if isinstance(value, Made) else value
+        live = [one.object for one in attributes.line(cls or ANY) if isinstance(one, Live)]
+        if isinstance(value, Live):
+            live += [value.object, *type.mro(type(value.object))]
+        told = any(
+            effect.kind == "attribute" and effect.target is one for effect in self._in.effects for one in live
+        )
+        comes = any(self._in.world.gains(one, name) for one in live)
+        return None if told or comes else False
 
     def _to_come(self, owner: Value, name: str) -> Value:
         """A method that a class of the app's own will have after the release."""
@@ -229,9 +303,9 @@ class Expressions:
         """Return what an attribute is; a property is called for it."""
         found = []
         self._in.notes.uses(owner, name)
-        if name and all(attributes.has(one, name) is False for one in alternatives(owner)):
+        if name and all(self.has(one, name) is False for one in alternatives(owner)):
             raise Raised
-        for one in attributes.read(owner, name):
+        for one in self._attributes(owner, name):
             if isinstance(one, attributes.Property):
                 asked = (Live(one.name),) if one.name else ()
                 found.append(self._in.call(one.function, Args((one.this, *asked), text=text)))

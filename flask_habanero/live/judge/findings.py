@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flask.config import Config
+from werkzeug.local import LocalProxy
 
 from .values import Args, Live, Made, Value, alternatives
 
@@ -46,6 +47,7 @@ class Findings:
         names: the module-level names of the app's own that were read: (module, name).
         used: the live objects of which more than the identity was used: id -> the object, and its attributes
             that were read; an empty name stands for what is in it.
+        touched: ids of the live objects that change.
     """
 
     def __init__(self) -> None:
@@ -53,6 +55,7 @@ class Findings:
         self.trail: list[str] = []
         self.names: set[tuple[str, str]] = set()
         self.used: dict[int, tuple[Any, set[str]]] = {}
+        self.touched: set[int] = set()
 
     def uses(self, value: Value, attribute: str = "") -> None:
         """Note that what is in an object, or one of its attributes, was asked for."""
@@ -91,6 +94,13 @@ class Findings:
         """Note that what a memo holds comes from what changes: it is to be emptied."""
         self.add(Effect("memo", memo, "clear", ""))
 
+    def stored(self, target: object, name: str) -> Value | None:
+        """Return what an attribute of a live object was set to last; None if it was not set."""
+        if id(target) not in self.touched:
+            return None
+        same = (e for e in reversed(self.effects) if e.kind == "attribute" and e.target is target)
+        return next((e.args.first for e in same if e.name == name and e.args is not None), None)
+
     def change(self, target: Value, name: str, text: str, args: Args | None = None) -> None:
         """Note that a container changes that was there before."""
         why = f"`{text}` changes an object in place"
@@ -102,4 +112,8 @@ class Findings:
 
     def add(self, effect: Effect) -> None:
         """Note an effect."""
+        if issubclass(type(effect.target), LocalProxy):  # what it stands for is another thing at each request
+            effect = Effect("unknown", None, effect.name, effect.why)
+        if effect.kind in ("attribute", "item", "config"):
+            self.touched.add(id(effect.target))
         self.effects.append(replace(effect, trail=tuple(self.trail)))

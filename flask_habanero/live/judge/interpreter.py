@@ -42,6 +42,9 @@ class World(Protocol):
     def is_changed(self, module: str) -> bool:
         """Whether the release changes a module."""
 
+    def gains(self, thing: object, name: str) -> bool:
+        """Whether a class, a module or a function may have an attribute then that it has not now."""
+
     def member(self, cls: type, name: str) -> Value | None:
         """Return a method that an own class will have, and has not now."""
 
@@ -59,6 +62,7 @@ class Interpreter:
     Attributes:
         world: answers for the app's own modules.
         notes: what was found.
+        perhaps: whether what is gone through may not be reached.
         value: returns what an expression may stand for.
         call: returns what calling a value gives.
     """
@@ -69,6 +73,7 @@ class Interpreter:
         self.stores, self.classes = Stores(self), Classes(self)
         self.calls, self.special = Calls(self), Special(self)
         self.value, self.call = self.expressions.value, self.calls.call
+        self.perhaps = False
         self._left = MOST_NODES
 
     @property
@@ -152,12 +157,12 @@ class Interpreter:
     def elements(self, value: Value) -> Value:
         """Return what iterating over something gives."""
         self.notes.uses(value)
-        return containers.elements(value)
+        return containers.elements(self.settled(value))
 
     def sequence(self, value: Value) -> list[Value] | None:
         """Return the elements of something in their order, if they are known."""
         self.notes.uses(value)
-        return containers.sequence(value)
+        return containers.sequence(self.settled(value))
 
     def truth(self, value: Value) -> bool | None:
         """Return whether a value is true, if that is certain."""
@@ -165,7 +170,19 @@ class Interpreter:
             one for one in alternatives(value) if not (isinstance(one, Live) and is_always_true(one.object))
         ]
         self.notes.uses(join(asked))
-        return truth(value)
+        return truth(self.settled(value))
+
+    def item(self, value: Value, key: Value, default: Value | None = None) -> Value:
+        """Return what ``value[key]`` gives; see `containers.item`."""
+        self.notes.uses(value)
+        return containers.item(self.settled(value), key, default)
+
+    def settled(self, value: Value) -> Value:
+        """Return a value without the live objects that changed meanwhile: nobody knows how they are."""
+        return join(
+            ANY if isinstance(one, Live) and id(one.object) in self.notes.touched else one
+            for one in alternatives(value)
+        )
 
     def spend(self) -> None:
         """Count one more node; raise `TooMuchError` if there were too many."""

@@ -54,7 +54,8 @@ PURE_NAMES = frozenset(
     ]
 )
 # of libraries that describe things: what they make is a description, in use only once it is put somewhere
-PURE_PREFIXES = (
+DESCRIBING = (
+    "marshmallow_sqlalchemy.convert.ModelConverter.",
     "sqlalchemy.ext.hybrid.",
     "sqlalchemy.orm._orm_constructors.",
     "sqlalchemy.sql._elements_constructors.",
@@ -72,6 +73,8 @@ PURE_PREFIXES = (
     "sqlalchemy.sql.sqltypes.",
     "sqlalchemy.dialects.",
 )
+# what such a function gives is an instance of: module, class
+_GIVEN = {"marshmallow_sqlalchemy.convert.ModelConverter.field_for": ("marshmallow.fields", "Field")}
 IMPURE_NAMES = frozenset(
     [
         ("locale", "setlocale"),
@@ -166,7 +169,20 @@ def is_pure(value: Any) -> bool:
     cls, _, last = name.rpartition(".")
     if (where, name) in IMPURE_NAMES or (cls and last in IMPURE_METHODS):
         return False
-    return (where, name) in PURE_NAMES or where in PURE_MODULES or f"{where}.{name}".startswith(PURE_PREFIXES)
+    return (where, name) in PURE_NAMES or where in PURE_MODULES
+
+
+def describes(value: Any) -> bool:
+    """Whether something makes a description: what is done with that changes nothing else."""
+    return ".".join(place(value)).startswith(DESCRIBING)
+
+
+def given(value: Any) -> type | None:
+    """Return what a function that makes a description gives an instance of; None if that is not known."""
+    if isinstance(value, type):
+        return value
+    module, cls = _GIVEN.get(".".join(place(value)), ("", ""))
+    return getattr(sys.modules.get(module), cls, None)
 
 
 def is_impure(value: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import functools
 import logging
+import operator
+from abc import ABCMeta
 from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sansio.app import App
 
 from . import attributes, containers, known
+from .findings import Raised
 from .values import (
     ANY,
     NONE,
@@ -51,6 +54,10 @@ class Special:
             return self._builtin(place[1], args)
         if known.is_impure(value):
             return self._in.calls.unknown(args)
+        if known.describes(value):
+            self._in.notes.uses_all(args.every())
+            cls = known.given(value)
+            return Made(Live(cls) if cls is not None else None, open=True, inert=True)
         if known.is_pure(value) and not (isinstance(value, type) and issubclass(value, App)):
             return self._pure(value, args)
         return None
@@ -86,6 +93,17 @@ class Special:
     def _copy(self, value: Any, args: Args) -> Value:
         self._in.notes.uses_all(args.every())
         return containers.copied(args.first, deep=value.__name__ == "deepcopy")
+
+    def _mro(self, _value: Any, args: Args) -> Value:
+        return self._in.expressions.read(args.first, "__mro__", args.text)
+
+    def _reduce(self, _value: Any, args: Args) -> Value | None:
+        """`functools.reduce`, of what adds up."""
+        adds = isinstance(args.first, Live) and args.first.object in (operator.add, operator.iadd)
+        known = self._in.sequence(args.positional[1]) if adds and len(args.positional) > 1 else None
+        if known is None or not (known or args.positional[2:]):
+            return None
+        return functools.reduce(containers.plus, [*args.positional[2:], *known])
 
     def _cast(self, _value: Any, args: Args) -> Value | None:
         return args.get(1, "val")
@@ -162,6 +180,15 @@ class Special:
         self._in.notes.change(args.first, "next", args.text)
         return ANY
 
+    def _any(self, name: str, args: Args) -> Value | None:
+        """`any` and `all` of what is known one by one."""
+        known = self._in.sequence(args.first)
+        answers = {self._in.truth(one) for one in known} if known is not None else {None}
+        wanted = name == "any"
+        if wanted in answers:
+            return Live(wanted)
+        return Live(not wanted) if None not in answers else None
+
     def _iter(self, _name: str, args: Args) -> Value:
         return args.first
 
@@ -170,7 +197,9 @@ class Special:
         if len(args.positional) < 2:
             return None
         owner, attribute = args.first, text_in(args.positional[1])
-        there = {attributes.has(one, attribute) for one in alternatives(owner)} if attribute else {None}
+        there = (
+            {self._in.expressions.has(one, attribute) for one in alternatives(owner)} if attribute else {None}
+        )
         if name == "hasattr":
             return Live(there.pop()) if len(there) == 1 and None not in there else ANY
         if there == {False} and len(args.positional) > 2:
@@ -190,12 +219,36 @@ class Special:
         return made(list, [result if name == "map" else elements])
 
     def _container(self, name: str, args: Args) -> Value:
-        kinds = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict}
+        known = self._known(name, args)
+        if known is not None:
+            return known
         inside = [self._in.elements(one) for one in args.positional] + list(args.named.values())
-        value = made(kinds.get(name, list), inside)
+        value = made(_KINDS.get(name, list), inside)
         if name == "dict":
             value.items.update(args.named)
         return value
+
+    def _known(self, name: str, args: Args) -> Value | None:
+        """Return a list, tuple or dict of what is known one by one; None if something is not."""
+        if name not in ("list", "tuple", "dict") or len(args.positional) > 1 or args.more:
+            return None
+        if name == "dict" and isinstance(args.first, Made) and args.first.kind is dict:
+            copied: dict[object, Value] = {**args.first.items}
+            copied.update(args.named)
+            return Made(args.first.cls, items=copied, rest=args.first.rest)
+        inside = self._in.sequence(args.first) if args.positional else []
+        if inside is None or name != "dict":
+            return None if inside is None else Made(Live(_KINDS[name]), items=dict(enumerate(inside)))
+        pairs = [self._in.sequence(one) for one in inside]
+        result = Made(Live(dict), items=dict(args.named.items()))
+        for pair in pairs:
+            if pair is None or len(pair) != 2:  # a key and a value
+                return None
+            containers.put(result, *pair)
+        return result
+
+
+_KINDS: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict}
 
 
 def truthy_callable(value: Value) -> bool:
@@ -209,37 +262,60 @@ def _is_meta(value: Value) -> bool:
 
 def _is_asked_safely(cls: Any) -> bool:
     """Whether asking for the instances of a class runs nobody's code."""
-    return type(cls) is type or getattr(cls, "__module__", "") == "collections.abc"
+    if type(cls) is type or getattr(cls, "__module__", "") == "collections.abc":
+        return True
+    hooks = [vars(one)["__subclasshook__"] for one in cls.__mro__ if "__subclasshook__" in vars(one)]
+    return type(cls) is ABCMeta and len(hooks) == 1  # that of `object`
 
 
 def _checked(name: str, value: Value, kinds: Value) -> Value:
-    """Return what `isinstance` or `issubclass` gives, where that is certain."""
+    """Return what `isinstance` or `issubclass` gives, where that is certain.
+
+    Raises:
+        Raised: `issubclass` is asked of what certainly is no class.
+    """
     wanted = [kinds]
-    if isinstance(kinds, Made) and kinds.rest is None:
+    if isinstance(kinds, Made) and kinds.rest is None and kinds.kind is tuple:
         wanted = list(kinds.items.values())
     elif isinstance(kinds, Live) and isinstance(kinds.object, tuple):
         wanted = list(map(Live, kinds.object))
     # `typing.Mapping` stands for the class of that name
     plain = [getattr(one.object, "__origin__", one.object) for one in wanted if isinstance(one, Live)]
-    types = [one for one in plain if _is_asked_safely(one)]
+    types = tuple(one for one in plain if isinstance(one, type) and _is_asked_safely(one))
     if len(types) != len(wanted):
         return ANY
-    if name == "isinstance":
-        if isinstance(value, Live):
-            return Live(issubclass(type(value.object), tuple(types)))
-        if isinstance(value, Function):
-            return Live(issubclass(FunctionType, tuple(types)))
-        value = value.cls if isinstance(value, Made) and value.cls is not None else ANY
-    if isinstance(value, Live) and isinstance(value.object, type):
-        return Live(issubclass(value.object, tuple(types)))
-    return ANY
+    answers = {_is_one(name, one, types) for one in alternatives(value)}
+    return ANY if len(answers) > 1 or None in answers else Live(answers.pop())
+
+
+def _is_one(name: str, value: Value, types: tuple[type, ...]) -> bool | None:
+    cls = value if name == "issubclass" else attributes.class_of(value)
+    if name == "issubclass" and _is_no_class(value):
+        raise Raised
+    if isinstance(cls, Live) and isinstance(cls.object, type):
+        return issubclass(cls.object, types)
+    if isinstance(value, Class) and name == "isinstance" and {type, object} & set(types):
+        return True
+    if not isinstance(cls, Class):
+        return None
+    above = [_is_one("issubclass", base, types) for base in cls.bases]
+    return True if True in above else None if None in above else object in types
+
+
+def _is_no_class(value: Value) -> bool:
+    if isinstance(value, Live):
+        return not isinstance(value.object, type)
+    kind = value.kind if isinstance(value, Made) else None
+    return isinstance(value, Function | Bound) or (isinstance(kind, type) and not issubclass(kind, type))
 
 
 _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("collections", "defaultdict"): Special._defaultdict,
     ("copy", "copy"): Special._copy,
     ("copy", "deepcopy"): Special._copy,
+    ("_functools", "reduce"): Special._reduce,
     ("functools", "singledispatch.<locals>.register"): Special._register_implementation,
+    ("inspect", "getmro"): Special._mro,
     ("logging", "getLogger"): Special._logger,
     ("typing", "cast"): Special._cast,
     ("typing", "get_origin"): Special._origin,
@@ -255,6 +331,7 @@ _BUILTINS: dict[str, Callable[[Special, str, Args], Value | None]] = {
         ("list", "tuple", "set", "frozenset", "dict", "bytearray", "enumerate", "zip", "reversed"),
         Special._container,
     ),
+    **dict.fromkeys(("any", "all"), Special._any),
     "callable": Special._callable,
     "iter": Special._iter,
     "next": Special._next,

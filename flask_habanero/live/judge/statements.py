@@ -47,9 +47,11 @@ class Statements:
         found: list[Value] = []
         self._returns.append(found)
         self._in.notes.trail.append(f"{scope.module}.{node.name}")
+        before = self._in.perhaps
         try:
             ended = self.block(node.body, scope)
         finally:
+            self._in.perhaps = before
             self._in.notes.trail.pop()
             self._returns.pop()
         if any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own_nodes(node)):
@@ -169,7 +171,8 @@ class Statements:
             ]
             for one in changed:
                 self._in.notes.change(one, "__iadd__", text_of(node), Args((given,)))
-            value = before if changed else Made(open=True, rest=join([given, before]))
+            adds = isinstance(node.op, ast.Add)
+            value = before if changed else containers.plus(before, given) if adds else Made(open=True)
             self._in.stores.bind(node.target.id, value, scope)
         else:
             self._in.stores.assign(node.target, Made(open=True), scope)
@@ -183,12 +186,11 @@ class Statements:
             elif isinstance(target, ast.Attribute):
                 self._in.stores.store(self._in.value(target.value, scope), target.attr, ANY, text_of(node))
             elif isinstance(target, ast.Subscript):
-                self._in.stores.set_item(
-                    self._in.value(target.value, scope),
-                    self._in.value(target.slice, scope),
-                    ANY,
-                    text_of(node),
-                )
+                owner, key = self._in.value(target.value, scope), self._in.value(target.slice, scope)
+                if isinstance(owner, Made):
+                    containers.remove(owner, key, sure=not self._in.perhaps)
+                else:
+                    self._in.stores.set_item(owner, key, ANY, text_of(node))
 
     def _do_if(self, node: ast.If, scope: Scope) -> str:
         decided = False if never_runs(node) else self._in.truth(self._in.value(node.test, scope))
@@ -218,12 +220,14 @@ class Statements:
     _do_asyncfor = _do_for
 
     def _do_try(self, node: ast.Try, scope: Scope) -> str:
-        before = scope.copy()
+        before, sure = scope.copy(), self._in.perhaps
+        raised = False
         try:
             ended = self.block(node.body, scope) or self.block(node.orelse, scope)
         except Raised:
-            ended = "return"
+            ended, raised = "return", True
         handled: list[str] = []
+        self._in.perhaps = sure or not raised or len(node.handlers) > 1
         for handler in node.handlers:
             way = Scope({**before.names}, scope.above, scope.module, scope.shared, scope.owner, scope.this)
             if handler.name:
@@ -231,6 +235,7 @@ class Statements:
             handled.append(self.block(handler.body, way))
             for name, value in way.names.items():
                 scope.names[name] = join([value, *([scope.names[name]] if name in scope.names else [])])
+        self._in.perhaps = sure or (any(handled) and not all(handled))
         return self.block(node.finalbody, scope) or (ended if all(handled) else "")
 
     _do_trystar = _do_try
@@ -286,14 +291,17 @@ class Statements:
         """Go through each of some branches as if it were the one; join what they bind."""
         ways: list[Scope] = []
         ends: list[str] = []
+        bodies, before = list(bodies), self._in.perhaps
         for body in bodies:
             way = scope.copy()
+            self._in.perhaps = before or len(bodies) > 1
             try:
                 ends.append(self.block(body, way))
             except Raised:
                 ends.append("return")
             if not ends[-1]:
                 ways.append(way)
+        self._in.perhaps = before or (any(ends) and not all(ends))  # what follows may not be reached
         for name in {name for way in ways for name in way.names}:
             scope.names[name] = join([way.names[name] for way in ways if name in way.names])
         if not all(ends):

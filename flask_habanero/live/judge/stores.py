@@ -20,6 +20,7 @@ from .values import (
     Scope,
     Value,
     alternatives,
+    join,
     made,
     text_of,
 )
@@ -80,6 +81,9 @@ class Stores:
         raw = member.raw.object if member is not None and isinstance(member.raw, Live) else None
         if isinstance(raw, property) and raw.fset is not None:
             self._in.call(Bound(Live(raw.fset), owner), Args((value,), text=text))
+        elif name and self._in.perhaps:
+            before = owner.fields.get(name) or (member.raw if member is not None else None)
+            owner.fields[name] = join([value, *([before] if before is not None else [])])
         elif name:
             owner.fields[name] = value
         else:
@@ -94,7 +98,7 @@ class Stores:
             ):
                 self._in.call(Bound(Live(setter), one), Args((key, value), text=text))
             elif isinstance(one, Made):
-                containers.put(one, key, value)
+                containers.put(one, key, value, sure=not self._in.perhaps and one is owner)
             elif isinstance(one, Live) and isinstance(one.object, Config):
                 self._in.notes.config(one.object, "__setitem__", Args((key, value)))
             else:

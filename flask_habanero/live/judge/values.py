@@ -47,6 +47,7 @@ class Made(Value):
         rest: what else it contains; None if nothing else.
         open: whether attributes may have been set on it that are not in `fields`.
         calls: what calling it calls.
+        inert: whether whatever is done with it, or with what is read of it, changes nothing else.
     """
 
     cls: Value | None = None
@@ -55,6 +56,7 @@ class Made(Value):
     rest: Value | None = None
     open: bool = False
     calls: Value | None = None
+    inert: bool = False
 
     @property
     def kind(self) -> Any:
@@ -63,6 +65,8 @@ class Made(Value):
 
     def contents(self) -> Value:
         """Return what may be found in it."""
+        if self.inert and not self.items and self.rest is None:
+            return Made(open=True, inert=True)
         return join([*self.items.values(), *([self.rest] if self.rest is not None else [])])
 
 
@@ -92,7 +96,7 @@ class Class(Value):
     Attributes:
         bases: what it derives from.
         members: what its body binds.
-        meta: its metaclass, if it has one of its own.
+        meta: its metaclass, where that is known.
     """
 
     name: str
