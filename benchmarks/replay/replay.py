@@ -235,7 +235,7 @@ def environment(app: App, scratch: Path, base: str) -> Path:
     python = scratch / "venvs" / name / "bin" / "python"
     if not python.exists():
         subprocess.run([base, "-m", "venv", str(python.parents[1])], check=True)
-        # what is built from source is built with what it was written for, too: old packages want an old setuptools
+        # what is built from source is built with what it was written for: old packages want an old setuptools
         bounds = scratch / "venvs" / f"{name}.txt"
         bounds.write_text("".join(f"{one}\n" for one in app.requires if one.startswith("setuptools")))
         env = {**os.environ, "PIP_CONSTRAINT": str(bounds)}

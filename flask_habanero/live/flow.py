@@ -359,8 +359,17 @@ class Flow:
             statements.rerun(draft, module, piece, uid)
 
 
+_IMPORTING = {
+    "__import__", "find_modules", "find_spec", "from_object", "get_loader", "import_module", "import_string",
+    "locate", "resolve", "resolve_name", "run_module", "run_path",
+}  # fmt: skip
+
+
 def _names_it(node: ast.AST, module: str) -> bool:
-    """Whether a string below a node is a module's name, or the name of something in it."""
+    """Whether a string below a node names a module, or something in it, and may be imported by it."""
+    called = {getattr(one, "attr", getattr(one, "id", "")) for one in ast.walk(node)}
+    if _IMPORTING.isdisjoint(called) and "." not in module:
+        return False  # a package's name stands for much else: an app, a logger, a folder
     strings = (
         one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)
     )

@@ -17,6 +17,7 @@ from types import (
 from typing import Any, NamedTuple
 
 from werkzeug.local import LocalProxy
+from werkzeug.utils import cached_property
 
 from .values import (
     ANY,
@@ -77,13 +78,19 @@ def _read(value: Value, name: str) -> Iterator[Found]:
     elif isinstance(value, Class):
         yield _of_class(value, name)
     elif isinstance(value, Function):
-        yield value.fields.get(name, Live("") if name in _NAMES else ANY)
+        yield value.fields.get(name) or _of_function(value, name)
     elif isinstance(value, Super):
         yield _of_super(value, name)
     elif isinstance(value, Bound):
         yield {"__self__": value.this, "__func__": value.function}.get(name, ANY)
     else:
         yield ANY
+
+
+def _of_function(value: Function, name: str) -> Found:
+    if name == "__module__":
+        return Live(value.scope.module)
+    return Live(getattr(value.node, "name", "<lambda>")) if name == "__name__" else ANY
 
 
 def _of_class(value: Class, name: str) -> Found:
@@ -141,9 +148,11 @@ def _of_instance(value: Live, name: str) -> Found:
             return Live(raw.__get__(owner))
         except AttributeError:
             return ANY
-    if member is not None and (raw is None or _has_setter(raw)):
-        return _bound(member, value)
     fields = getattr(owner, "__dict__", None)
+    if member is not None and (raw is None or _has_setter(raw)):
+        if isinstance(raw, cached_property) and type(fields) is dict and name in fields:
+            return Live(fields[name])
+        return _bound(member, value)
     if type(fields) is dict and name in fields:
         return Live(fields[name])
     return _bound(member, value) if member is not None else _asked_for(value, name)

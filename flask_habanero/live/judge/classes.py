@@ -133,7 +133,8 @@ class Classes:
         if maker is None and not _is_plainly_made(cls):
             return self._in.calls.unknown(args)
         this = _plain(cls, args) if maker is None else self._in.call(Live(maker), args.after(Live(cls)))
-        return self.instance(this, Live(cls), args) if isinstance(this, Made) else this
+        is_one = isinstance(this, Made) and (this.kind is None or issubclass(this.kind, cls))
+        return self.instance(this, Live(cls), args) if is_one and isinstance(this, Made) else this
 
     def instance(self, this: Made, cls: Value, args: Args) -> Value:
         """Return a new object after its class's `__init__`."""

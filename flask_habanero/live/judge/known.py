@@ -42,7 +42,19 @@ PURE_NAMES = frozenset(
         ("importlib.metadata", "version"),
         ("importlib.util", "find_spec"),
         ("logging", "getLogger"),
+        ("genericpath", "exists"),
+        ("genericpath", "isdir"),
+        ("genericpath", "isfile"),
         ("os", "fspath"),
+        ("posix", "access"),
+        ("posix", "fspath"),
+        ("posix", "getcwd"),
+        ("posix", "getpid"),
+        ("posix", "listdir"),
+        ("posix", "lstat"),
+        ("posix", "scandir"),
+        ("posix", "stat"),
+        ("posix", "urandom"),
         ("os", "getenv"),
         ("os", "getpid"),
         ("os", "urandom"),
@@ -90,7 +102,7 @@ IMPURE_NAMES = frozenset(
 )
 # methods that reach out of the process, or wait, whatever class of a pure module has them
 IMPURE_METHODS = _words(
-    """acquire chmod join mkdir open read_bytes read_text release rename replace rmdir sleep start
+    """acquire chmod join mkdir open release rename replace rmdir sleep start
     symlink_to touch unlink write_bytes write_text"""
 )
 # decorators, and makers of decorators, that give back what they decorate

@@ -6,6 +6,7 @@ import builtins
 import functools
 import logging
 import operator
+import os
 from abc import ABCMeta
 from collections.abc import Callable
 from types import FunctionType
@@ -105,6 +106,19 @@ class Special:
             return None
         return functools.reduce(containers.plus, [*args.positional[2:], *known])
 
+    def _exit(self, _value: Any, _args: Args) -> Value:
+        raise Raised
+
+    def _folder(self, value: Any, args: Args) -> Value | None:
+        """`os.makedirs` and `os.mkdir` of a folder that is there do nothing, or raise."""
+        path = args.first.object if isinstance(args.first, Live) else None
+        if not (isinstance(path, str) and os.path.isdir(path)):  # noqa: PTH112  # asked as they ask
+            return None
+        kept = args.get(2, "exist_ok") if value.__name__ == "makedirs" else None
+        if kept is None or self._in.truth(kept) is False:
+            raise Raised
+        return NONE
+
     def _cast(self, _value: Any, args: Args) -> Value | None:
         return args.get(1, "val")
 
@@ -173,6 +187,13 @@ class Special:
 
     def _namespace(self, _name: str, args: Args) -> Value:
         return Made(open=True) if isinstance(args.first, Made) else ANY
+
+    def _open(self, _name: str, args: Args) -> Value | None:
+        """A file that is opened to be read."""
+        mode = args.get(1, "mode")
+        if mode is not None and not (text_in(mode) and set(text_in(mode)) <= set("rbt")):
+            return None
+        return Made(open=True, inert=True)
 
     def _next(self, _name: str, args: Args) -> Value | None:
         if not isinstance(args.first, Live):
@@ -316,6 +337,9 @@ _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("_functools", "reduce"): Special._reduce,
     ("functools", "singledispatch.<locals>.register"): Special._register_implementation,
     ("inspect", "getmro"): Special._mro,
+    ("os", "makedirs"): Special._folder,
+    ("posix", "mkdir"): Special._folder,
+    ("sys", "exit"): Special._exit,
     ("logging", "getLogger"): Special._logger,
     ("typing", "cast"): Special._cast,
     ("typing", "get_origin"): Special._origin,
@@ -335,6 +359,7 @@ _BUILTINS: dict[str, Callable[[Special, str, Args], Value | None]] = {
     "callable": Special._callable,
     "iter": Special._iter,
     "next": Special._next,
+    "open": Special._open,
     "super": Special._super,
     "type": Special._type,
 }

@@ -325,6 +325,9 @@ class Statements:
             )
             enter = attributes.find(kind, "__enter__") if kind is not None else None
             leave = attributes.find(kind, "__exit__") if kind is not None else None
+            if isinstance(one, Made) and one.inert:
+                found.append(one)
+                continue
             if enter is None or leave is None:
                 self._in.notes.unknown(f"what `with {text}` does can't be told")
                 found.append(ANY)
