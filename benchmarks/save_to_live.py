@@ -23,6 +23,7 @@ from apps import APPS, App
 from flask_habanero.envelope import new_secret
 from machine import machine
 from servers import Server, Watcher, cpu_ms, environment, serving, watching
+from spread import spread, summary
 
 SERVER_STAGES = ("verify", "plan", "prepare", "quiesce", "commit", "record", "converge")
 SETTLE_S = 0.3  # between rounds: what one leaves to do is not paid by the next
@@ -102,21 +103,6 @@ def measure(app: App, work: Path, rounds: int) -> dict[str, Any]:
         "hup": spread(hup),
         "times faster": ratios(ours, hup),
         "cpu": {"ours": round(cpu[0] / rounds, 1), "hup": round(cpu[1] / rounds, 1)},  # ms for one release
-    }
-
-
-def summary(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Return the spread of each number."""
-    return {name: spread([row[name] for row in rows]) for name in rows[0]}
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return median, least, most and number of some milliseconds."""
-    return {
-        "median": round(statistics.median(values), 3),
-        "min": round(min(values), 3),
-        "max": round(max(values), 3),
-        "n": len(values),
     }
 
 
