@@ -7,8 +7,9 @@ from types import CodeType
 
 from ..errors import Reason
 from ..source import Parsed, Piece
-from . import diff, functions, imports, lasting, names, registrations, steps
+from . import diff, functions, imports, lasting, memos, names, registrations, slots, statements, steps
 from .draft import Draft
+from .flow import Flow
 from .program import owner_of
 
 
@@ -71,30 +72,58 @@ def _run_indices(draft: Draft, name: str) -> set[int]:
     return {index for index, uid in enumerate(draft.uids(name)) if (name, uid) in draft.acted}
 
 
+def tables(draft: Draft) -> None:
+    """Let tables that a statement looks up be made anew, where all they do is to remember what was made."""
+    while not draft.refused:
+        doubtful = {
+            (unit, bound) for name, piece in _acted(draft) for unit, bound in _doubtful(draft, name, piece)
+        }
+        wanted = [(u, b) for u, b in sorted(doubtful) if memos.is_table(draft.out.target, u, b)]
+        for unit, bound in wanted:
+            index = next(p.index for p in draft.parsed(unit).pieces if bound in draft.binds(unit, p))
+            statements.rerun(draft, unit, draft.parsed(unit).pieces[index], draft.uids(unit)[index])
+            slots.retire(draft, dict(vars(draft.live(unit))[bound]))
+        if not wanted:
+            return
+        Flow.follow(draft)
+
+
 def state(draft: Draft) -> None:
     """Refuse statements that compute from what requests changed, or bind what a later one binds."""
-    for name in {module for module, _ in draft.acted | draft.out.moved} & set(draft.out.target):
-        if draft.program.loaded(name) is not None and name in draft.program.tree:
-            for piece, uid in zip(draft.parsed(name).pieces, draft.uids(name), strict=True):
-                if (name, uid) in draft.acted:
-                    _state(draft, name, piece)
-            _rebinding(draft, name, draft.program.tree[name].parsed, draft.parsed(name))
-
-
-def _state(draft: Draft, name: str, piece: Piece) -> None:
-    """What a statement reads must be what the start made, or it computes something else than a cold start."""
-    found = draft.judge(name).read(piece.node)
-    for module, bound in sorted(found.names):
-        unit = draft.program.unit_name(module)
-        if (
-            draft.program.loaded(unit) is None
-            or unit not in draft.program.tree
-            or (unit, bound) in draft.rebound
-        ):
-            continue
-        if bound in _rebound(draft, unit) or lasting.has_changed(draft.program, unit, bound, found):
+    for name, piece in _acted(draft):
+        for _, bound in _doubtful(draft, name, piece):
             what = f"it reads {bound}, which may have changed since the start"
             draft.refuse("state", draft.where(name, piece), what)
+    for name in _touched(draft):
+        _rebinding(draft, name, draft.program.tree[name].parsed, draft.parsed(name))
+
+
+def _touched(draft: Draft) -> list[str]:
+    """Return the loaded modules of which statements run, end or move."""
+    found = {module for module, _ in draft.acted | draft.out.moved} & set(draft.out.target)
+    return [n for n in sorted(found) if draft.program.loaded(n) is not None and n in draft.program.tree]
+
+
+def _acted(draft: Draft) -> list[tuple[str, Piece]]:
+    return [
+        (name, piece)
+        for name in _touched(draft)
+        for piece, uid in zip(draft.parsed(name).pieces, draft.uids(name), strict=True)
+        if (name, uid) in draft.acted
+    ]
+
+
+def _doubtful(draft: Draft, name: str, piece: Piece) -> list[tuple[str, str]]:
+    """Return what a statement reads and may not be what the start made: it would compute something else."""
+    read = draft.judge(name).read(piece.node)
+    found = []
+    for module, bound in sorted(read.names):
+        unit = draft.program.unit_name(module)
+        there = draft.program.loaded(unit) is not None and unit in draft.program.tree
+        if there and (unit, bound) not in draft.rebound:
+            changed = bound in _rebound(draft, unit) or lasting.has_changed(draft.program, unit, bound, read)
+            found += [(unit, bound)] if changed else []
+    return found
 
 
 def _rebound(draft: Draft, module: str) -> set[str]:

@@ -62,12 +62,14 @@ class Draft:
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
         self.touched: dict[int, Any] = {}  # objects in which statements have entries, by id
         self.purged: dict[int, list[Any]] = defaultdict(list)  # of those, the keys (or elements) that go
+        self.retired: list[Any] = []  # what was in tables that are made anew
         self.remade: list[tuple[str, str]] = []  # classes that are made anew
         self.code_pairs: dict[str, list[tuple[CodeType, CodeType | None]]] = defaultdict(list)
         self.ran_imports: list[names.Import] = []  # of statements that run
         self.deferred: list[tuple[tuple[int, int], str, Callable[[], Any]]] = []
         self.boots = False  # whether it is about a process that boots later: live objects are not its
         self.registers = False  # whether a statement that runs may register
+        self._judges: dict[str, effects.Judge] = {}
         self._reasons: dict[tuple[str, str, str], Reason] = {}
         self._words: dict[str, list[str]] = defaultdict(list)
 
@@ -95,7 +97,9 @@ class Draft:
 
     def judge(self, name: str) -> effects.Judge:
         """Return the judge of a module's statements."""
-        return effects.Judge(name, self.world)
+        if name not in self._judges:
+            self._judges[name] = effects.Judge(name, self.world)
+        return self._judges[name]
 
     def parsed(self, name: str) -> Parsed:
         """Return a module's statements as they will be."""
@@ -172,6 +176,10 @@ class Draft:
         """Note a step at its statement's place in a cold start: turn 0 for a header, 1 for a run."""
         self.out.runs_code = True
         self.deferred.append(((self._order[name, piece.index], turn), self.where(name, piece), make))
+
+    def remember(self, target: Any) -> None:
+        """Note that an object is to be as it was if the release fails: before anything is done to it."""
+        self.out.actions.append(Action((-2, 0), "", steps.Remember(target)))
 
     def first(self, where: str, step: Any) -> None:
         """Note a step that comes before all statements."""

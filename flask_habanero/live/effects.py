@@ -49,6 +49,7 @@ class Judge:
 
     def __init__(self, module: str, world: World) -> None:
         self._module, self._world = module, world
+        self._read: dict[int, tuple[ast.stmt, Findings]] = {}  # by the id of a node, which is kept for it
 
     def statement(self, node: ast.stmt) -> str | None:
         """Return why a top-level statement may not run, or None if it may."""
@@ -58,15 +59,15 @@ class Judge:
         """Return what a statement does besides binding names."""
         if isinstance(node, ast.ClassDef) and (node.keywords or getattr(node, "type_params", None)):
             return [Effect("unknown", None, "", "a class with keywords or type parameters")]
-        interpreter = Interpreter(self._world)
-        interpreter.run_statement(node, interpreter.scope_of(self._module))
-        return interpreter.effects
+        return self.read(node).effects
 
     def read(self, node: ast.stmt) -> Findings:
-        """Return what a statement reads of what was there before."""
-        interpreter = Interpreter(self._world)
-        interpreter.run_statement(node, interpreter.scope_of(self._module))
-        return interpreter.notes
+        """Return what a statement reads of what was there before, and does to it."""
+        if id(node) not in self._read:
+            interpreter = Interpreter(self._world)
+            interpreter.run_statement(node, interpreter.scope_of(self._module))
+            self._read[id(node)] = node, interpreter.notes
+        return self._read[id(node)][1]
 
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
         """Return why a function's defaults and annotations may not be evaluated, or None."""

@@ -5,14 +5,60 @@ By name, and so rather too many: what is computed once more is right, what is ke
 
 from __future__ import annotations
 
+import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import functions, names, registrations, steps
 
 if TYPE_CHECKING:
+    from ..source import Source
     from .draft import Draft
+
+
+def is_table(tree: Mapping[str, Source], module: str, name: str) -> bool:
+    """Whether a module's name is the table of a function that remembers what it made, and nothing else.
+
+    Such a table starts empty; one function looks it up and writes it: ``if key in TABLE: return TABLE[key]``.
+    What is in it would be made again by who asks for it: a new table is as good.
+    """
+    if any(name in source.text for one, source in tree.items() if one != module):
+        return False
+    pieces = [p for p in tree[module].parsed.pieces if _occurrences(p.node, name)]
+    if len(pieces) != 2:
+        return False
+    made, used = (piece.node for piece in pieces)
+    return _is_empty_table(made, name) and isinstance(used, names.Function) and _only_remembers(used, name)
+
+
+def _occurrences(node: ast.AST, name: str) -> list[ast.expr]:
+    return [one for one in ast.walk(node) if isinstance(one, ast.Name) and one.id == name]
+
+
+def _is_empty_table(node: ast.stmt, name: str) -> bool:
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    is_name = len(targets) == 1 and isinstance(targets[0], ast.Name) and targets[0].id == name
+    return is_name and (
+        (isinstance(value, ast.Dict) and not value.keys)
+        or (isinstance(value, ast.Call) and ast.unparse(value) == "dict()")
+    )
+
+
+def _only_remembers(node: names.Function, name: str) -> bool:
+    fits, written = 0, False
+    for one in ast.walk(node):
+        if isinstance(one, ast.Subscript) and _occurrences(one.value, name) == [one.value]:
+            if isinstance(one.ctx, ast.Del):
+                return False
+            fits += 1
+            written |= isinstance(one.ctx, ast.Store)
+        elif isinstance(one, ast.Compare) and isinstance(one.ops[0], ast.In | ast.NotIn):
+            fits += one.comparators == _occurrences(one, name)
+        elif isinstance(one, ast.Attribute) and one.attr == "get":
+            fits += _occurrences(one, name) == [one.value]
+    return written and fits == len(_occurrences(node, name))
 
 
 def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:

@@ -46,6 +46,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
     _ended(draft)
     for ask in (
         Flow.follow,
+        checks.tables,
         factory.settle,
         checks.cold_start,
         checks.order,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -211,6 +211,22 @@ def removed(
     return None
 
 
+def retire(draft: Draft, table: Mapping[Any, Any]) -> None:
+    """Let what a table had in it go from where statements that run have entries: it is made again, too."""
+    draft.retired += [value for value in table.values() if not _is_common(value)]
+
+
+def _retired(draft: Draft, target: Any) -> Iterator[Slot]:
+    """Yield the entries of what was in a table that is made anew."""
+    ids = set(map(id, draft.retired))
+    if isinstance(target, dict):
+        for key, value in target.items():
+            if id(value) in ids or (type(value) is list and value and all(id(one) in ids for one in value)):
+                yield Slot(target, "key", key)
+    elif type(target) in CONTAINERS:
+        yield from (Slot(target, "element", value) for value in target if id(value) in ids)
+
+
 def keys_of(effects: Iterable[Effect]) -> frozenset[tuple[int, Any]]:
     """Return (id of the target, attribute or constant key) of what some effects set."""
     found: set[tuple[int, Any]] = set()
@@ -227,7 +243,10 @@ def keys_of(effects: Iterable[Effect]) -> frozenset[tuple[int, Any]]:
 def arrange(draft: Draft) -> None:
     """Let what holds entries be as it was if the release fails, else in the order of a cold start."""
     for target in draft.touched.values():
-        draft.first("", steps.Remember(target))
+        draft.remember(target)
+        for slot in _retired(draft, target):
+            draft.purged[id(target)].append(slot.key)
+            draft.first("", steps.TakeOut(target, slot.kind, slot.key))
         if type(target) in (list, dict, defaultdict, OrderedDict):
             gone = draft.purged.get(id(target), [])
             kept = (

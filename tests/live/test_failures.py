@@ -79,6 +79,38 @@ def index():
 def gone():
     return "gone"
 
+PLUGINS = {}
+ORDER = []
+
+def plugin(fn):
+    PLUGINS[fn.__name__] = fn
+    ORDER.append(fn)
+    return fn
+
+@plugin
+def one():
+    return 1
+
+@plugin
+def two():
+    return 2
+
+@plugin
+def three():
+    return 3
+
+app.config["LEVEL"] = 1
+app.jinja_env.globals["level"] = 1
+
+def set_up(target):
+    suffix = "old"
+    @target.context_processor
+    def words():
+        return {"suffix": suffix}
+    target.config["SUFFIX"] = suffix
+
+set_up(app)
+
 FIRST = LIMIT + 1
 SECOND = FIRST + 1
 """,
@@ -145,6 +177,39 @@ def index():
 @app.route("/new")
 def fresh():
     return new.NAME
+
+PLUGINS = {}
+ORDER = []
+
+def plugin(fn):
+    PLUGINS[fn.__name__] = fn
+    ORDER.append(fn)
+    return fn
+
+@plugin
+def two():
+    return 2
+
+@plugin
+def four():
+    return 4
+
+@plugin
+def three():
+    return 3
+
+app.config["LEVEL"] = 2
+app.jinja_env.globals["level"] = 2
+
+def set_up(target):
+    suffix = "new"
+    target.config["MORE"] = suffix
+    @target.context_processor
+    def words():
+        return {"suffix": suffix}
+    target.config["SUFFIX"] = suffix
+
+set_up(app)
 
 FIRST = LIMIT + 1
 SECOND = FIRST + 2

@@ -100,7 +100,7 @@ class TakeOut:
         if self.kind == "attribute":
             delattr(self.target, self.key)
         elif self.kind == "key":
-            del self.target[self.key]
+            self.target.pop(self.key, None)  # two statements may have had a part in it
         elif isinstance(self.target, set):
             self.target.discard(self.key)
         else:
