@@ -36,6 +36,7 @@ CHANGERS = frozenset(
 _WRITERS = frozenset(
     ["__setitem__", "add", "append", "appendleft", "extend", "extendleft", "insert", "update"]
 )
+_LOOKING_UP = frozenset(["__contains__", "__getitem__", "get", "pop", "setdefault"])
 _KEEPERS = frozenset(["__setitem__", "add", "append", "appendleft", "insert", "setdefault", "get", "pop"])
 _MOST = 64  # of a live container, so many elements are looked at one by one
 
@@ -183,7 +184,9 @@ def method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Valu
 
 
 def _method(interpreter: Interpreter, this: Value, name: str, args: Args, *, sure: bool) -> Value:
-    if name not in _WRITERS:
+    if name in _LOOKING_UP and args.positional:
+        interpreter.notes.looks_up(this, args.positional[0])
+    elif name not in _WRITERS:
         interpreter.notes.uses(this)
     if name not in _KEEPERS:
         interpreter.notes.uses_all(args.every())

@@ -161,9 +161,10 @@ class Expressions:
         left = self.value(node.left, scope)
         rights = [self.value(one, scope) for one in node.comparators]
         for operator, one in zip(node.ops, rights, strict=True):
-            if not isinstance(operator, ast.Is | ast.IsNot):
+            if isinstance(operator, ast.In | ast.NotIn):
+                self._in.notes.looks_up(one, left)
+            elif not isinstance(operator, ast.Is | ast.IsNot):
                 self._in.notes.uses(one)
-            if not isinstance(operator, ast.Is | ast.IsNot | ast.In | ast.NotIn):
                 self._in.notes.uses(left)
         return compared(left, node.ops[0], self._in.settled(rights[0])) if len(rights) == 1 else ANY
 

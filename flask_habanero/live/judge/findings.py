@@ -47,6 +47,8 @@ class Findings:
         names: the module-level names of the app's own that were read: (module, name).
         used: the live objects of which more than the identity was used: id -> the object, and its attributes
             that were read; an empty name stands for what is in it.
+        keys: the keys of live containers that were looked up, by the id of the container.
+        whole: ids of the live objects of which it was asked for all that is in them.
         touched: ids of the live objects that change.
     """
 
@@ -55,6 +57,8 @@ class Findings:
         self.trail: list[str] = []
         self.names: set[tuple[str, str]] = set()
         self.used: dict[int, tuple[Any, set[str]]] = {}
+        self.keys: dict[int, set[Any]] = {}
+        self.whole: set[int] = set()
         self.touched: set[int] = set()
 
     def uses(self, value: Value, attribute: str = "") -> None:
@@ -62,6 +66,21 @@ class Findings:
         for one in alternatives(value):
             if isinstance(one, Live):
                 self.used.setdefault(id(one.object), (one.object, set()))[1].add(attribute)
+                if not attribute:
+                    self.whole.add(id(one.object))
+
+    def looks_up(self, value: Value, key: Value) -> None:
+        """Note that a container was asked for what it has under a key, or whether it has it."""
+        for one in alternatives(value):
+            if not isinstance(key, Live) or type(key.object) not in (str, bytes, int, bool, tuple):
+                self.uses(one)
+            elif isinstance(one, Live):
+                self.used.setdefault(id(one.object), (one.object, set()))[1].add("")
+                self.keys.setdefault(id(one.object), set()).add(key.object)
+
+    def asks_for(self, thing: object, key: object) -> bool:
+        """Whether a container was asked for all that is in it, or for what it has under a key."""
+        return id(thing) in self.whole or key in self.keys.get(id(thing), ())
 
     def uses_all(self, values: Iterable[Value]) -> None:
         """Note that objects were given to code that may ask for all that is in them."""

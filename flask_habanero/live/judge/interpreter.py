@@ -174,7 +174,7 @@ class Interpreter:
 
     def item(self, value: Value, key: Value, default: Value | None = None) -> Value:
         """Return what ``value[key]`` gives; see `containers.item`."""
-        self.notes.uses(value)
+        self.notes.looks_up(value, key)
         return containers.item(self.settled(value), key, default)
 
     def settled(self, value: Value) -> Value:
