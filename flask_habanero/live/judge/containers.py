@@ -184,12 +184,7 @@ def method(interpreter: Interpreter, this: Value, name: str, args: Args) -> Valu
 
 
 def _method(interpreter: Interpreter, this: Value, name: str, args: Args, *, sure: bool) -> Value:
-    if name in _LOOKING_UP and args.positional:
-        interpreter.notes.looks_up(this, args.positional[0])
-    elif name not in _WRITERS:
-        interpreter.notes.uses(this)
-    if name not in _KEEPERS:
-        interpreter.notes.uses_all(args.every())
+    _note(interpreter, this, name, args)
     if name in CHANGERS:
         if isinstance(this, Made):
             return _change(this, name, args, sure=sure and not interpreter.perhaps)
@@ -206,6 +201,16 @@ def _method(interpreter: Interpreter, this: Value, name: str, args: Args, *, sur
     if isinstance(this, Live) and isinstance(this.object, str | bytes):
         return made(type(this.object))
     return Made(open=True)
+
+
+def _note(interpreter: Interpreter, this: Value, name: str, args: Args) -> None:
+    """Note what a method of a container asks for."""
+    if name in _LOOKING_UP and args.positional:
+        interpreter.notes.looks_up(this, args.positional[0])
+    elif name not in _WRITERS:
+        interpreter.notes.uses(this)
+    if name not in _KEEPERS:
+        interpreter.notes.uses_all(args.every())
 
 
 def _view(this: Value, name: str) -> Value:

@@ -1,0 +1,108 @@
+"""Statements that change places: whether what they do, and read, comes out the same in the other order.
+
+What only binds names, or registers by Flask's methods, is followed elsewhere. Here it is about objects that
+were there before: two statements that put something into one registry leave it in another order, and of two
+that set the same key, another one has the last word.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from ..source import Piece
+from .effects import WRITTEN_DOWN
+from .judge.findings import Effect, Findings
+from .judge.values import Live
+
+if TYPE_CHECKING:
+    from .draft import Draft
+
+
+def check(draft: Draft) -> None:
+    """Refuse where statements that stay stand in another order, and it makes a difference."""
+    for name in draft.units:
+        if name in draft.program.tree and draft.program.loaded(name) is not None:
+            _module(draft, name)
+
+
+def _module(draft: Draft, name: str) -> None:
+    after = draft.uids(name)
+    before = [uid for uid in draft.program.uids(name) if uid in set(after)]
+    place = {uid: index for index, uid in enumerate(before)}
+    staying = [
+        (place[uid], piece)
+        for uid, piece in zip(after, draft.parsed(name).pieces, strict=True)
+        if uid in place and (name, uid) not in draft.acted
+    ]
+    ranks = [rank for rank, _ in staying]
+    done = [
+        (rank, piece, draft.judge(name).read(piece.node))
+        for index, (rank, piece) in enumerate(staying)
+        if max(ranks[:index], default=rank) > rank or min(ranks[index:]) < rank
+    ]
+    for (rank, first, one), (other_rank, second, other) in itertools.combinations(done, 2):
+        why = conflict(one, other) if rank > other_rank else None
+        if why is not None:
+            text = f"it changed places with line {first.line}, and {why}"
+            draft.refuse("moved", draft.where(name, _later(first, second)), text)
+
+
+def _later(first: Piece, second: Piece) -> Piece:
+    return second if second.line > first.line else first
+
+
+def conflict(one: Findings, other: Findings) -> str | None:
+    """Return why the order of two statements matters, or None if it doesn't."""
+    effects, others = _lasting(one), _lasting(other)
+    if effects and others and any(not _is_told(effect) for effect in (*effects, *others)):
+        return next(effect.why for effect in (*effects, *others) if not _is_told(effect))
+    return _meets(effects, others, other) or _meets(others, effects, one)
+
+
+def _lasting(findings: Findings) -> list[Effect]:
+    kept = WRITTEN_DOWN - {"config"}
+    return [effect for effect in findings.effects if effect.kind not in kept and effect.kind != "import"]
+
+
+def _is_told(effect: Effect) -> bool:
+    return effect.kind in ("attribute", "item", "config") and effect.target is not None
+
+
+def _meets(effects: list[Effect], others: list[Effect], reader: Findings) -> str | None:
+    """Return why what one statement changes matters to another, which has effects of its own, and reads."""
+    for effect in effects:
+        if _is_told(effect) and _reads(reader, effect):
+            return f"{effect.why or 'the configuration is written'}, which the other one reads"
+        if any(one.target is effect.target and _meet(effect, one) for one in others):
+            return effect.why or "both write the same key of the configuration"
+    return None
+
+
+def _reads(reader: Findings, effect: Effect) -> bool:
+    if effect.kind == "attribute":
+        return bool(reader.uses_of(effect.target) & {effect.name, ""})
+    key = key_of(effect)
+    return id(effect.target) in reader.whole or (
+        id(effect.target) in reader.keys and (key is None or reader.asks_for(effect.target, key.object))
+    )
+
+
+def _meet(one: Effect, other: Effect) -> bool:
+    """Whether two effects on the same object come out differently in another order."""
+    if "attribute" in (one.kind, other.kind):
+        return one.kind == other.kind and other.name in ("", one.name)
+    if one.kind == "config":
+        return key_of(one) is None or key_of(other) is None or _same(key_of(one), key_of(other))
+    return True  # a dict, too, has an order
+
+
+def _same(one: Live | None, other: Live | None) -> bool:
+    return one is not None and other is not None and bool(one.object == other.object)
+
+
+def key_of(effect: Effect) -> Live | None:
+    """Return the one key that an effect on a container writes, if it is known."""
+    first: Any = effect.args.get(0, "") if effect.args is not None else None
+    keyed = effect.name in ("__setitem__", "setdefault", "__delitem__", "pop")
+    return first if keyed and isinstance(first, Live) and type(first.object) in (str, bytes, int) else None
