@@ -32,7 +32,7 @@ class Callers:
     def factory(self, key: Function) -> factory.Factory | None:
         """Return the factory of a function, unless the statements that it ran for can just run again."""
         if key not in self._factories:
-            owners = self._program.books.ran.get(key, set())
+            owners = self._program.books.ran.get(key, ())
             again = bool(owners) and all(owner is not None and self._runs_again(*owner) for owner in owners)
             self._factories[key] = None if again else factory.find(self._draft, key)
         return self._factories[key]
@@ -49,7 +49,7 @@ class Callers:
         found: set[Call] = set()
         seen = seen or set()
         seen.add(key)
-        for caller, line in self._program.books.calls.get(key, {(startup.NOBODY, 0)}):
+        for caller, line in self._program.books.calls.of(key) or {(startup.NOBODY, 0)}:
             if caller == startup.NOBODY:
                 return None
             if caller[1] == "<module>" or self.factory(caller) is not None:

@@ -252,6 +252,11 @@ def _first_runs(tree: imports.Tree, roots: list[str]) -> dict[str, int]:
 
 def journals(draft: Draft) -> None:
     """Registrations may only change on apps whose journal tells all that is there."""
+    draft.out.journals = [
+        target
+        for target in list(registrations.targets)
+        if any(draft.out.touches(entry.chain or ()) for entry in registrations.entries_of(target))
+    ]
     known = draft.program.tree.__contains__
     affected = {
         target

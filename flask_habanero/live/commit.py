@@ -28,7 +28,7 @@ from jinja2.filters import FILTERS as DEFAULT_FILTERS
 from jinja2.tests import TESTS as DEFAULT_TESTS
 
 from ..errors import ColdChangeError, CommitError, Reason, UndoError
-from . import configs, importer, registrations, startup, steps
+from . import calls, configs, importer, registrations, startup, steps
 from .registrations import Entry, Target
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     _move_runs(program.books, before, plan)
     for clear in plan.clear:
         done.append(clear.apply())  # noqa: PERF401  # as above
-    _settle(program, pending)
+    _settle(program, plan, pending)
     for one in configurations:
         done.append(one.end())  # noqa: PERF401  # as above
     _registrations(program, plan, pending, done)
@@ -186,9 +186,10 @@ def _books(program: Program, plan: Plan) -> Inverse:
     books.uids.update(plan.uids)
     books.codes.update(plan.codes)
     books.absent.update(plan.absent)
-    books.ran = {
-        plan.renamed.get(k, k): owners for k, owners in books.ran.items() if k[0] not in plan.dropped
-    }
+    gone = [function for function in books.ran if function[0] in plan.dropped] if plan.dropped else []
+    for function in gone:
+        del books.ran[function]
+    calls.move(books.ran, plan.renamed)
     for name in plan.dropped:
         books.uids.pop(name, None)
         books.codes.pop(name, None)
@@ -208,21 +209,18 @@ def _books(program: Program, plan: Plan) -> Inverse:
 
 def _move_runs(books: Books, before: Books, plan: Plan) -> None:
     """Let what is known of calls and of factories fit the lines at which they stand from now on."""
-    if not (plan.renamed or plan.relocate):
-        return
-    uids = {(m, first): uid for m, first, uid in _functions(before, plan)}
-
-    def moved(call: startup.Call) -> startup.Call:
-        caller, within = call
-        uid = uids.get((caller[0], caller[2]), 0)
-        return plan.renamed.get(caller, caller), plan.moved_line(caller[0], uid, within)
-
-    books.chains = {name: plan.moved_chain(chain) for name, chain in books.chains.items()}
-    books.calls = {plan.renamed.get(k, k): set(map(moved, found)) for k, found in books.calls.items()}
-    books.runs = {
-        plan.renamed.get(k, k): [replace(left, chain=plan.moved_chain(left.chain)) for left in found]
-        for k, found in books.runs.items()
-    }
+    if plan.relocate:  # before functions move: its lines are those within the factories as they were
+        uids = {(m, first): uid for m, first, uid in _functions(before, plan)}
+        books.calls.move_lines(
+            lambda caller, line: plan.moved_line(caller[0], uids.get((caller[0], caller[2]), 0), line)
+        )
+        books.chains = {name: plan.moved_chain(chain) for name, chain in books.chains.items()}
+        books.runs = {
+            function: [replace(left, chain=plan.moved_chain(left.chain)) for left in found]
+            for function, found in books.runs.items()
+        }
+    books.calls.move(plan.renamed)
+    calls.move(books.runs, plan.renamed)
 
 
 def _functions(books: Books, plan: Plan) -> Iterator[tuple[str, int, int]]:
@@ -232,9 +230,10 @@ def _functions(books: Books, plan: Plan) -> Iterator[tuple[str, int, int]]:
         yield module, books.tree[module].parsed.pieces[index].line, uid
 
 
-def _settle(program: Program, pending: list[tuple[Target, Entry]]) -> None:
+def _settle(program: Program, plan: Plan, pending: list[tuple[Target, Entry]]) -> None:
     """Say of each new registration where a cold start would have come to it."""
-    program.settle()
+    if plan.runs_code:
+        program.settle()
     for _, entry in pending:
         entry.chain = entry.chain or program.chain_from(entry.frames)
 
@@ -248,7 +247,7 @@ def _registrations(
     ended = plan.withdraw | plan.moved
     journals: dict[Target, list[Entry]] = {}
     moving: list[tuple[Target, Entry]] = []
-    for target in list(registrations.targets):
+    for target in plan.journals:
         entries = registrations.entries_of(target)
         owners = [
             owner_of(entry, plan.target.__contains__) or owner_of(entry, program.books.uids.__contains__)

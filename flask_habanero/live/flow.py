@@ -114,7 +114,7 @@ class Flow:
         if not self._first_time("function", module, qualname, first):
             return
         key = (module, qualname, first)
-        owners = self.program.books.ran.get(key, set())
+        owners = self.program.books.ran.get(key, frozenset())
         made = self._who.factory(key)
         if made is not None:
             made.take_up()
@@ -149,7 +149,7 @@ class Flow:
         else:
             self._stale(caller[0], line, why)
 
-    def _used(self, key: Function, owners: set[Owner], read: set[str]) -> None:
+    def _used(self, key: Function, owners: AbstractSet[Owner], read: set[str]) -> None:
         """A function that ran at the start used names that stand for something else now."""
         made = self._who.factory(key)
         if made is not None:

@@ -11,6 +11,7 @@ from flask.config import Config
 from ..errors import Reason
 from ..source import Source
 from .configs import Written
+from .registrations import Target
 from .steps import ClearCache, ShowSource, SwapCode
 
 Part = tuple[str, int, int, int]
@@ -49,6 +50,7 @@ class Plan:
         moved: statements that now stand elsewhere, whose registrations move with them.
         parts: statements of factories whose registrations end.
         relocate: those that stay -> the line within the factory at which they begin from now on.
+        journals: apps and blueprints of whose registrations some may end, or stand elsewhere.
         dropped: loaded modules that end.
         uids, codes: of each changed module's statements, as they will be.
         renamed: functions that will begin on another line: (module, qualified name, line) before and after.
@@ -71,6 +73,7 @@ class Plan:
     moved: set[tuple[str, int]] = field(default_factory=set)
     parts: set[Part] = field(default_factory=set)
     relocate: dict[Part, int] = field(default_factory=dict)
+    journals: list[Target] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     uids: dict[str, list[int]] = field(default_factory=dict)
     codes: dict[str, list[CodeType]] = field(default_factory=dict)
@@ -86,10 +89,17 @@ class Plan:
 
     def ends(self, chain: tuple[Any, ...]) -> bool:
         """Whether what a chain led to was made by a statement of a factory that ends."""
-        return any(_is_in(place, part) for place in chain for part in self.parts)
+        return bool(self.parts) and any(_is_in(place, part) for place in chain for part in self.parts)
+
+    def touches(self, chain: tuple[Any, ...]) -> bool:
+        """Whether what a chain led to may end, or stand elsewhere from now on."""
+        ended = any(place[:2] in self.withdraw or place[:2] in self.moved for place in chain)
+        return ended or self.ends(chain) or self.moved_chain(chain) != chain
 
     def moved_chain(self, chain: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return a chain with the lines at which the statements of factories stand from now on."""
+        if not self.relocate:
+            return chain
         return tuple((module, uid, self.moved_line(module, uid, within)) for module, uid, within in chain)
 
     def moved_line(self, module: str, uid: int, within: int) -> int:

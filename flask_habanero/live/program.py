@@ -16,7 +16,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import CellType, CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
 from . import belongs, codes, configs, importer, names, registrations, startup
+from .calls import Calls
 from .registrations import Entry, Frame
 
 if TYPE_CHECKING:
@@ -60,29 +61,17 @@ class Books:
     uids: dict[str, list[int]] = field(default_factory=dict)  # module -> uid of each statement
     codes: dict[str, list[CodeType]] = field(default_factory=dict)  # module -> code of each statement
     # function -> statements that it ran for
-    ran: dict[startup.Function, set[tuple[str, int] | None]] = field(default_factory=dict)
+    ran: dict[startup.Function, frozenset[tuple[str, int] | None]] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
     chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
     # attributes that a release's statement set first: (id of the object, name) -> the object
     absent: dict[tuple[int, str], Any] = field(default_factory=dict)
-    # function -> (caller, line within it)
-    calls: dict[startup.Function, set[startup.Call]] = field(default_factory=dict)
+    calls: Calls = field(default_factory=Calls)
     runs: dict[startup.Function, list[Left]] = field(default_factory=dict)
 
     def copy(self) -> Books:
-        """Return books that can be written without touching these."""
-        ran = {key: set(owners) for key, owners in self.ran.items()}
-        return Books(
-            dict(self.tree),
-            dict(self.uids),
-            dict(self.codes),
-            ran,
-            dict(self.ranks),
-            dict(self.chains),
-            dict(self.absent),
-            {key: set(callers) for key, callers in self.calls.items()},
-            dict(self.runs),
-        )
+        """Return books that can be written without touching these: what is in a table is replaced."""
+        return Books(**{one.name: getattr(self, one.name).copy() for one in fields(self)})
 
 
 class Program:
@@ -261,15 +250,15 @@ class Program:
         for key, owners in startup.ran.items():
             module = self.unit_name(key[0])
             if module in self.tree:
-                known = self.books.ran.setdefault((module, key[1], key[2]), set())
-                known.update(self._owner(owner) for owner in owners)
+                function = (module, key[1], key[2])
+                known = self.books.ran.get(function, frozenset())
+                self.books.ran[function] = known.union(map(self._owner, owners))
         startup.ran.clear()
         self._settle_runs()
 
     def _settle_runs(self) -> None:
         for (name, qualname, first), callers in startup.calls.items():
-            known = self.books.calls.setdefault((self.unit_name(name), qualname, first), set())
-            known.update(map(self.settled_call, callers))
+            self.books.calls.add((self.unit_name(name), qualname, first), map(self.settled_call, callers))
         startup.calls.clear()
         for (name, qualname, first), found in startup.runs.items():
             key = (self.unit_name(name), qualname, first)
