@@ -7,7 +7,7 @@ from types import CodeType
 
 from ..errors import Reason
 from ..source import Parsed, Piece
-from . import diff, functions, imports, lasting, memos, names, registrations, slots, statements, steps
+from . import diff, entries, functions, imports, lasting, memos, names, registrations, statements, steps
 from .draft import Draft
 from .flow import Flow
 from .program import owner_of
@@ -82,7 +82,7 @@ def tables(draft: Draft) -> None:
         for unit, bound in wanted:
             index = next(p.index for p in draft.parsed(unit).pieces if bound in draft.binds(unit, p))
             statements.rerun(draft, unit, draft.parsed(unit).pieces[index], draft.uids(unit)[index])
-            slots.retire(draft, dict(vars(draft.live(unit))[bound]))
+            entries.retire(draft, dict(vars(draft.live(unit))[bound]))
         if not wanted:
             return
         Flow.follow(draft)

@@ -9,7 +9,7 @@ from types import CodeType, FunctionType
 
 from ..errors import Reason
 from ..source import Piece, compile_nodes
-from . import codes, configured, diff, effects, members, names, slots, statements, steps
+from . import codes, configured, diff, effects, entries, members, names, rivals, slots, statements, steps
 from .diff import Pair, title
 from .draft import RESTART, Draft, FindFunction
 from .skeleton import alike, same_own_level
@@ -141,10 +141,11 @@ def _decorate(
     before, after = (judge.decorated(one) for one in (old, node))
     loaded = statements.loaded(draft, name, uid)
     kept = slots.keys_of(after.effects)
-    for why in (before.why, after.why, slots.removed(draft, name, loaded, before.effects, kept)):
+    for why in (before.why, after.why, entries.removed(draft, name, loaded, before.effects, kept)):
         if why is not None:
             draft.refuse("decorator", draft.where(name, node), why)
-    slots.added(draft, name, piece, after.effects)
+    entries.added(draft, name, piece, after.effects)
+    rivals.attributes(draft, name, piece, before.attributes | after.attributes)
     configured.written(draft, (*before.effects, *after.effects))
     draft.out.withdraw.add((name, uid))
     value: ast.expr = ast.copy_location(ast.Name(steps.RAW, ast.Load()), node)
@@ -225,7 +226,7 @@ def remade(draft: Draft, name: str, old: ast.stmt, piece: Piece, uid: int) -> bo
     if effects.first_refusal(after) or effects.first_refusal(before):
         return False
     if (
-        slots.removed(draft, name, statements.loaded(draft, name, uid), before, slots.keys_of(after))
+        entries.removed(draft, name, statements.loaded(draft, name, uid), before, slots.keys_of(after))
         is not None
     ):
         return False

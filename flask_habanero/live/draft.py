@@ -17,11 +17,12 @@ from flask.config import Config
 
 from ..errors import Reason
 from ..source import Parsed, Piece, Unit
-from . import codes, effects, functions, imports, names, registrations, startup, steps
+from . import codes, effects, functions, imports, memos, names, registrations, startup, steps
 from .plan import Action, Plan, Step
 from .world import World
 
 if TYPE_CHECKING:
+    from .entries import Entry
     from .factory import Factory
     from .program import Program
 
@@ -57,11 +58,14 @@ class Draft:
         self.changed_config: set[tuple[int, str]] = set()  # the same, once they were followed
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
         self.changed_functions: list[tuple[str, str, int]] = []
+        # functions of factories, and variables that they read which are others now
+        self.used_variables: list[tuple[startup.Function, frozenset[str]]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
         self.touched: dict[int, Any] = {}  # objects in which statements have entries, by id
         self.purged: dict[int, list[Any]] = defaultdict(list)  # of those, the keys (or elements) that go
+        self.entries: list[Entry] = []  # what comes, goes, or is made again in objects of several statements
         self.retired: list[Any] = []  # what was in tables that are made anew
         self.remade: list[tuple[str, str]] = []  # classes that are made anew
         self.code_pairs: dict[str, list[tuple[CodeType, CodeType | None]]] = defaultdict(list)
@@ -169,6 +173,21 @@ class Draft:
             return set()
         code = self.program.codes(module)[self.program.uids(module).index(uid)]
         return set(codes.walk(code)) - {code}
+
+    @cached_property
+    def _tables(self) -> dict[int, Any]:
+        """Tables of functions that remember what they made, by id; see `memos.is_table`."""
+        found = {}
+        for module in self.out.target:
+            live = self.program.loaded(module)
+            for name, value in list(vars(live).items()) if live is not None else ():
+                if type(value) is dict and memos.is_table(self.out.target, module, name):
+                    found[id(value)] = value
+        return found
+
+    def is_table(self, target: Any) -> bool:
+        """Whether an object is such a table: it is made anew when anything that looks it up runs again."""
+        return type(target) is dict and id(target) in self._tables
 
     # what will be done
 

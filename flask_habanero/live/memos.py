@@ -47,18 +47,21 @@ def _is_empty_table(node: ast.stmt, name: str) -> bool:
 
 
 def _only_remembers(node: names.Function, name: str) -> bool:
-    fits, written = 0, False
+    fits, written, looked_up = 0, False, False
     for one in ast.walk(node):
+        found = _occurrences(one, name)
         if isinstance(one, ast.Subscript) and _occurrences(one.value, name) == [one.value]:
             if isinstance(one.ctx, ast.Del):
                 return False
             fits += 1
             written |= isinstance(one.ctx, ast.Store)
         elif isinstance(one, ast.Compare) and isinstance(one.ops[0], ast.In | ast.NotIn):
-            fits += one.comparators == _occurrences(one, name)
+            fits += one.comparators == found
+            looked_up |= one.comparators == found
         elif isinstance(one, ast.Attribute) and one.attr == "get":
-            fits += _occurrences(one, name) == [one.value]
-    return written and fits == len(_occurrences(node, name))
+            fits += found == [one.value]
+            looked_up |= found == [one.value]
+    return written and looked_up and fits == len(_occurrences(node, name))
 
 
 def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:

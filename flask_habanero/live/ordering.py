@@ -105,4 +105,7 @@ def key_of(effect: Effect) -> Live | None:
     """Return the one key that an effect on a container writes, if it is known."""
     first: Any = effect.args.get(0, "") if effect.args is not None else None
     keyed = effect.name in ("__setitem__", "setdefault", "__delitem__", "pop")
-    return first if keyed and isinstance(first, Live) and type(first.object) in (str, bytes, int) else None
+    plain = isinstance(first, Live) and (
+        type(first.object) in (str, bytes, int) or type(first.object) is type
+    )
+    return first if keyed and plain else None

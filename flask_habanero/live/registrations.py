@@ -110,6 +110,7 @@ _SCAFFOLD_TABLES = (
 )  # fmt: skip
 _APP_TABLES = (*_SCAFFOLD_TABLES, "teardown_appcontext_funcs", "shell_context_processors", "blueprints")
 _BLUEPRINT_TABLES = (*_SCAFFOLD_TABLES, "deferred_functions", "_blueprints", "_got_registered_once")
+TABLES = frozenset({*_APP_TABLES, *_BLUEPRINT_TABLES})
 
 
 def tables_of(target: Target) -> tuple[str, ...]:

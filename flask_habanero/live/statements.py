@@ -6,7 +6,7 @@ import ast
 import sys
 
 from ..source import Piece
-from . import configured, effects, imports, names, registrations, slots, steps
+from . import configured, effects, entries, imports, names, registrations, slots, steps
 from .diff import Pair, title
 from .draft import Draft
 
@@ -111,7 +111,7 @@ def _removable(draft: Draft, name: str, piece: Piece, after: Piece | None = None
         return
     found = draft.judge(name).effects(node)
     kept = slots.keys_of(draft.judge(name).effects(after.node)) if after is not None else frozenset()
-    why = effects.first_refusal(found) or slots.removed(draft, name, piece, found, kept)
+    why = effects.first_refusal(found) or entries.removed(draft, name, piece, found, kept)
     if why is not None:
         draft.refuse("removed-effect", draft.where(name, piece), f"`{title(piece)}` went, and {why}")
     configured.written(draft, found)
@@ -156,7 +156,7 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
     if (why := effects.first_refusal(found)) is not None:
         draft.refuse("effect", draft.where(name, piece), why)
     configured.written(draft, found)
-    slots.added(draft, name, piece, found)
+    entries.added(draft, name, piece, found)
     for item in row.imports:
         if item.name == "*" and (
             item.module not in draft.out.target or imports.star_names(draft.out.target[item.module]) is None

@@ -137,10 +137,22 @@ class Special:
             isinstance(implementation, Live) and isinstance(implementation.object, FunctionType)
         ):
             return Bound(Live(register), implementation)  # `@f.register(int)`: called with the function next
-        entry = Args((ANY, implementation), text=args.text)
+        entry = Args((self._dispatched_on(args, implementation), implementation), text=args.text)
         self._in.notes.change(Live(cells["registry"].cell_contents), "__setitem__", args.text, entry)
         self._in.notes.memo(cells["dispatch_cache"].cell_contents)
         return implementation
+
+    def _dispatched_on(self, args: Args, implementation: Value) -> Value:
+        """Return the class that an implementation is for: it is given, or the hint of its first parameter."""
+        if len(args.positional) > 1:
+            return args.positional[0]
+        node = implementation.node if isinstance(implementation, Function) else None
+        hint = node.args.args[0].annotation if node is not None and node.args.args else None
+        return (
+            self._in.value(hint, implementation.scope)
+            if hint and isinstance(implementation, Function)
+            else ANY
+        )
 
     def _pure(self, value: Any, args: Args) -> Value:
         self._in.notes.uses_all(args.every())

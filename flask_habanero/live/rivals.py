@@ -1,0 +1,264 @@
+"""Other statements that have a say in an object in which a release makes, or takes out, an entry.
+
+Which value a key has, and in which order entries stand, is decided by all statements that write to an object;
+and those that read it at the start have seen what was in it. So before an entry comes or goes, all statements
+that may have to do with its object are asked what they do to it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from types import CellType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import defaults
+
+from ..source import Piece
+from . import members, names, ordering, registrations
+from .entries import Entry
+from .judge.findings import Effect, Findings
+from .names import Names
+from .slots import ADDERS
+
+if TYPE_CHECKING:
+    from .draft import Draft
+
+Statement = tuple[str, Piece, Findings]
+
+OF_JINJA = {
+    *defaults.DEFAULT_FILTERS, *defaults.DEFAULT_NAMESPACE, *defaults.DEFAULT_TESTS,  # type: ignore[attr-defined]  # they are there, without a hint
+    "config", "g", "get_flashed_messages", "request", "session", "tojson", "url_for",
+}  # fmt: skip
+"""What an app's template environment has from the beginning."""
+
+
+def check(draft: Draft) -> None:
+    """Refuse entries that another statement overrides, or has overridden, reads, or stands in the way of."""
+    by_target: dict[int, list[Entry]] = {}
+    for entry in draft.entries:
+        by_target.setdefault(id(entry.target), []).append(entry)
+    for mine in by_target.values():
+        target = mine[0].target
+        known = _names_of(draft, target)
+        if _is_registry(target):
+            draft.refuse("journal", draft.where(*mine[0].where), "it writes to Flask's own registries")
+        for entry in mine:
+            if entry.way == "out" and (why := _was_there(draft, entry, known)):
+                draft.refuse("removed-effect", draft.where(*entry.where), why)
+        for other in _others(draft, known):
+            _meet(draft, mine, other)
+    _readers_of_registries(draft)
+
+
+def _is_registry(target: Any) -> bool:
+    """Whether an object is one of those that the journal of registrations rebuilds."""
+    return any(
+        target is getattr(one, name)
+        for one in list(registrations.targets)
+        for name in registrations.tables_of(one)
+    )
+
+
+def _names_of(draft: Draft, target: Any) -> set[tuple[str, str]]:
+    """Return under which names of the app's own modules an object is known."""
+    return {
+        (module, name)
+        for module in draft.out.target
+        if (live := draft.program.loaded(module)) is not None
+        for name, value in list(vars(live).items())
+        if value is target or _keeps(value, target)
+    }
+
+
+def _keeps(value: Any, target: Any) -> bool:
+    """Whether a function keeps an object among its variables, as those of `functools.singledispatch` do."""
+    kept = _kept_by(value)
+    return any(one is target for inner in kept for one in (inner, *_kept_by(inner)))
+
+
+def _kept_by(value: Any) -> list[Any]:
+    cells = value.__closure__ or () if isinstance(value, FunctionType) else ()
+    return [cell.cell_contents for cell in cells if cell != CellType()]
+
+
+# what was there before the statement
+
+
+def _was_there(draft: Draft, entry: Entry, known: set[tuple[str, str]]) -> str | None:
+    """Return why it can't be told that an entry was not there before its statement made it."""
+    said = f"what stood under {entry.key!r} before can't be told"
+    if entry.kind == "attribute":
+        return said if isinstance(entry.target, type) and _is_in_class(draft, entry) else None
+    if entry.kind == "element":
+        return None
+    if known:
+        return None if any(_begins_without(draft, *one, entry.key) for one in known) else said
+    value = entry.value[0] if type(entry.value) is list and entry.value else entry.value
+    called = getattr(value, "__name__", None) or getattr(value, "name", None)
+    tells = bool(called) and str(called) in str(entry.key)
+    return None if tells and not (entry.key in OF_JINJA and _is_of_jinja(entry.target)) else said
+
+
+def _is_of_jinja(target: Any) -> bool:
+    environments = [
+        one.__dict__["jinja_env"] for one in list(registrations.targets) if "jinja_env" in one.__dict__
+    ]
+    return any(target is table for one in environments for table in (one.filters, one.globals, one.tests))
+
+
+def _is_in_class(draft: Draft, entry: Entry) -> bool:
+    """Whether a class has an attribute by its own text, or that can't be told."""
+    source = draft.program.tree.get(entry.target.__module__)
+    bodies = [
+        piece.node.body
+        for piece in (source.parsed.pieces if source is not None else ())
+        if isinstance(piece.node, ast.ClassDef) and piece.node.name == entry.target.__name__
+    ]
+    if len(bodies) != 1 or not all(map(members.is_simple, bodies[0])):
+        return True
+    return any(entry.key in members.bound(node) for node in bodies[0])
+
+
+def _begins_without(draft: Draft, module: str, name: str, key: Any) -> bool:
+    """Whether the one statement that binds a name makes a container that does not have a key."""
+    source = draft.program.tree.get(module)
+    if source is None:
+        return False
+    rows = zip(source.parsed.pieces, names.of_source(source), strict=True)
+    binding = [piece.node for piece, row in rows if name in row.binds]
+    if len(binding) == 1 and isinstance(binding[0], ast.FunctionDef | ast.AsyncFunctionDef):
+        return key is not object  # which the function itself is registered for
+    value = getattr(binding[0], "value", None) if len(binding) == 1 else None
+    if isinstance(value, ast.Call):
+        return not (value.args or value.keywords) or ast.unparse(value.func).endswith("defaultdict")
+    if isinstance(value, ast.Dict):
+        found = [one.value for one in value.keys if isinstance(one, ast.Constant)]
+        return len(found) == len(value.keys) and key not in found
+    return isinstance(value, ast.List | ast.Set)
+
+
+# the others
+
+
+def _others(draft: Draft, known: set[tuple[str, str]]) -> Iterator[Statement]:
+    """Yield the statements that neither run nor end, and may have to do with an object."""
+    reached = _reaching(draft, {name for _, name in known}) if known else None
+    for module, piece, row, uid in _statements(draft):
+        if (module, uid) in draft.acted or not _does_something(piece.node, row):
+            continue
+        if reached is None or not reached.isdisjoint(row.reads | row.attributes):
+            yield module, piece, draft.judge(module).read(piece.node)
+
+
+def _statements(draft: Draft) -> Iterator[tuple[str, Piece, Names, int]]:
+    for module, source in draft.out.target.items():
+        if draft.program.loaded(module) is not None:
+            rows = zip(source.parsed.pieces, names.of_source(source), draft.uids(module), strict=True)
+            for piece, row, uid in rows:
+                yield module, piece, row, uid
+
+
+def _does_something(node: ast.stmt, row: Names) -> bool:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return False
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return bool(node.decorator_list)
+    return bool(row.reads or row.attributes)
+
+
+def _reaching(draft: Draft, start: set[str]) -> set[str]:
+    """Return the names, by their last part, through which some names are reached at the start."""
+    ways: list[tuple[set[str], set[str]]] = []
+    for _, piece, row, _ in _statements(draft):
+        ways += [(set(key.split(".")), body.reads | body.attributes) for key, body in row.bodies.items()]
+        if isinstance(piece.node, ast.Import | ast.ImportFrom):
+            ways += [({item.bound}, {item.name or item.module}) for item in row.imports]
+        else:
+            ways.append((row.binds, row.reads | row.attributes))
+    found = set(start)
+    while True:
+        more = set().union(*(new for new, reads in ways if not reads.isdisjoint(found))) - found
+        if not more:
+            return found
+        found |= more
+
+
+def _meet(draft: Draft, mine: list[Entry], other: Statement) -> None:
+    """Refuse where what another statement does to an object, or reads of it, interferes with an entry."""
+    module, piece, findings = other
+    target, where, place = mine[0].target, draft.where(module, piece), draft.rank(module, piece)
+    effects = [e for e in findings.effects if e.target is target and e.kind in ("item", "attribute")]
+    for entry in mine:
+        later = place > draft.rank(*entry.where) if entry.way != "out" else True
+        if why := _overrides(entry, effects, later=later):
+            draft.refuse("order", draft.where(*entry.where), f"{why}, at {where}")
+        if entry.way != "out" and later and effects and _needs_its_place(draft, entry):
+            text = f"a new entry belongs before that of {where}, and there is no telling it in"
+            draft.refuse("order", draft.where(*entry.where), text)
+        if later and _has_read(findings, entry):
+            text = f"it has read what {draft.where(*entry.where)} makes, or made, an entry in"
+            draft.refuse("stale", where, text)
+
+
+def _overrides(entry: Entry, effects: Iterable[Effect], *, later: bool) -> str | None:
+    """Return why another statement's effects decide about an entry."""
+    for effect in effects:
+        if effect.kind == "item" and effect.name not in ADDERS:
+            return f"`{effect.name}` changes the same object"
+        if effect.kind == "attribute":
+            same = entry.kind == "attribute" and effect.name in ("", entry.key)
+        else:
+            key = ordering.key_of(effect)
+            same = entry.kind == "key" and (key is None or entry.key is None or key.object == entry.key)
+        if same and (later or entry.way == "out"):
+            return f"{entry.key!r} of the same object is set"
+    return None
+
+
+def _needs_its_place(draft: Draft, entry: Entry) -> bool:
+    """Whether an entry has a place in an order, and is put last if nobody knows it."""
+    if entry.way == "same" or entry.kind == "attribute" or isinstance(entry.target, set):
+        return False
+    module, piece = entry.where
+    node = piece.node
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return draft.rank_of(module, node.name) is None
+    return True
+
+
+def _has_read(findings: Findings, entry: Entry) -> bool:
+    if entry.kind == "attribute":
+        return bool(findings.uses_of(entry.target) & {entry.key, ""})
+    if id(entry.target) in findings.whole:
+        return True
+    keys = findings.keys.get(id(entry.target), set())
+    return bool(keys) if entry.key is None else entry.key in keys
+
+
+def attributes(draft: Draft, module: str, piece: Piece, given: frozenset[str]) -> None:
+    """Refuse where other statements set, or read, the attributes that decorators give to a function."""
+    for other, second, row, _ in _statements(draft) if given else ():
+        if (other, second.index) != (module, piece.index) and not given.isdisjoint(row.attributes):
+            text = f"decorators set an attribute that {draft.where(other, second)} has to do with"
+            draft.refuse("decorator", draft.where(module, piece), text)
+
+
+# registries of Flask
+
+
+def _readers_of_registries(draft: Draft) -> None:
+    """What read at the start which views or hooks there are has seen others than there will be."""
+    if not (draft.registers or draft.out.withdraw):
+        return
+    own = {module.rpartition(".")[2] for module in draft.out.target}  # a package may have the same name
+    tables = {*registrations.TABLES, "commands", "iter_rules", "url_map"} - own
+    ran = {(unit, qualname.partition(".<locals>")[0]) for unit, qualname, _ in draft.program.books.ran}
+    for module, piece, row, uid in _statements(draft):
+        if (module, uid) not in draft.acted and row.attributes & tables:
+            text = "it has read which views, hooks or commands there are"
+            draft.refuse("stale", draft.where(module, piece), text)
+        for key, body in row.bodies.items():
+            if body.attributes & tables and (module, key) in ran:
+                text = f"{key} has read which views, hooks or commands there are"
+                draft.refuse("startup", draft.where(module, piece), text)
