@@ -10,12 +10,14 @@ The only place that wraps `flask.Config`. Source: flask/config.py of Flask 3.
 
 from __future__ import annotations
 
+import dis
 import functools
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from flask.config import Config
@@ -27,17 +29,14 @@ WRITERS = (
     "__setitem__", "__delitem__", "__ior__", "update", "setdefault", "pop", "popitem", "clear",
     "from_envvar", "from_prefixed_env", "from_pyfile", "from_object", "from_file", "from_mapping",
 )  # fmt: skip
+READING_WRITERS = ("setdefault", "pop", "popitem")  # they also give what they find
 _READERS = (
-    "__getitem__",
-    "get",
-    "__contains__",
-    "__iter__",
-    "keys",
+    "__contains__", "__eq__", "__format__", "__getitem__", "__iter__", "__len__", "__ne__", "__or__",
+    "__repr__", "__reversed__", "__ror__", "__str__", "copy", "get", "get_namespace", "items", "keys",
     "values",
-    "items",
-    "copy",
-    "get_namespace",
-)
+)  # fmt: skip
+# of one key
+_LOOKERS = ("__getitem__", "get", "__contains__")
 EVERY = "*"  # stands for: all keys
 _GONE = object()
 
@@ -58,6 +57,8 @@ class Written:
         frames: where it came from.
         changes: keys with their values in order; what `folded` makes of those that are none.
         chain: where it stands in cold-start order; the program resolves it.
+        late: whether it was written when the start was over, and by no release.
+        read: whether what it gave was used.
     """
 
     method: str
@@ -66,6 +67,8 @@ class Written:
     frames: tuple[Frame, ...]
     changes: list[tuple[str, Any]] = field(default_factory=list)
     chain: tuple[Any, ...] | None = None
+    late: bool = False
+    read: bool = False
 
 
 @dataclass
@@ -145,7 +148,9 @@ def _wrap_writer(original: Callable[..., Any], method: str) -> Callable[..., Any
             return original(self, *args, **kwargs)
         if _state.note is not None:
             return _inner(_state.note, original, method, self, args, kwargs)
-        note = Written(method, args, dict(kwargs), stack(sys._getframe(1)))
+        frame = sys._getframe(1)
+        note = Written(method, args, dict(kwargs), stack(frame), late=startup.ended())
+        note.read = method in READING_WRITERS and not _is_dropped(frame)
         _state.note = note
         try:
             return _inner(note, original, method, self, args, kwargs)
@@ -154,6 +159,14 @@ def _wrap_writer(original: Callable[..., Any], method: str) -> Callable[..., Any
             book.entries.append(note)
 
     return wrapper
+
+
+def _is_dropped(frame: FrameType) -> bool:
+    """Whether the calling code drops what the call that it is in gives: `config.setdefault("KEY", 1)`."""
+    code, at = frame.f_code.co_code, frame.f_lasti + 2
+    while at < len(code) and code[at] == dis.opmap["CACHE"]:
+        at += 2
+    return at < len(code) and code[at] == dis.opmap["POP_TOP"]
 
 
 def _inner(
@@ -185,7 +198,7 @@ def _wrap_reader(original: Callable[..., Any], method: str) -> Callable[..., Any
         book, frame = book_of(self), sys._getframe(1)
         ours = str(frame.f_globals.get("__name__", "")).startswith("flask_habanero.")
         if book is not None and _state.note is None and not ours:
-            key = args[0] if args and method in ("__getitem__", "get", "__contains__") else EVERY
+            key = args[0] if args and method in _LOOKERS else EVERY
             book.reads.setdefault(key, set()).add(startup.call_from(frame))
         return original(self, *args, **kwargs)
 

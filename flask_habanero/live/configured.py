@@ -24,8 +24,22 @@ _KEPT_BY_FLASK = frozenset(["DEBUG", "TESTING", "TEMPLATES_AUTO_RELOAD"])
 
 def written(draft: Draft, effects: Iterable[Effect]) -> None:
     """Note what a statement that runs, or ends, writes to configurations."""
+    effects = list(effects)
     for effect in (one for one in effects if one.kind == "config"):
         changed(draft, effect.target, keys_of(draft, effect))
+    for effect in (one for one in effects if one.kind == "attribute" and one.name.isupper()):
+        _source_set(draft, effect)
+
+
+def _source_set(draft: Draft, effect: Effect) -> None:
+    """An attribute is set on what a configuration was filled from: before or after, that can't be told."""
+    for config in configs.all_configs():
+        book = configs.book_of(config)
+        for source in map(configs.read_from, book.entries if book is not None else ()):
+            kinds = source.__mro__ if isinstance(source, type) else (source,)
+            if any(one is effect.target for one in kinds):
+                what = f"{effect.name} is set on what the configuration was filled from"
+                draft.refuse("config", "", what)
 
 
 def changed(draft: Draft, config: Config, keys: set[str]) -> None:
@@ -135,6 +149,12 @@ def _readable(draft: Draft, entry: configs.Written, source: Any) -> frozenset[st
     return frozenset(names.bound_before(names.of_source(draft.out.target[owner[0]]), uids.index(owner[1])))
 
 
+def _read_by_writers(book: configs.Book | None) -> set[str]:
+    """Return the keys of which writers gave the value to somebody: `config.pop("KEY")`."""
+    entries = book.entries if book is not None else []
+    return {key for entry in entries if entry.read for key, _ in entry.changes}
+
+
 def check(draft: Draft) -> None:
     """Refuse to change a configuration of which it is not known what wrote it, or that Flask has used."""
     for config in draft.out.configs.values():
@@ -143,6 +163,8 @@ def check(draft: Draft) -> None:
             what = "the configuration holds more than was written through it since our import"
             hint = "import flask_habanero before your own modules, or restart"
             draft.refuse("config", "", what, hint)
+        for key in _read_by_writers(book) & {key for one, key in draft.changed_config if one == id(config)}:
+            draft.refuse("config", "", f"configuration {key} is used by a statement that also writes it")
     for _, key in draft.changed_config:
         if key in _KEPT_BY_FLASK or key == configs.EVERY:
             what = (

@@ -80,10 +80,13 @@ def is_foreign(code: CodeType) -> bool:
     """Whether code belongs to the interpreter, an installed package, or us."""
     known = _foreign.get(code)
     if known is None:
-        name = code.co_filename
-        known = name.startswith((*_FOREIGN, _OURS, "<")) or "site-packages" in name
-        _foreign[code] = known
+        known = _foreign[code] = is_foreign_file(code.co_filename)
     return known
+
+
+def is_foreign_file(name: object) -> bool:
+    """Whether a module's file is none of the app's own."""
+    return not isinstance(name, str) or name.startswith((*_FOREIGN, _OURS, "<")) or "site-packages" in name
 
 
 def owner_of(frame: FrameType | None) -> Owner:
@@ -177,6 +180,11 @@ def recording() -> bool:
     if sys.version_info >= (3, 12):
         return sys.monitoring.get_tool(_TOOL) == "flask-habanero"
     return sys.getprofile() is _on_event
+
+
+def ended() -> bool:
+    """Whether the start is over, and no release is running statements."""
+    return bool(_ended)
 
 
 def stop() -> None:

@@ -132,10 +132,16 @@ class Calls:
     def _of_config(self, this: Live, name: str, args: Args) -> Value:
         """A method of an app's configuration: what is written is noted by the config itself."""
         if name in configs.WRITERS:
+            if name in configs.READING_WRITERS:
+                self._in.notes.looks_up(this, args.get(0, "key") or ANY)
             self._in.notes.config(this.object, name, args)
             return ANY if name in ("pop", "popitem", "setdefault") else Live(True)
         key = args.get(0, "key")
-        found = self._in.item(this, key, NONE) if key is not None else Made(open=True)
+        if key is None or name not in ("get", "__getitem__", "__contains__"):
+            self._in.notes.uses(this)
+            return Made(open=True)
+        found = self._in.item(this, key, NONE)
+        self._in.notes.holds(found)
         return join([found, *args.positional[1:2]]) if name == "get" else found
 
     def _c_method(self, raw: Any, this: Value, args: Args) -> Value:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import attributes, containers, presence
+from . import asked, attributes, containers, presence
 from .findings import Raised
 from .known import READING_IN_LIBRARIES, READING_METHODS
 from .statements import UNROLLED
@@ -69,7 +69,10 @@ class Expressions:
             module = owner.object.__name__
             if self._in.world.is_own(module) and (found := self._in.name(module, name)) is not None:
                 return found
-        return self.read(owner, name, text_of(node))
+        found = self.read(owner, name, text_of(node))
+        if self._in.world.is_own(scope.module):
+            asked.attribute(self._in.notes, owner, name, found)
+        return found
 
     def _of_subscript(self, node: ast.Subscript, scope: Scope) -> Value:
         owner, key = self.value(node.value, scope), self.value(node.slice, scope)
@@ -104,6 +107,7 @@ class Expressions:
             elif isinstance(given, Made) and given.rest is None:
                 named.update((str(key), value) for key, value in given.items.items())
             else:
+                self._in.notes.uses(given)
                 more = True
         if (
             function is ANY
@@ -111,6 +115,8 @@ class Expressions:
             and self._only_reads(node.func.attr, scope)
         ):
             return Made(open=True)
+        if isinstance(node.func, ast.Name) and self._in.world.is_own(scope.module):
+            asked.builtin(self._in.notes, node.func.id, positional)
         return self._in.call(function, Args(tuple(positional), named, more, text_of(node.func)))
 
     def _of_boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
@@ -201,6 +207,7 @@ class Expressions:
             elif isinstance(value, Made) and value.rest is None:
                 result.items.update(value.items)
             else:
+                self._in.notes.uses(value)
                 result.rest = ANY
         return result
 

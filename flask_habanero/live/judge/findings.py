@@ -49,6 +49,10 @@ class Findings:
             that were read; an empty name stands for what is in it.
         keys: the keys of live containers that were looked up, by the id of the container.
         whole: ids of the live objects of which it was asked for all that is in them.
+        direct: the live objects of which the app's own code read attributes: id -> the object, and which.
+        held: ids of the live objects that came from functions, objects or configurations of the app's own.
+        cells: variables of functions that functions made in them read: (module, qualified name, variable).
+        doubts: what was read, in words, of which nobody can say how the start left it.
         touched: ids of the live objects that change.
     """
 
@@ -59,6 +63,10 @@ class Findings:
         self.used: dict[int, tuple[Any, set[str]]] = {}
         self.keys: dict[int, set[Any]] = {}
         self.whole: set[int] = set()
+        self.direct: dict[int, tuple[Any, set[str]]] = {}
+        self.held: set[int] = set()
+        self.cells: set[tuple[str, str, str]] = set()
+        self.doubts: set[str] = set()
         self.touched: set[int] = set()
 
     def uses(self, value: Value, attribute: str = "") -> None:
@@ -77,6 +85,16 @@ class Findings:
             elif isinstance(one, Live):
                 self.used.setdefault(id(one.object), (one.object, set()))[1].add("")
                 self.keys.setdefault(id(one.object), set()).add(key.object)
+
+    def asks(self, value: Value, attribute: str) -> None:
+        """Note that the app's own code itself asked an object for an attribute."""
+        for one in alternatives(value):
+            if isinstance(one, Live) and attribute:
+                self.direct.setdefault(id(one.object), (one.object, set()))[1].add(attribute)
+
+    def holds(self, value: Value) -> None:
+        """Note that an object came from a function, an object or a configuration of the app's own."""
+        self.held.update(id(one.object) for one in alternatives(value) if isinstance(one, Live))
 
     def asks_for(self, thing: object, key: object) -> bool:
         """Whether a container was asked for all that is in it, or for what it has under a key."""

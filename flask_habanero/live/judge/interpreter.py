@@ -16,6 +16,8 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, Protocol
 
+from flask.config import Config
+
 from . import containers
 from .calls import Calls
 from .classes import Classes
@@ -102,12 +104,16 @@ class Interpreter:
         if node is None:
             return None
         names: dict[str, Value] = {}
+        module, space = function.__module__ or "", function.__globals__
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
             try:
                 names[name] = Live(cell.cell_contents)
             except ValueError:
                 names[name] = ANY
-        module, space = function.__module__ or "", function.__globals__
+        if self.world.is_own(module):
+            for value in (*names.values(), *defaults_of(function).values()):
+                self.notes.holds(value)
+            self.notes.cells.update((module, function.__qualname__, name) for name in names)
 
         def above(name: str) -> Value:
             if name in space:
@@ -175,7 +181,10 @@ class Interpreter:
     def item(self, value: Value, key: Value, default: Value | None = None) -> Value:
         """Return what ``value[key]`` gives; see `containers.item`."""
         self.notes.looks_up(value, key)
-        return containers.item(self.settled(value), key, default)
+        found = containers.item(self.settled(value), key, default)
+        if any(isinstance(one, Live) and isinstance(one.object, Config) for one in alternatives(value)):
+            self.notes.holds(found)
+        return found
 
     def settled(self, value: Value) -> Value:
         """Return a value without the live objects that changed meanwhile: nobody knows how they are."""

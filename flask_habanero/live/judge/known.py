@@ -9,6 +9,7 @@ import builtins
 import functools
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 
@@ -206,9 +207,10 @@ def is_impure(value: Any) -> bool:
     return reaches_out and (where, name) not in PURE_NAMES
 
 
-def environ() -> object:
-    """Return the process's environment, whose methods only look while we judge."""
-    return sys.modules["os"].environ
+def environ() -> MutableMapping[str, str]:
+    """Return the process's environment."""
+    found: MutableMapping[str, str] = sys.modules["os"].environ
+    return found
 
 
 @functools.cache

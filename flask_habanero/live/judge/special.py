@@ -119,6 +119,10 @@ class Special:
             raise Raised
         return NONE
 
+    def _variable(self, _value: Any, args: Args) -> None:
+        """`os.getenv`: it only looks; what for is noted."""
+        self._in.notes.looks_up(Live(known.environ()), args.first)
+
     def _cast(self, _value: Any, args: Args) -> Value | None:
         return args.get(1, "val")
 
@@ -349,6 +353,7 @@ _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("_functools", "reduce"): Special._reduce,
     ("functools", "singledispatch.<locals>.register"): Special._register_implementation,
     ("inspect", "getmro"): Special._mro,
+    ("os", "getenv"): Special._variable,
     ("os", "makedirs"): Special._folder,
     ("posix", "mkdir"): Special._folder,
     ("sys", "exit"): Special._exit,

@@ -252,7 +252,7 @@ class Statements:
     _do_asyncwith = _do_with
 
     def _do_match(self, node: ast.Match, scope: Scope) -> str:
-        self._in.value(node.subject, scope)
+        self._in.notes.uses_all((self._in.value(node.subject, scope),))
         for case in node.cases:
             for one in ast.walk(case.pattern):
                 for name in (getattr(one, "name", None), getattr(one, "rest", None)):
