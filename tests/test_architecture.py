@@ -221,7 +221,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     ),
     "the environment": (
         lambda module: "os.environ" in {ast.unparse(node) for node in module.nodes(ast.Attribute)},
-        {"server.py", "client/cli.py", "client/git.py", "client/target.py", DEMO},
+        {"server.py", "client/cli.py", "client/git.py", "client/target.py", "live/origin.py", DEMO},
     ),
     "configuring logs": (calls(r"logging\.(basicConfig|config\..*)|.*\.addHandler"), set()),
     "watching files": (imports("watchdog"), {"client/watch.py"}),

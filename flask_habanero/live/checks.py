@@ -94,8 +94,22 @@ def state(draft: Draft) -> None:
         for _, bound in _doubtful(draft, name, piece):
             what = f"it reads {bound}, which may have changed since the start"
             draft.refuse("state", draft.where(name, piece), what)
+        for other in _others(draft, name, piece):
+            what = f"it reads {other}, which may have changed since the start"
+            draft.refuse("state", draft.where(name, piece), what)
+    draft.out.bound = draft.rebound | _bound(draft)
     for name in _touched(draft):
         _rebinding(draft, name, draft.program.tree[name].parsed, draft.parsed(name))
+
+
+def _bound(draft: Draft) -> set[tuple[str, str]]:
+    """Return what the statements bind that run, and bound that end."""
+    found = {(name, bound) for name, piece in _acted(draft) for bound in draft.binds(name, piece)}
+    for name in {module for module, _ in draft.acted} & set(draft.program.tree):
+        rows = names.of_source(draft.program.tree[name])
+        for row, uid in zip(rows, draft.program.uids(name), strict=True):
+            found |= {(name, bound) for bound in row.binds if (name, uid) in draft.acted}
+    return found
 
 
 def _touched(draft: Draft) -> list[str]:
@@ -124,6 +138,17 @@ def _doubtful(draft: Draft, name: str, piece: Piece) -> list[tuple[str, str]]:
             changed = bound in _rebound(draft, unit) or lasting.has_changed(draft.program, unit, bound, read)
             found += [(unit, bound)] if changed else []
     return found
+
+
+def _others(draft: Draft, name: str, piece: Piece) -> list[str]:
+    """Return what else a statement reads and may not be what the start made."""
+    read = draft.judge(name).read(piece.node)
+    named = [
+        vars(live).get(bound)
+        for module, bound in read.names
+        if (live := draft.program.loaded(draft.program.unit_name(module))) is not None
+    ]
+    return list(lasting.others(draft.program, read, [*named]))
 
 
 def _rebound(draft: Draft, module: str) -> set[str]:

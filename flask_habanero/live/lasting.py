@@ -2,28 +2,46 @@
 
 A statement that runs in a serving process reads what requests may have changed; a cold start would
 read what the start makes. Functions, classes and modules last; a value lasts if it equals its
-literal; of all else nobody can say.
+literal; of what else may change nobody can say. Whatever is asked here is asked of the objects that
+the statement uses (`Findings`), with the attributes that it uses:
+
+- what a name of the app's own stands for: `has_changed`;
+- classes and instances of the app's own wherever they are, what its functions and objects hold,
+  its configurations and the environment: `others`.
+
+Objects of libraries are trusted, but for containers, and for plain values in their attributes that
+the app's own code reads.
 """
 
 from __future__ import annotations
 
-import ast
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from collections.abc import Iterator
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flask.config import ConfigAttribute
+from flask.config import Config, ConfigAttribute
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
+from werkzeug.local import LocalProxy
 
-from . import configs, names, registrations
+from . import configs, names, origin, registrations, stateful, written
+from .judge import known
+from .written import NO_LITERAL
 
 if TYPE_CHECKING:
     from .judge.findings import Findings
     from .program import Program
 
-_VALUES = (str, bytes, int, float, complex, bool, tuple, frozenset, type(None))
-_LASTING = (FunctionType, BuiltinFunctionType, type, staticmethod, classmethod, property)
-_NO_LITERAL = object()
+# objects and names that an app keeps; what is in them is another question
+_KEPT_BY_APPS = frozenset(
+    [
+        "app_context", "cli", "config", "extensions", "import_name", "instance_path", "jinja_env", "json",
+        "logger", "name", "root_path", "static_folder", "static_url_path", "template_folder",
+        "test_request_context", "url_map",
+    ]
+)  # fmt: skip
+
+_ASKED_ELSEWHERE = (LocalProxy, App, Blueprint, ModuleType, FunctionType, type(None))
 
 
 def has_changed(program: Program, module: str, name: str, found: Findings) -> bool:
@@ -35,88 +53,185 @@ def has_changed(program: Program, module: str, name: str, found: Findings) -> bo
         name: the name.
         found: what the reader reads.
     """
-    value = vars(program.loaded(module)).get(name)
-    if type(value) in _VALUES:
-        written = _literal(program, module, name)
-        return written is not _NO_LITERAL and not _equals(value, written)
+    live = program.loaded(module)
+    assert live is not None, module
+    value = vars(live).get(name)
+    if isinstance(value, ModuleType):
+        return False  # names of modules are asked for one by one
+    if origin.is_rebound(live, name):
+        return True
+    return _differs(program, value, found, written.literal(program.tree[module], name))
+
+
+def _differs(program: Program, value: Any, found: Findings, literal: Any) -> bool:
+    """Whether what is used of a value that is bound by a name may be another than what is written."""
     used = found.uses_of(value)
-    if not used or isinstance(value, ModuleType):
-        return False  # which object it is, is all that counts; names of modules are asked for one by one
+    if type(value) in stateful.VALUES:
+        return literal is not NO_LITERAL and not _equals(value, literal)
+    if stateful.is_container(value):
+        return stateful.looks_inside(value, used) and not _equals(value, literal)
+    if not used or isinstance(value, type):
+        return False  # which object it is, is all that counts
     if isinstance(value, App | Blueprint):
         return _target_changed(value, used - {""})
-    if isinstance(value, type):
-        return any(_member_changed(program, value, one) for one in used)
     if isinstance(value, FunctionType):
-        return any(not isinstance(vars(value)[one], _LASTING) for one in used & set(vars(value)))
-    if type(value) in (dict, list, set):  # its methods say themselves whether they look at what is in it
-        return "" in used and not _equals(value, _literal(program, module, name))
-    return _object_changed(program, value, used)
+        return any(not isinstance(vars(value)[one], stateful.LASTING) for one in used & set(vars(value)))
+    return _object_changed(program, value, found)
 
 
-# objects and names that an app keeps; what is in them is another question
-_KEPT_BY_APPS = frozenset(
-    [
-        "app_context", "cli", "extensions", "import_name", "instance_path", "jinja_env", "json", "logger",
-        "name", "root_path", "static_folder", "static_url_path", "template_folder", "test_request_context",
-        "url_map",
-    ]
-)  # fmt: skip
+def _equals(value: Any, literal: Any) -> bool:
+    if isinstance(literal, written.Empty):
+        return bool(literal == value)
+    return type(value) is type(literal) and bool(value == literal)
+
+
+# apps
 
 
 def _target_changed(target: App | Blueprint, attributes: set[str]) -> bool:
     rest = attributes - registrations.DECORATORS - registrations.CALLS - _KEPT_BY_APPS
-    if isinstance(target, App):
-        configured = {name for name in rest if name == "config" or _is_in_config(target, name)}
-        book = configs.book_of(target.config) if configured else None
-        if book is not None and configs.is_complete(target.config, book):
-            rest -= configured
-    return bool(rest)
+    keys = {name: key for name in rest if (key := _config_key(target, name))}
+    if isinstance(target, App) and any(_keys_changed(target.config, {key}) for key in keys.values()):
+        return True
+    return bool(rest - set(keys))
 
 
-def _is_in_config(app: App, name: str) -> bool:
-    return isinstance(getattr(type(app), name, None), ConfigAttribute)
+def _config_key(target: App | Blueprint, name: str) -> str:
+    member = getattr(type(target), name, None) if isinstance(target, App) else None
+    return str(member.__name__) if isinstance(member, ConfigAttribute) else ""
 
 
-def _object_changed(program: Program, value: Any, used: set[str]) -> bool:
+def _config_changed(config: Config, found: Findings) -> bool:
+    return _keys_changed(config, None if id(config) in found.whole else found.keys.get(id(config), set()))
+
+
+def _keys_changed(config: Config, keys: set[Any] | None) -> bool:
+    """Whether a request may have written keys of a configuration; None stands for: all of them."""
+    book = configs.book_of(config)
+    if book is None or not configs.is_complete(config, book):
+        return True
+    late = {key for entry in book.entries if entry.late for key, _ in entry.changes}
+    return bool(late if keys is None else late & keys)
+
+
+def _environment_changed(found: Findings) -> bool:
+    environ = known.environ()
+    kept, now = origin.environment, dict(environ)
+    asked = None if id(environ) in found.whole else found.keys.get(id(environ), set())
+    keys = {*kept, *now} if asked is None else asked
+    return bool(kept) and any(kept.get(key) != now.get(key) for key in keys)
+
+
+# objects
+
+
+def _object_changed(program: Program, value: Any, found: Findings) -> bool:
+    used = found.uses_of(value)
     if hasattr(type(value), "__next__"):
         return True  # an iterator: what is left of it is nobody's guess
     if type(value).__module__ not in program.tree:
-        return False  # a library's object
+        return _library_object_changed(value, found)
+    if stateful.is_frozen(value, used):
+        return False
     members = {name: member for cls in reversed(type(value).__mro__) for name, member in vars(cls).items()}
-    fixed = {name for name, member in members.items() if isinstance(member, _LASTING)}
+    fixed = {name for name, member in members.items() if isinstance(member, stateful.LASTING)}
     return not used <= fixed - set(getattr(value, "__dict__", ()))
 
 
-def _member_changed(program: Program, cls: type, attribute: str) -> bool:
-    value = next((vars(c)[attribute] for c in cls.__mro__ if attribute in vars(c)), None)
-    if isinstance(value, _LASTING):
+def _library_object_changed(value: Any, found: Findings) -> bool:
+    """A library's own object: its methods are trusted, unless keeping something is what it is for."""
+    if stateful.keeps(value, found.uses_of(value)):
+        return True
+    direct = found.direct.get(id(value), (value, set()))[1]
+    fields = getattr(value, "__dict__", None)
+    plain = fields if type(fields) is dict else {}
+    return any(type(plain.get(one, LocalProxy)) in stateful.VALUES for one in direct)
+
+
+def _member_changed(program: Program, cls: type, attribute: str, found: Findings) -> bool:
+    """Whether a member of an own class is another than its body says."""
+    if attribute == "__subclasses__":
+        return True
+    if attribute == "__dict__":
+        return any(_is_foreign_member(program, cls, one) for one in list(vars(cls)))
+    owner = next((one for one in cls.__mro__ if attribute in vars(one)), cls)
+    value = vars(owner).get(attribute)
+    if owner.__module__ not in program.tree:
         return False
-    source = program.tree.get(cls.__module__)
-    for piece in source.parsed.pieces if source else ():
-        if isinstance(piece.node, ast.ClassDef) and piece.node.name == cls.__name__:
-            written = _written(piece.node.body, attribute)
-            return written is not _NO_LITERAL and not _equals(value, written)
-    return False
+    if attribute not in vars(owner) or _is_foreign_member(program, owner, attribute):
+        return _is_set_anywhere(program, attribute)
+    if isinstance(value, stateful.LASTING):
+        return False
+    body = written.class_body(program.tree.get(owner.__module__), owner.__name__)
+    literal = written.value_in(body.body, attribute) if body is not None else NO_LITERAL
+    if type(value) in stateful.VALUES or type(value) in (list, dict, set):
+        return literal is not NO_LITERAL and not _equals(value, literal)
+    return stateful.is_container(value) and _differs(program, value, found, literal)
 
 
-def _literal(program: Program, module: str, name: str) -> Any:
-    source = program.tree[module]
-    rows = names.of_source(source)
-    binding = [p.node for p, row in zip(source.parsed.pieces, rows, strict=True) if name in row.binds]
-    return _written(binding, name) if len(binding) == 1 else _NO_LITERAL
+def _is_foreign_member(program: Program, cls: type, attribute: str) -> bool:
+    """Whether an own class has a member that its body does not name, and somebody may have set."""
+    body = written.class_body(program.tree.get(cls.__module__), cls.__name__)
+    if body is None or attribute in names.class_members(body):
+        return False
+    return not attribute.startswith("__") and _is_set_anywhere(program, attribute)
 
 
-def _written(body: list[ast.stmt], name: str) -> Any:
-    """Return the value of the literal that a name is assigned, if there is one."""
-    for node in body:
-        goals = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(goal, ast.Name) and goal.id == name for goal in goals):
-            try:
-                return ast.literal_eval(getattr(node, "value", node))
-            except (ValueError, TypeError, SyntaxError):
-                return _NO_LITERAL
-    return _NO_LITERAL
+def _is_set_anywhere(program: Program, attribute: str) -> bool:
+    return written.is_stored(program.tree, attribute) or written.is_set_by_name(program.tree)
 
 
-def _equals(value: Any, written: Any) -> bool:
-    return type(value) is type(written) and bool(value == written)
+# what is used, however it was come by
+
+
+def others(program: Program, found: Findings, named: list[Any]) -> Iterator[str]:
+    """Yield what else a reader uses and may not be as the start made it, in words.
+
+    Args:
+        program: the running program.
+        found: what the reader reads.
+        named: what the names stand for that it reads: asked for by name, or made anew.
+    """
+    yield from sorted(found.doubts)
+    for module, qualname, name in sorted(found.cells):
+        source = program.tree.get(program.unit_name(module))
+        if source is not None and written.is_nonlocal(source, qualname, name):
+            yield f"{name} of {qualname}"
+    known = {id(one) for one in named}
+    for key, (thing, used) in list(found.used.items()):
+        if _is_doubtful(program, thing, used, found, is_named=key in known):
+            yield _words(thing)
+    for thing, asked in list(found.direct.values()):
+        is_library = isinstance(thing, ModuleType) or (
+            isinstance(thing, type) and thing.__module__ not in program.tree
+        )
+        for one in sorted(asked) if is_library else ():
+            value = vars(thing).get(one)
+            if type(value) in stateful.VALUES and written.is_stored(program.tree, one):
+                yield f"{thing.__name__}.{one}"
+
+
+def _is_doubtful(program: Program, thing: Any, used: set[str], found: Findings, *, is_named: bool) -> bool:
+    kind = type(thing)
+    if isinstance(thing, type):
+        own = thing.__module__ in program.tree
+        return own and any(_member_changed(program, thing, one, found) for one in used)
+    if issubclass(kind, Config) or thing is known.environ():
+        return _config_changed(thing, found) if issubclass(kind, Config) else _environment_changed(found)
+    if is_named or issubclass(kind, _ASKED_ELSEWHERE):
+        return False
+    if kind.__module__ in program.tree and not stateful.is_container(thing):
+        return _object_changed(program, thing, found)
+    if kind.__module__ not in program.tree and (id(thing) not in found.held or origin.is_as_left(thing)):
+        return False
+    if stateful.is_container(thing):
+        return stateful.looks_inside(thing, used)
+    return _library_object_changed(thing, found)
+
+
+def _words(thing: Any) -> str:
+    if isinstance(thing, type):
+        return f"class {thing.__name__}"
+    if isinstance(thing, Config):
+        return "the configuration"
+    return "the environment" if thing is known.environ() else f"a {type(thing).__name__}"

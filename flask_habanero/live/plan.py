@@ -59,6 +59,7 @@ class Plan:
         refresh: calls that fill a configuration from an object that changed, by id: with that configuration,
             and the names that the object has then, if not all.
         absent: attributes that a statement sets first, by id of the object and name -> the object.
+        bound: (module, name): what its statements bind or delete.
         runs_code: whether statements run, and so may import and register.
         templates: whether compiled templates may hold results of what changed.
     """
@@ -84,6 +85,7 @@ class Plan:
     refresh: dict[int, tuple[Config, Written, frozenset[str] | None]] = field(default_factory=dict)
     absent: dict[tuple[int, str], Any] = field(default_factory=dict)
     clear: list[ClearCache] = field(default_factory=list)
+    bound: set[tuple[str, str]] = field(default_factory=set)
     runs_code: bool = False
     templates: bool = False
 

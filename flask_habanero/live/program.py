@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
-from . import belongs, codes, configs, importer, names, registrations, startup
+from . import belongs, codes, configs, importer, names, origin, registrations, startup
 from .calls import Calls
 from .registrations import Entry, Frame
 
@@ -400,5 +400,6 @@ def install() -> None:
     """Begin to keep the books: journal, import stacks, what ran. Once per process."""
     registrations.install()
     configs.install()
+    origin.install()
     importer.install()
     startup.start()

@@ -1,0 +1,110 @@
+"""What the start left: names of the app's own modules, the environment, containers in configurations.
+
+Taken once, when the record of the start ends, so that it can be told later what requests have changed.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from . import configs, startup
+
+_PLAIN = (str, bytes, int, float, complex, bool, type(None))
+_GONE = object()
+MOST = 1_000  # of a container in a configuration, so many elements are kept
+
+
+class _Names(dict[str, Any]):
+    """A copy of a module's namespace. A class of ours: `holders` knows that it keeps nothing from going."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__(vars(module))
+        self.module = module
+
+
+@dataclass
+class _Contents:
+    """A container, and a copy of what was in it."""
+
+    container: Any
+    copy: Any
+
+
+_names: dict[str, _Names] = {}
+environment: dict[str, str] = {}
+_contents: dict[int, _Contents] = {}  # by id of the container
+Inverse = Callable[[], None]
+
+_taken: list[bool] = []
+
+
+def take() -> None:
+    """Remember what is there now. Once; a second call changes nothing."""
+    if _taken:
+        return
+    _taken.append(True)
+    environment.update(os.environ)
+    for name, module in list(sys.modules.items()):
+        if not startup.is_foreign_file(getattr(module, "__file__", None)):
+            _names[name] = _Names(module)
+    for config in configs.all_configs():
+        for value in dict.values(config):
+            if type(value) in (list, dict, set) and len(value) <= MOST and _is_plain(value):
+                _contents[id(value)] = _Contents(value, copy.deepcopy(value))
+
+
+def is_rebound(module: ModuleType, name: str) -> bool:
+    """Whether a module's name stands for something else than when the start, or a release, ended."""
+    was = _names.get(module.__name__)
+    if was is None or was.module is not module:
+        return False
+    return was.get(name, _GONE) is not vars(module).get(name, _GONE)
+
+
+def renew(bound: Mapping[str, Iterable[str]]) -> Inverse:
+    """Take what a release bound for what the start left; return what takes that back.
+
+    Args:
+        bound: module -> names that the release bound or deleted.
+    """
+    before = dict(_names)
+    for name in bound.keys() & _names.keys():
+        was = _names.pop(name)
+        if sys.modules.get(name) is was.module:
+            now = _names[name] = _Names(was.module)
+            for one in [one for one in {*now, *was} if one not in bound[name]]:
+                if one in was:
+                    now[one] = was[one]
+                else:
+                    del now[one]
+
+    def inverse() -> None:
+        _names.clear()
+        _names.update(before)
+
+    return inverse
+
+
+def is_as_left(container: object) -> bool:
+    """Whether a container in a configuration has what it had when the start ended."""
+    kept = _contents.get(id(container))
+    return kept is not None and kept.container is container and bool(kept.copy == container)
+
+
+def _is_plain(value: Any) -> bool:
+    if type(value) in (list, tuple, set, frozenset):
+        return all(map(_is_plain, value))
+    if type(value) is dict:
+        return all(_is_plain(one) for pair in value.items() for one in pair)
+    return type(value) in _PLAIN
+
+
+def install() -> None:
+    """Take it when the record ends."""
+    startup.also.append((lambda: None, take))
