@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 # Each case starts processes of its own. One in so many runs in every run; the others are `long`.
-SLICES = {"test_cases.py": 10, "test_shared_cases.py": 4, "test_what_is_hot.py": 4, "test_failures.py": 4}
+SLICES = {
+    "test_cases.py": 10,
+    "test_shared_cases.py": 4,
+    "test_what_is_hot.py": 4,
+    "test_failures.py": 4,
+    "test_found.py": 4,
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are asked

@@ -16,7 +16,7 @@ from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..source import Piece, compile_nodes
-from . import codes, configured, diff, names, slots, startup, steps
+from . import codes, configured, diff, entries, names, slots, startup, steps
 from .diff import Kind, Pair
 from .effects import WRITTEN_DOWN, first_refusal
 from .judge.findings import Effect
@@ -65,8 +65,8 @@ class Factory:
         for pair in self.pairs:
             if pair.kind is Kind.SAME or (pair.kind is Kind.BODY and self._keeps_variables(pair)):
                 continue
-            if pair.kind is Kind.MOVED and not isinstance(pair.new and pair.new.node, ast.Return):
-                continue
+            if pair.kind is Kind.MOVED and isinstance(pair.new and pair.new.node, _DEFINING):
+                continue  # what it registered moves with it
             self._act(pair)
 
     def _keeps_variables(self, pair: Pair) -> bool:
@@ -88,13 +88,22 @@ class Factory:
         if len(self.run) + len(self.end) == before:
             return
         bound = {name for piece in (pair.old, pair.new) if piece for name in self._names(piece).binds}
-        for other in self.pairs:  # what reads a variable that is another one now
+        self._followed(bound)
+
+    def _followed(self, bound: set[str]) -> None:
+        """Variables are others now: follow who read them, also in functions that the factory called."""
+        for other in self.pairs:
             if (
                 other.new is not None
                 and other.new.index not in self.run
                 and self._names(other.new).reads & bound
             ):
                 self._act(other)
+        prefix = f"{self.key[1]}.<locals>."
+        for code in (inner for one in self.draft.program.codes(self.module) for inner in codes.walk(one)):
+            if code.co_qualname.startswith(prefix) and bound & set(code.co_freevars):
+                place = (self.module, code.co_qualname, code.co_firstlineno)
+                self.draft.used_variables.append((place, frozenset(bound)))
 
     def _names(self, piece: Piece) -> names.Names:
         return names.of_piece(piece, self.draft.out.target[self.module])
@@ -129,7 +138,7 @@ class Factory:
         if size == self.judged:
             return False
         self.judged = size
-        why = self._judge_end() or self._judge_run()
+        why = self._judge_variables() or self._judge_returns() or self._judge_end() or self._judge_run()
         if why:
             what = f"{self.key[1]} ran at the start, and {why}"
             self.draft.refuse("startup", f"{self.module}:{self.new.lineno}", what)
@@ -170,6 +179,45 @@ class Factory:
         first = first_line(function)
         return piece.line - first + 1, piece.end_line - first + 1
 
+    def _judge_variables(self) -> str:
+        """Return which variable has another value at the end than where a statement that runs stands."""
+        given = {one.arg for one in names.parameters(self.new.args)}
+        rows = {p.new.index: self._names(p.new) for p in self.pairs if p.new is not None}
+        ended = [self._names(p.old) for p in self.pairs if p.old is not None and p.old.index in self.end]
+        bound = {name for row in (*ended, *(rows[index] for index in self.run)) for name in row.binds}
+        binders = {name: [i for i, row in rows.items() if name in row.binds] for name in _bound_in(self.new)}
+        for name in sorted(bound):
+            if name in given or not self.run.issuperset(binders.get(name, ())):
+                return f"`{name}` is bound more than once"
+        for index in self.run:
+            for name in rows[index].reads & binders.keys():
+                before = [i for i in binders[name] if i < index]
+                later = len(before) < len(binders[name])
+                if later and before and (name in given or not self.run.issuperset(before)):
+                    return f"`{name}` is bound again later"
+        return ""
+
+    def _judge_returns(self) -> str:
+        """Return why it can't be told whether what runs is reached: the function may have returned before."""
+        for pair in self.pairs:
+            old, new = pair.old, pair.new
+            if old is not None and old.index in self.end and _returns(old.node):
+                return f"`{diff.title(old)}` returned"
+            if new is None or new.index in self.run or not _returns(new.node):
+                continue
+            if any(index > new.index for index in self.run) and not self._went_past(new.index):
+                return f"`{diff.title(new)}` may have returned before"
+        return ""
+
+    def _went_past(self, index: int) -> bool:
+        """Whether each run has got beyond a statement: a later one that stays has bound its names."""
+        later = [p.new for p in self.pairs if p.new is not None and p.old is not None and p.new.index > index]
+        sure = [self._names(one).binds for one in later if isinstance(one.node, _BINDING)]
+        before = {n for p in self.pairs if p.new and p.new.index <= index for n in self._names(p.new).binds}
+        return any(
+            all(bound <= left.variables.keys() for left in self.runs) for bound in sure if bound - before
+        )
+
     def _judge_end(self) -> str:
         """Return why what ends can't be taken back: it must have done nothing but register and configure."""
         world = World(self.draft.program, self.draft.program.tree, set())
@@ -194,7 +242,7 @@ class Factory:
             if (why := first_refusal(found)) is not None:
                 return why
             configured.written(self.draft, found)
-            slots.touched(self.draft, found)
+            entries.touched(self.draft, found)
             self.draft.registers |= any(effect.kind == "registers" for effect in found)
         return ""
 
@@ -248,6 +296,14 @@ def _is_of(function: FunctionType, left: Left) -> bool:
         except ValueError:
             continue
     return True
+
+
+_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+_BINDING = (*_DEFINING, ast.Assign)
+
+
+def _returns(node: ast.stmt) -> bool:
+    return any(isinstance(one, ast.Return) for one in own_statements(node))
 
 
 def settle(draft: Draft) -> None:
@@ -365,7 +421,12 @@ def named(code: CodeType, qualname: str) -> CodeType:
     before = f"{_OUTER}.<locals>.{qualname.rpartition('.')[2]}"
 
     def renamed(one: CodeType) -> CodeType:
-        consts = tuple(renamed(c) if type(c) is CodeType else c for c in one.co_consts)
+        consts = tuple(renamed(c) if type(c) is CodeType else said(c) for c in one.co_consts)
         return one.replace(co_qualname=one.co_qualname.replace(before, qualname, 1), co_consts=consts)
+
+    def said(constant: Any) -> Any:
+        """A class takes its qualified name from a constant."""
+        is_it = type(constant) is str and constant.startswith(f"{before}.<locals>.")
+        return constant.replace(before, qualname, 1) if is_it else constant
 
     return renamed(code)

@@ -68,10 +68,15 @@ class Flow:
             or draft.changed_functions
             or draft.dirty_members
             or draft.dirty_config
+            or draft.used_variables
             or sum(one.judge() for one in list(draft.factories.values()) if one is not None)
         ):
             while draft.changed_functions:
                 self._function(*draft.changed_functions.pop())
+            while draft.used_variables:
+                key, read = draft.used_variables.pop()
+                if key in self.program.books.ran:
+                    self._used(key, self.program.books.ran[key], set(read))
             while draft.dirty_members:
                 self._member(*draft.dirty_members.pop())
             while draft.dirty:

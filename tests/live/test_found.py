@@ -46,7 +46,6 @@ OVERRIDDEN_ROWS: list[Row] = [
     ("by-a-generator-that-never-ran", "D = {}\ndef g():\n    D['k'] = 1\n    yield\n", "x = g()\nD['k'] = 2\n", "D['k'] = 2\n", "D"),
 ]  # fmt: skip
 
-MOVED = "`statements.moved` lets statements change places whose entries then stand, or win, in another order"
 LISTED = "R = []\ndef reg(f):\n    R.append(f)\n    return f\n"
 MOVED_ROWS: list[Row] = [
     ("items", "D = {}\n", "D['a'] = 1\nD['b'] = 2\n", "D['b'] = 2\nD['a'] = 1\n", "D"),
@@ -225,7 +224,6 @@ CONFIG_ROWS: list[Row] = [
 # factories: the body before and after, whose page shows `x`
 
 FACTORY = "from flask import Flask\n{}def create_app():\n    app = Flask(__name__)\n{}    @app.route('/')\n    def index(): return str(x)\n{}"
-REBOUND = "a factory's statement runs in the variables as they were at its end: a name that is bound twice has the wrong value"
 REBOUND_ROWS = [
     ("second-goes", "x = 1\nx = x + 1\n", "x = 1\n"),
     ("second-comes", "x = 1\n", "x = 1\nx = x + 1\n"),
@@ -235,12 +233,6 @@ REBOUND_ROWS = [
     ("bound-in-try", "x = 1\ntry:\n    {}['a']\n    x = 2\nexcept KeyError: pass\n", "x = 1\ntry:\n    {'a': 1}['a']\n    x = 2\nexcept KeyError: pass\n"),
 ]  # fmt: skip
 PARAMETER = "def setup(app, x):\n    {}\n    app.add_url_rule('/x', 'x', lambda: x)\n"
-RETURNED = "a factory's statements behind a `return` that was reached, or is no more, are judged as if it were not there"
-CALLED = (
-    "a factory's function that reads a changed variable is not followed to who calls it inside the factory"
-)
-NAMED_ANEW = "classes that a factory's statement makes anew are named after the function around it"
-ORDERED = "a factory's statements change places whose entries then stand in another order"
 FACTORY_STATE = "no state is asked for where a factory's statement runs again"
 FACTORY_STATE_ROWS = [
     ("variable", "s = []\n", "len(s)", "s[:] = [1]"),
@@ -270,7 +262,7 @@ def _params() -> Iterator[object]:
 
     for group, reason, rows in [
         ("overridden", OVERRIDDEN, OVERRIDDEN_ROWS),
-        ("moved", MOVED, MOVED_ROWS),
+        ("moved", None, MOVED_ROWS),
         ("placed", PLACED, PLACED_ROWS),
         ("read-later", READ_LATER, READ_LATER_ROWS),
         ("operator", OPERATORS, OPERATOR_ROWS),
@@ -288,23 +280,23 @@ def _params() -> Iterator[object]:
     before, after, does = MATCHED
     yield row("state", "match", _app(before, after, "", SERVED.format(does)), MATCH)
     for name, before, after in REBOUND_ROWS:
-        yield row("rebound", name, _factory(before, after), REBOUND)
+        yield row("rebound", name, _factory(before, after), None)
     sides = [
         _factory("x = 'a'\nsetup(app, x)\n", "", common=PARAMETER.format(f"x = x + '{end}'"))[0]
         for end in "!?"
     ]
-    yield row("rebound", "parameter", (sides[0], sides[1]), REBOUND)
+    yield row("rebound", "parameter", (sides[0], sides[1]), None)
     early, more = "if app: return app\n", "@app.route('/{0}')\ndef {0}(): return '{0}'\n"
     end = more.format("b") + "return app\n"
-    yield row("returned", "goes", _factory("x = 1\n", "x = 1\n", early + end, end), RETURNED)
+    yield row("returned", "goes", _factory("x = 1\n", "x = 1\n", early + end, end), None)
     late = early + end, early + more.format("c") + end
-    yield row("returned", "reached", _factory("x = 1\n", "x = 1\n", *late), RETURNED)
+    yield row("returned", "reached", _factory("x = 1\n", "x = 1\n", *late), None)
     sides = [f"y = {n}\nh = lambda: y\nx = h()\n" for n in (1, 2)]
-    yield row("called", "lambda", _factory(*sides), CALLED)
+    yield row("called", "lambda", _factory(*sides), None)
     sides = [f"class C:\n    n = {n}\nx = C.__qualname__\n" for n in (1, 2)]
-    yield row("named", "class", _factory(*sides), NAMED_ANEW)
+    yield row("named", "class", _factory(*sides), None)
     a, b = "x['a'] = 1\n", "x['b'] = 2\n"
-    yield row("ordered", "items", _factory("x = {}\n" + a + b, "x = {}\n" + b + a), ORDERED)
+    yield row("ordered", "items", _factory("x = {}\n" + a + b, "x = {}\n" + b + a), None)
     for name, common, read, does in FACTORY_STATE_ROWS:
         sides = [f"{common}x = {one}\n" for one in (0, read)]
         changing = f"@app.after_request\ndef change(r):\n    {does}\n    return r\nreturn app\n"
