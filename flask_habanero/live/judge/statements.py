@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from . import attributes, containers
 from .findings import Effect, Raised
 from .values import (
     ANY,
+    KEPT,
     NONE,
     Args,
     Bound,
@@ -54,7 +56,7 @@ class Statements:
             self._in.perhaps = before
             self._in.notes.trail.pop()
             self._returns.pop()
-        if any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own_nodes(node)):
+        if is_generator(node):
             return Made(Live(list), rest=ANY)
         return join([*found, *([] if ended else [NONE])]) if found or not ended else NONE
 
@@ -345,6 +347,12 @@ class Statements:
         cls.members.update(inside.names)
         found = self._in.classes.complete(cls, keywords, text_of(node))
         self._in.stores.bind(node.name, self.decorated(node, found, scope), scope)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def is_generator(node: ast.AST) -> bool:
+    """Whether a function yields."""
+    return any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own_nodes(node))
 
 
 def own_nodes(node: ast.AST) -> Iterable[ast.AST]:

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -281,6 +282,11 @@ def text_in(value: Value | None) -> str:
     return value.object if isinstance(value, Live) and isinstance(value.object, str) else ""
 
 
+KEPT = 50_000
+"""So many nodes of functions and calls are remembered: those of the libraries that an app's statements use."""
+
+
+@functools.lru_cache(maxsize=KEPT)
 def text_of(node: ast.AST) -> str:
     """Return a node's first line, cut to what a message can bear."""
     text = ast.unparse(node).splitlines()[0]
