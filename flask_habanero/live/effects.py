@@ -49,6 +49,7 @@ class Judge:
 
     def __init__(self, module: str, world: World) -> None:
         self._module, self._world = module, world
+        self._decorated: dict[int, tuple[ast.stmt, Decorated]] = {}
         self._read: dict[int, tuple[ast.stmt, Findings]] = {}  # by the id of a node, which is kept for it
 
     def statement(self, node: ast.stmt) -> str | None:
@@ -80,6 +81,11 @@ class Judge:
 
     def decorated(self, node: names.Function) -> Decorated:
         """Return what applying a definition's decorators comes to."""
+        if id(node) not in self._decorated:
+            self._decorated[id(node)] = node, self._applied(node)
+        return self._decorated[id(node)][1]
+
+    def _applied(self, node: names.Function) -> Decorated:
         interpreter = Interpreter(self._world)
         scope = interpreter.scope_of(self._module)
         function = Function(node, scope)

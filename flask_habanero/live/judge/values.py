@@ -283,7 +283,8 @@ def text_in(value: Value | None) -> str:
 
 
 KEPT = 50_000
-"""So many nodes of functions and calls are remembered: those of the libraries that an app's statements use."""
+"""So many nodes of functions and calls are remembered:
+also those of libraries that an app's statements use."""
 
 
 @functools.lru_cache(maxsize=KEPT)
