@@ -152,14 +152,15 @@ def _member_changed(program: Program, cls: type, attribute: str, found: Findings
     """Whether a member of an own class is another than its body says."""
     if attribute == "__subclasses__":
         return True
+    direct = found.direct.get(id(cls), (cls, set()))[1]
     if attribute == "__dict__":
-        return any(_is_foreign_member(program, cls, one) for one in list(vars(cls)))
+        return any(_is_set_from_outside(program, cls, one, direct) for one in list(vars(cls)))
     owner = next((one for one in cls.__mro__ if attribute in vars(one)), cls)
-    value = vars(owner).get(attribute)
     if owner.__module__ not in program.tree:
         return False
-    if attribute not in vars(owner) or _is_foreign_member(program, owner, attribute):
-        return _is_set_anywhere(program, attribute)
+    if _is_set_from_outside(program, owner, attribute, direct):
+        return True
+    value = vars(owner).get(attribute)
     if isinstance(value, stateful.LASTING):
         return False
     body = written.class_body(program.tree.get(owner.__module__), owner.__name__)
@@ -169,16 +170,22 @@ def _member_changed(program: Program, cls: type, attribute: str, found: Findings
     return stateful.is_container(value) and _differs(program, value, found, literal)
 
 
-def _is_foreign_member(program: Program, cls: type, attribute: str) -> bool:
-    """Whether an own class has a member that its body does not name, and somebody may have set."""
+def _is_set_from_outside(program: Program, cls: type, attribute: str, direct: set[str]) -> bool:
+    """Whether a member is none of a class's body, or gone, and the app's own code may have done that.
+
+    Args:
+        program: the running program.
+        cls: a class of the app's own.
+        attribute: the member's name.
+        direct: what the app's own code itself reads of it.
+    """
     body = written.class_body(program.tree.get(cls.__module__), cls.__name__)
-    if body is None or attribute in names.class_members(body):
+    if body is None or attribute.startswith("__"):
         return False
-    return not attribute.startswith("__") and _is_set_anywhere(program, attribute)
-
-
-def _is_set_anywhere(program: Program, attribute: str) -> bool:
-    return written.is_stored(program.tree, attribute) or written.is_set_by_name(program.tree)
+    if (attribute in names.class_members(body)) == (attribute in vars(cls)):
+        return False
+    by_name = not direct.isdisjoint({attribute, "__dict__"}) and written.is_set_by_name(program.tree)
+    return by_name or written.is_stored(program.tree, attribute)
 
 
 # what is used, however it was come by

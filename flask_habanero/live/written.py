@@ -91,17 +91,22 @@ def _is_store(node: ast.AST, attribute: str) -> bool:
 
 
 def is_set_by_name(tree: Mapping[str, Source]) -> bool:
-    """Whether the app's own code sets attributes whose names it computes."""
+    """Whether the app's own code sets attributes, of anything but `self`, whose names it computes."""
     return any(
-        isinstance(one, ast.Call)
-        and isinstance(one.func, ast.Name)
-        and one.func.id in _SETTERS
-        and not (len(one.args) > 1 and isinstance(one.args[1], ast.Constant))
+        _sets_by_name(one)
         for source in tree.values()
         if any(setter in source.text for setter in _SETTERS)
         for piece in source.parsed.pieces
         for one in ast.walk(piece.node)
     )
+
+
+def _sets_by_name(node: ast.AST) -> bool:
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SETTERS):
+        return False
+    target, name = (*node.args, None, None)[:2]
+    own = isinstance(target, ast.Name) and target.id == "self"
+    return not own and not isinstance(name, ast.Constant)
 
 
 def is_nonlocal(source: Source, qualname: str, name: str) -> bool:

@@ -29,6 +29,7 @@ def builtin(notes: Findings, name: str, given: Sequence[Value]) -> None:
         notes.asks(given[0], text_in(given[1]))
         notes.uses(given[0], text_in(given[1]))
     elif name in ("vars", "dir") and given:
+        notes.asks(given[0], "__dict__")
         notes.uses(given[0], "__dict__")
     elif name in ("vars", "dir", "globals", "locals"):
         notes.doubts.add(f"{name}()")
