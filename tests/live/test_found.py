@@ -224,6 +224,17 @@ REBOUND_ROWS = [
 ]  # fmt: skip
 PARAMETER = "def setup(app, x):\n    {}\n    app.add_url_rule('/x', 'x', lambda: x)\n"
 FACTORY_STATE = "no state is asked for where a factory's statement runs again"
+FACTORY_ORDER = (
+    "`Factory.settle` does not ask where an entry belongs among those of the factory's other statements"
+)
+LOCALS = "`locals()` inside a factory reads all of its variables, and is not among those that read a new one"
+FIELDS = "`lasting` does not look into the fields of a named tuple"
+IMPORTED = "modules whose statements have entries are not among those of which `checks.order` asks when imports differ"
+BESIDE = {
+    "zero.py": "R = {}\n",
+    "one.py": "from zero import R\nR['one'] = 1\n",
+    "two.py": "from zero import R\nR['two'] = 2\n",
+}
 FACTORY_STATE_ROWS = [
     ("variable", "s = []\n", "len(s)", "s[:] = [1]"),
     ("name-of-the-module", "", "len(S)", "S['a'] = 1"),
@@ -291,6 +302,20 @@ def _params() -> Iterator[object]:
         sides = [f"{common}x = {one}\n" for one in (0, read)]
         changing = f"@app.after_request\ndef change(r):\n    {does}\n    return r\nreturn app\n"
         yield row("factory-state", name, _factory(*sides, changing, common="S = {}\n"), FACTORY_STATE)
+    page = SERVED.format("p.x[:] = [1]")
+    common = "from typing import NamedTuple\nclass P(NamedTuple):\n    x: list\np = P([])\n"
+    yield row("state", "field-of-a-tuple", _app("N = 0\n", "N = len(p.x)\n", common, page), FIELDS)
+    a, b = "app.extensions['a'] = 1\n", "app.extensions['b'] = 1\n"
+    listed = "x = list(app.extensions)\n"
+    shown = f"def x(): return {listed[4:]}return app\n"
+    yield row("ordered", "added-before", _factory(b, a + b, shown), FACTORY_ORDER)
+    named = "x = 1\n", "x = 1\nz = 2\n"
+    said = "y = sorted(k for k in list(locals()) if k != 'y')\napp.extensions['y'] = y\nreturn app\n"
+    yield row("called", "locals", _factory(*named, said), LOCALS)
+    sides = "import one\nimport two\n", "import two\nimport one\n"
+    yield row("imports", "change-places", _app(*sides, "", PAGE.format("one.R")), IMPORTED)
+    sides = "import one\n", "import two\nimport one\n"
+    yield row("imports", "come-before", _app(*sides, "", PAGE.format("list(one.R)")), IMPORTED)
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +329,8 @@ def bench() -> Iterator[Bench]:
 @pytest.mark.parametrize(("before", "after"), list(_params()))
 def test_what_is_live_is_what_a_cold_start_has(bench, before, after):
     entry = "app:create_app()" if "def create_app" in before else "app:app"
-    old, new = {"app.py": before}, {"app.py": after}
+    beside = BESIDE if "import one" in before else {}
+    old, new = {**beside, "app.py": before}, {**beside, "app.py": after}
     verdict = bench.judge(Sequence(entry, [old, new, old], ["by hand"]))
     told = f"release {verdict.at}: {verdict.steps} {verdict.differences[:5]}"
     if verdict.bad == "WRONG":
