@@ -6,7 +6,6 @@ import copy
 
 import pytest
 from flask.config import Config
-
 from flask_habanero.live import configs, startup
 
 # neither asks for what is in it nor changes it, or does so by other methods

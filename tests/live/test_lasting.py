@@ -14,9 +14,9 @@ import types
 from collections.abc import Iterator
 
 import pytest
-
 from flask_habanero.live import origin, stateful, written
 from flask_habanero.source import Source
+
 from tests.properties.generated import Bench, Sequence
 
 LOG = "import logging\nlog = logging.getLogger('a')\n"
