@@ -276,7 +276,10 @@ BROAD = {
         "Exception",
     ): "code of a library that we misread is code that can't be judged: a reason against the change",
     **dict.fromkeys(
-        (("live/steps/" + name, "BaseException") for name in ("classes.py", "functions.py", "namespaces.py")),
+        (
+            ("live/steps/" + name, "BaseException")
+            for name in ("classes.py", "functions.py", "namespaces.py", "parts.py")
+        ),
         "a statement that fails half-way gives its names back, SystemExit too",
     ),
     ("live/program.py", "BaseException"): "a module that fails at its import is not left half in sys.modules",

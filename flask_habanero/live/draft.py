@@ -204,7 +204,7 @@ class Draft:
         """Note a step that comes before all statements."""
         self.out.actions.append(Action((-1, 0), where, step))
 
-    def part(self, place: tuple[str, int, int], where: str, step: steps.Part) -> None:
+    def part(self, place: tuple[str, int, int], where: str, step: steps.Part | steps.Unbind) -> None:
         """Note a step that runs a part of a factory: (module, first line, number of the part)."""
         self.out.runs_code = True
         first = next((p for p in step.left.chain if p[2] == 0 and p[0] in self.out.target), None)

@@ -12,24 +12,24 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from types import CellType, CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from types import CellType, FunctionType
+from typing import TYPE_CHECKING
+
+from flask.sansio.app import App
 
 from ..source import Piece, compile_nodes
-from . import codes, configured, diff, entries, names, slots, startup, steps
+from . import codes, configs, diff, functions, names, registrations, replays, startup, steps, variables
 from .diff import Kind, Pair
-from .effects import WRITTEN_DOWN, first_refusal
-from .judge.findings import Effect
-from .judge.interpreter import Interpreter
-from .judge.values import Live, Scope, Value
+from .parts import compile_part, first_line
 from .skeleton import alike
-from .world import World
 
 if TYPE_CHECKING:
     from .draft import Draft
-    from .program import Left
+    from .program import Left, Place
 
-_OUTER = "_habanero_outer"
+# with them a statement may read every variable
+_SPACES = {"locals", "vars", "dir", "eval", "exec"}
 
 
 @dataclass
@@ -54,18 +54,24 @@ class Factory:
     run: set[int] = field(default_factory=set)
     end: set[int] = field(default_factory=set)
     judged: int = 0  # how much was to be done when it was judged last
+    _uses: dict[int, variables.Uses] = field(default_factory=dict)
 
     @property
     def module(self) -> str:
         """The module that the function is of."""
         return self.key[0]
 
+    @property
+    def left(self) -> list[Left]:
+        """What those runs left behind that do not end, and are not made again, as a whole."""
+        return [left for left in self.runs if not is_over(self.draft, left)]
+
     def take_up(self) -> None:
         """Let what is different in its own body be made up for."""
         for pair in self.pairs:
             if pair.kind is Kind.SAME or (pair.kind is Kind.BODY and self._keeps_variables(pair)):
                 continue
-            if pair.kind is Kind.MOVED and isinstance(pair.new and pair.new.node, _DEFINING):
+            if pair.kind is Kind.MOVED and replays.stays(self, pair):
                 continue  # what it registered moves with it
             self._act(pair)
 
@@ -87,23 +93,36 @@ class Factory:
             self.run.add(pair.new.index)
         if len(self.run) + len(self.end) == before:
             return
-        bound = {name for piece in (pair.old, pair.new) if piece for name in self._names(piece).binds}
-        self._followed(bound)
+        bound = {name for piece in (pair.old, pair.new) if piece for name in self.uses(piece).binds}
+        self._others(bound)
+        self._called(bound)
 
-    def _followed(self, bound: set[str]) -> None:
-        """Variables are others now: follow who read them, also in functions that the factory called."""
-        for other in self.pairs:
-            if (
-                other.new is not None
-                and other.new.index not in self.run
-                and self._names(other.new).reads & bound
-            ):
-                self._act(other)
-        prefix = f"{self.key[1]}.<locals>."
+    def _others(self, bound: set[str]) -> None:
+        """Variables are others now: what reads them did so, and what binds them has a say in it, too."""
+        for other in self.pairs if bound else ():
+            for piece in (other.old, other.new):
+                used = self.uses(piece) if piece is not None else variables.Uses()
+                if (used.reads | used.binds) & bound or used.reads & _SPACES:
+                    self._act(other)
+
+    def _called(self, bound: set[str]) -> None:
+        """Functions of the factory that read variables, and ran at the start, have read others now."""
         for code in (inner for one in self.draft.program.codes(self.module) for inner in codes.walk(one)):
-            if code.co_qualname.startswith(prefix) and bound & set(code.co_freevars):
-                place = (self.module, code.co_qualname, code.co_firstlineno)
-                self.draft.used_variables.append((place, frozenset(bound)))
+            key = (self.module, code.co_qualname, code.co_firstlineno)
+            mine = code.co_qualname.startswith(self._inside) and bound & set(code.co_freevars)
+            if mine and key in self.draft.program.books.ran:
+                self.draft.used_variables.append((key, frozenset(bound)))
+
+    @property
+    def _inside(self) -> str:
+        """How the qualified names of functions in it begin."""
+        return f"{self.key[1]}.<locals>."
+
+    def uses(self, piece: Piece) -> variables.Uses:
+        """Return what one of its statements does to its variables."""
+        if id(piece) not in self._uses:
+            self._uses[id(piece)] = variables.uses([piece.node])
+        return self._uses[id(piece)]
 
     def _names(self, piece: Piece) -> names.Names:
         return names.of_piece(piece, self.draft.out.target[self.module])
@@ -138,30 +157,63 @@ class Factory:
         if size == self.judged:
             return False
         self.judged = size
-        why = self._judge_variables() or self._judge_returns() or self._judge_end() or self._judge_run()
+        why = replays.why_not(self)
         if why:
             what = f"{self.key[1]} ran at the start, and {why}"
             self.draft.refuse("startup", f"{self.module}:{self.new.lineno}", what)
+        for index in self.run:
+            row = names.of_piece(Piece(1, self.new.body[index], ""), self.draft.out.target[self.module])
+            self.draft.ran_imports += row.imports
         return True
 
-    def settle(self) -> None:
-        """Let what was judged be done."""
-        if not (self.run or self.end):
-            return
+    @property
+    def uid(self) -> int:
+        """The statement that it is, or is in."""
         uid = self.draft.program.statement_at(self.module, self.old.lineno)
         assert uid is not None
+        return uid
+
+    def ends(self, place: Place) -> bool:
+        """Whether what stands at a place in it ends, or is run again."""
+        return place[:2] == (self.module, self.uid) and any(
+            first <= place[2] <= last for first, last in map(self.lines, self.ending)
+        )
+
+    @property
+    def nodes(self) -> list[ast.stmt]:
+        """The new statements that run."""
+        return [self.new.body[index] for index in sorted(self.run)]
+
+    @property
+    def ending(self) -> list[Piece]:
+        """The old statements that end."""
+        return [pair.old for pair in self.pairs if pair.old is not None and pair.old.index in self.end]
+
+    def lines(self, piece: Piece) -> tuple[int, int]:
+        """Return the lines of an old statement within the function."""
+        return self._offsets(piece, self.old)
+
+    def configs(self) -> Iterator[configs.Book]:
+        """Yield what is known of the configurations of the apps that it set up."""
+        for left in self.runs:
+            for value in left.variables.values():
+                book = configs.book_of(value.config) if isinstance(value, App) else None
+                if book is not None:
+                    yield book
+
+    def settle(self) -> None:
+        """Let what was judged be done, and what stays be known by its new lines."""
+        uid = self.uid
         for pair in self.pairs:
             if pair.old is not None:
-                part = (self.module, uid, *self._offsets(pair.old, self.old))
+                part = (self.module, uid, *self.lines(pair.old))
                 if pair.old.index in self.end:
                     self.draft.out.parts.add(part)
+                    self._functions_end(pair.old)
                 elif pair.new is not None:
                     self.draft.out.relocate[part] = self._offsets(pair.new, self.new)[0]
-        for pair in self.pairs:
-            if pair.old is not None and pair.old.index in self.end:
-                self._functions_end(pair.old)
-        for index in sorted(self.run):
-            self._do(index)
+        for left in self.left if self.run or self.end else ():
+            self._do(left)
 
     def _functions_end(self, piece: Piece) -> None:
         """Functions that an ended statement made are not changed: others take their place."""
@@ -179,112 +231,52 @@ class Factory:
         first = first_line(function)
         return piece.line - first + 1, piece.end_line - first + 1
 
-    def _judge_variables(self) -> str:
-        """Return which variable has another value at the end than where a statement that runs stands."""
-        given = {one.arg for one in names.parameters(self.new.args)}
-        rows = {p.new.index: self._names(p.new) for p in self.pairs if p.new is not None}
-        ended = [self._names(p.old) for p in self.pairs if p.old is not None and p.old.index in self.end]
-        bound = {name for row in (*ended, *(rows[index] for index in self.run)) for name in row.binds}
-        binders = {name: [i for i, row in rows.items() if name in row.binds] for name in _bound_in(self.new)}
-        for name in sorted(bound):
-            if name in given or not self.run.issuperset(binders.get(name, ())):
-                return f"`{name}` is bound more than once"
-        for index in self.run:
-            for name in rows[index].reads & binders.keys():
-                before = [i for i in binders[name] if i < index]
-                later = len(before) < len(binders[name])
-                if later and before and (name in given or not self.run.issuperset(before)):
-                    return f"`{name}` is bound again later"
-        return ""
+    def _do(self, left: Left) -> None:
+        """Let all that is to run do so in the variables that one run left behind."""
+        draft, every = self.draft, variables.of_function(self.new)
+        parsed, filename, place = draft.parsed(self.module), draft.filename(self.module), first_line(self.new)
+        cells = self._cells(left)
+        bound = {n for p in self.pairs if p.old and p.old.index in self.end for n in self.uses(p.old).binds}
+        for index in sorted(self.run):
+            bound |= variables.uses([self.new.body[index]]).binds
+        draft.part((self.module, place, -1), "", steps.Unbind(left, cells, frozenset(bound)))
+        for index in sorted(self.run):
+            node = self.new.body[index]
+            mine = variables.uses([node]).binds & every
+            code = compile_part(
+                self.new, self.key[1], node, (every, mine), lambda n: compile_nodes(n, parsed, filename)
+            )
+            step = steps.Part(draft.live(self.module), code, left, cells, frozenset(mine))
+            draft.part((self.module, place, index), f"{self.module}:{node.lineno}", step)
 
-    def _judge_returns(self) -> str:
-        """Return why it can't be told whether what runs is reached: the function may have returned before."""
-        for pair in self.pairs:
-            old, new = pair.old, pair.new
-            if old is not None and old.index in self.end and _returns(old.node):
-                return f"`{diff.title(old)}` returned"
-            if new is None or new.index in self.run or not _returns(new.node):
-                continue
-            if any(index > new.index for index in self.run) and not self._went_past(new.index):
-                return f"`{diff.title(new)}` may have returned before"
-        return ""
-
-    def _went_past(self, index: int) -> bool:
-        """Whether each run has got beyond a statement: a later one that stays has bound its names."""
-        later = [p.new for p in self.pairs if p.new is not None and p.old is not None and p.new.index > index]
-        sure = [self._names(one).binds for one in later if isinstance(one.node, _BINDING)]
-        before = {n for p in self.pairs if p.new and p.new.index <= index for n in self._names(p.new).binds}
-        return any(
-            all(bound <= left.variables.keys() for left in self.runs) for bound in sure if bound - before
-        )
-
-    def _judge_end(self) -> str:
-        """Return why what ends can't be taken back: it must have done nothing but register and configure."""
-        world = World(self.draft.program, self.draft.program.tree, set())
-        for pair in self.pairs:
-            if pair.old is not None and pair.old.index in self.end:
-                found = self._gone_through(world, [pair.old.node], self.runs[0])
-                configured.written(self.draft, found)
-                rest = [effect for effect in found if effect.kind not in WRITTEN_DOWN]
-                if rest:
-                    return f"what `{diff.title(pair.old)}` did can't be taken back: {rest[0].why}"
-        return ""
-
-    def _judge_run(self) -> str:
-        nodes = [pair.new.node for pair in self.pairs if pair.new is not None and pair.new.index in self.run]
-        nodes.sort(key=lambda node: node.lineno)
-        for node in nodes:
-            if any(isinstance(one, ast.Return | ast.Global | ast.Nonlocal) for one in own_statements(node)):
-                return f"`{ast.unparse(node).splitlines()[0][:50]}` can't be made up for"
-            self.draft.ran_imports += self._names(Piece(1, node, "")).imports
-        for left in self.runs:
-            found = self._gone_through(self.draft.world, nodes, left)
-            if (why := first_refusal(found)) is not None:
-                return why
-            configured.written(self.draft, found)
-            entries.touched(self.draft, found)
-            self.draft.registers |= any(effect.kind == "registers" for effect in found)
-        return ""
-
-    def _gone_through(self, world: World, nodes: Iterable[ast.stmt], left: Left) -> list[Effect]:
-        interpreter = Interpreter(world)
-        variables: dict[str, Value] = {name: Live(value) for name, value in left.variables.items()}
-        scope = Scope(variables, interpreter.scope_of(self.module).find, self.module)
-        for node in nodes:
-            interpreter.run_statement(node, scope)
-        return interpreter.effects
-
-    def _do(self, index: int) -> None:
-        node = self.new.body[index]
-        bound = self._names(Piece(1, node, "")).binds
-        every = set(bound).union(*(left.variables for left in self.runs), _bound_in(self.new))
-        parsed, filename = self.draft.parsed(self.module), self.draft.filename(self.module)
-        code = compile_part(self.new, node, every, bound, lambda n: compile_nodes(n, parsed, filename))
-        code = named(code, self.key[1])
-        nested = {old for old, _ in self.draft.code_pairs[self.module]}
-        for left in self.runs:
-            cells = self._cells(left, nested)
-            step = steps.Part(self.draft.live(self.module), code, left, cells, frozenset(bound))
-            self.draft.part((self.module, first_line(self.new), index), f"{self.module}:{node.lineno}", step)
-
-    def _cells(self, left: Left, nested: set[CodeType]) -> dict[str, CellType]:
+    def _cells(self, left: Left) -> dict[str, CellType]:
         """Return the cells by which functions of the factory share its variables."""
         found: dict[str, CellType] = dict(left.cells)
-        for function in self._inner_functions(left, nested):
+        for function in self._inner_functions:
+            if not _is_of(function, left):
+                continue
             for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-                found.setdefault(name, cell)
+                if found.setdefault(name, cell) is not cell or self._is_of_others(function, left):
+                    self._ambiguous(name)
         return found
 
-    def _inner_functions(self, left: Left, nested: set[CodeType]) -> Iterator[FunctionType]:
-        prefix = f"{self.key[1]}.<locals>."
-        candidates = [value for value in left.variables.values() if isinstance(value, FunctionType)]
-        for code in nested:
-            if code.co_qualname.startswith(prefix):
-                candidates += self.draft.holders(self.module, code)
-        for one in candidates:
-            inner = slots.unwrapped(one)
-            if inner.__qualname__.startswith(prefix) and _is_of(inner, left):
-                yield inner
+    def _ambiguous(self, name: str) -> None:
+        what = f"{self.key[1]} ran more than once, and which run's `{name}` its functions use can't be told"
+        self.draft.refuse("startup", f"{self.module}:{self.new.lineno}", what)
+
+    def _is_of_others(self, function: FunctionType, left: Left) -> bool:
+        return any(other is not left and _is_of(function, other) for other in self.runs)
+
+    @cached_property
+    def _inner_functions(self) -> list[FunctionType]:
+        """The live functions that runs of the factory have made."""
+        live = self.draft.live(self.module)
+        index = self.draft.program.uids(self.module).index(self.uid)
+        every = codes.walk(self.draft.program.codes(self.module)[index])
+        wanted = {code for code in every if code.co_qualname.startswith(self._inside)}
+        tables = [vars(target) for target in list(registrations.targets)]
+        found = functions.live_functions([live], tables, wanted) if wanted else {}
+        return [one for held in found.values() for one in held if one.__globals__ is vars(live)]
 
 
 def _is_of(function: FunctionType, left: Left) -> bool:
@@ -298,19 +290,28 @@ def _is_of(function: FunctionType, left: Left) -> bool:
     return True
 
 
-_DEFINING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
-_BINDING = (*_DEFINING, ast.Assign)
-
-
-def _returns(node: ast.stmt) -> bool:
-    return any(isinstance(one, ast.Return) for one in own_statements(node))
-
-
 def settle(draft: Draft) -> None:
     """Let all that factories must make up for be done."""
-    for one in draft.factories.values():
+    for key in draft.program.books.runs:  # also those of which only lines change
+        if key[0] in draft.units:
+            find(draft, key)
+    for one in list(draft.factories.values()):
         if one is not None:
             one.settle()
+    over = [left for found in draft.program.books.runs.values() for left in found if is_over(draft, left)]
+    if over:
+        draft.last("", steps.EndRuns(draft.program, tuple(over)))
+
+
+def is_over(draft: Draft, left: Left) -> bool:
+    """Whether what a run of a function was made by ends, or is made again."""
+    ended = draft.acted | draft.out.withdraw
+    by_statement = any(
+        within == 0 and ((module, uid) in ended or module in draft.out.dropped)
+        for module, uid, within in left.chain
+    )
+    made = [one for one in draft.factories.values() if one is not None]
+    return by_statement or any(one.ends(place) for one in made for place in left.chain[:-1])
 
 
 def find(draft: Draft, key: startup.Function) -> Factory | None:
@@ -336,9 +337,14 @@ def _made(draft: Draft, key: startup.Function) -> Factory | None:
         return None
     if not (alike(old.args, new.args) and alike(old.decorator_list, new.decorator_list)):
         return None
-    if any(isinstance(one, ast.Yield | ast.YieldFrom | ast.Await) for one in ast.walk(new)):
+    if any(
+        isinstance(one, _SUSPENDING) for node in (*old.body, *new.body) for one in variables.own_nodes(node)
+    ):
         return None
     return Factory(draft, key, old, new, runs, diff.compare_bodies(old.body, new.body))
+
+
+_SUSPENDING = (ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)
 
 
 def _renames(draft: Draft, module: str) -> Iterator[tuple[startup.Function, startup.Function]]:
@@ -353,80 +359,3 @@ def _definition(pieces: Iterable[Piece], qualname: str, first: int) -> names.Fun
             if found == qualname and first_line(node) == first:
                 return node
     return None
-
-
-def first_line(node: names.Function) -> int:
-    """Return the line at which a function begins, its decorators included."""
-    return min([node.lineno, *(one.lineno for one in node.decorator_list)])
-
-
-def own_statements(node: ast.stmt) -> Iterator[ast.AST]:
-    """Yield a statement and what is in it, but not what is in functions and classes in it."""
-    todo: list[ast.AST] = [node]
-    while todo:
-        one = todo.pop()
-        yield one
-        if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            todo.extend(ast.iter_child_nodes(one))
-
-
-def _bound_in(function: names.Function) -> set[str]:
-    found = {one.arg for one in names.parameters(function.args)}
-    for statement in function.body:
-        for one in own_statements(statement):
-            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                found.add(one.name)
-            elif isinstance(one, ast.Name) and not isinstance(one.ctx, ast.Load):
-                found.add(one.id)
-            elif isinstance(one, ast.Import | ast.ImportFrom):
-                found |= {alias.asname or alias.name.partition(".")[0] for alias in one.names}
-    return found
-
-
-def compile_part(
-    function: names.Function, node: ast.stmt, every: set[str], bound: set[str], compiled: Any
-) -> CodeType:
-    """Return the code of one statement of a function, which has all of the function's variables as free ones.
-
-    Args:
-        function: the function, as it will be.
-        node: the statement.
-        every: the names of its variables.
-        bound: those that the statement binds.
-        compiled: compiles nodes.
-    """
-    own = sorted(every)
-    body: list[ast.stmt] = [ast.Nonlocal(sorted(bound))] if bound else []
-    inner = ast.FunctionDef(function.name, _no_args(), [*body, node], [])
-    outer = ast.FunctionDef(_OUTER, _no_args(own), [inner], [])
-    for made in (inner, outer):
-        if hasattr(function, "type_params"):
-            made.type_params = []  # type: ignore[attr-defined]  # of 3.12 and later
-    place = ast.copy_location(ast.Pass(), function)
-    place.lineno = first_line(function)
-    for one in (outer, inner, *body):
-        ast.copy_location(one, place)
-        ast.fix_missing_locations(one)
-    (made_outer,) = codes.children(compiled([outer]))
-    (found,) = [code for code in codes.children(made_outer) if code.co_name == function.name]
-    return found
-
-
-def _no_args(own: Iterable[str] = ()) -> ast.arguments:
-    return ast.arguments([], [ast.arg(name) for name in own], None, [], [], None, [])
-
-
-def named(code: CodeType, qualname: str) -> CodeType:
-    """Return a part's code, and all that it holds, under the names that they have in the whole function."""
-    before = f"{_OUTER}.<locals>.{qualname.rpartition('.')[2]}"
-
-    def renamed(one: CodeType) -> CodeType:
-        consts = tuple(renamed(c) if type(c) is CodeType else said(c) for c in one.co_consts)
-        return one.replace(co_qualname=one.co_qualname.replace(before, qualname, 1), co_consts=consts)
-
-    def said(constant: Any) -> Any:
-        """A class takes its qualified name from a constant."""
-        is_it = type(constant) is str and constant.startswith(f"{before}.<locals>.")
-        return constant.replace(before, qualname, 1) if is_it else constant
-
-    return renamed(code)

@@ -60,10 +60,10 @@ def has_changed(program: Program, module: str, name: str, found: Findings) -> bo
         return False  # names of modules are asked for one by one
     if origin.is_rebound(live, name):
         return True
-    return _differs(program, value, found, written.literal(program.tree[module], name))
+    return differs(program, value, found, written.literal(program.tree[module], name))
 
 
-def _differs(program: Program, value: Any, found: Findings, literal: Any) -> bool:
+def differs(program: Program, value: Any, found: Findings, literal: Any) -> bool:
     """Whether what is used of a value that is bound by a name may be another than what is written."""
     used = found.uses_of(value)
     if type(value) in stateful.VALUES:
@@ -167,7 +167,7 @@ def _member_changed(program: Program, cls: type, attribute: str, found: Findings
     literal = written.value_in(body.body, attribute) if body is not None else NO_LITERAL
     if type(value) in stateful.VALUES or type(value) in (list, dict, set):
         return literal is not NO_LITERAL and not _equals(value, literal)
-    return stateful.is_container(value) and _differs(program, value, found, literal)
+    return stateful.is_container(value) and differs(program, value, found, literal)
 
 
 def _is_set_from_outside(program: Program, cls: type, attribute: str, direct: set[str]) -> bool:

@@ -265,9 +265,14 @@ class Program:
             known_runs = self.books.runs.get(key, [])
             self.books.runs[key] = [
                 *known_runs,
-                *(Left(r.variables, self.chain_from(r.frames)) for r in found),
+                *(Left(run.variables, self._chain_of(run)) for run in found),
             ]
         startup.runs.clear()
+
+    def _chain_of(self, run: startup.Run) -> tuple[Place, ...]:
+        if run.above is not None:
+            return (*run.above, *self.chain(run.frames))
+        return self.chain_from(run.frames)
 
     def settled_call(self, call: startup.Call) -> startup.Call:
         """Return a call with the line within the caller; of a module, with the statement's uid."""

@@ -15,6 +15,7 @@ library, site-packages and the folder of installed scripts.
 from __future__ import annotations
 
 import atexit
+import opcode
 import os
 import sys
 import sysconfig
@@ -54,10 +55,12 @@ class Run:
     Attributes:
         variables: its local variables, as they were when it returned.
         frames: where it ran, itself last.
+        above: what led to the first frame, if a release ran it: settled places.
     """
 
     variables: dict[str, Any]
     frames: tuple[Frame, ...]
+    above: tuple[Any, ...] | None = None
 
 
 runs: dict[Function, list[Run]] = {}
@@ -153,8 +156,13 @@ def _on_event(frame: FrameType, event: str, _arg: object) -> None:
     elif frame.f_code.co_name != "<module>" and not is_foreign(frame.f_code):
         if event == "call":
             _note(frame)
-        elif event == "return":
+        elif event == "return" and _is_returning(frame):
             _note_end(frame)
+
+
+def _is_returning(frame: FrameType) -> bool:
+    """Whether a function returns; the profiler says so, too, when it raises."""
+    return opcode.opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN")
 
 
 def start() -> None:

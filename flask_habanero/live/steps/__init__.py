@@ -7,7 +7,8 @@ returns the inverse, ready to run; nothing else in the package changes the progr
 from .classes import Members
 from .entries import Arrange, Assign, Items, Remember, TakeOut, fill
 from .functions import RAW, ClearCache, Conform, Decorate, SwapCode
-from .namespaces import DropModule, Forget, Part, Run, ShowSource
+from .namespaces import DropModule, Forget, Run, ShowSource
+from .parts import EndRuns, Part, Unbind
 from .undo import Inverse, modules_before, remember
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Conform",
     "Decorate",
     "DropModule",
+    "EndRuns",
     "Forget",
     "Inverse",
     "Items",
@@ -28,6 +30,7 @@ __all__ = [
     "ShowSource",
     "SwapCode",
     "TakeOut",
+    "Unbind",
     "fill",
     "modules_before",
     "remember",

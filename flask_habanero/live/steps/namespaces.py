@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import CellType, CodeType, FunctionType, ModuleType
-from typing import Any
+from types import CodeType, ModuleType
 
 from .. import importer
 from .undo import GONE, Inverse, remember
@@ -28,59 +26,6 @@ class Run:
             restore()
             raise
         return restore
-
-
-@dataclass(frozen=True)
-class Part:
-    """A statement of a factory runs in the variables that the factory left behind."""
-
-    module: ModuleType
-    code: CodeType  # a function of no arguments, whose free variables are the factory's
-    left: Any  # what the run left behind: .variables, .cells
-    cells: Mapping[str, CellType]
-    bound: frozenset[str]
-
-    def apply(self) -> Inverse:
-        left = self.left
-        variables, known = dict(left.variables), dict(left.cells)
-        cells = {**{name: CellType(value) for name, value in variables.items()}, **self.cells, **known}
-        own = {name: cells.get(name) or CellType() for name in (*self.code.co_freevars, *self.bound)}
-        contents = [(cell, _content(cell)) for cell in own.values()]
-
-        def inverse() -> None:
-            left.variables, left.cells = variables, known
-            for cell, content in contents:
-                if content is GONE:
-                    del cell.cell_contents
-                else:
-                    cell.cell_contents = content
-
-        restore = remember(self.module)
-        try:
-            function = FunctionType(
-                self.code, vars(self.module), closure=tuple(own[name] for name in self.code.co_freevars)
-            )
-            function()
-        except BaseException:
-            inverse()
-            restore()
-            raise
-        left.cells = {**known, **own}
-        found = {name: _content(own[name]) for name in self.bound}
-        left.variables = {**variables, **{n: v for n, v in found.items() if v is not GONE}}
-
-        def both() -> None:
-            inverse()
-            restore()
-
-        return both
-
-
-def _content(cell: CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return GONE
 
 
 @dataclass(frozen=True)

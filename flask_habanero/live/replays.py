@@ -1,0 +1,295 @@
+"""May statements of a factory run at its end, instead of where they stand in it?
+
+They find the variables, and the objects, as they were when the factory had returned. So it is asked
+
+- whether the variables that they read and bind had the same values where they stand;
+- whether the factory came past there, and whether it does now;
+- whether what they do, and look at, comes out the same after all that stands behind them;
+- whether what they look at is still as the start made it.
+
+What does not, or can't be told, is refused.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from flask.config import Config, ConfigAttribute
+from flask.sansio.app import App
+from flask.sansio.blueprints import Blueprint
+
+from ..source import Piece
+from . import (
+    configs,
+    configured,
+    diff,
+    entries,
+    lasting,
+    names,
+    ordering,
+    reading,
+    registrations,
+    standing,
+    written,
+)
+from .diff import Pair
+from .effects import WRITTEN_DOWN, first_refusal
+from .judge.findings import Effect, Findings
+from .judge.interpreter import Interpreter
+from .judge.values import Live, Scope, Value
+from .world import World
+
+if TYPE_CHECKING:
+    from .factory import Factory
+    from .program import Left, Place
+
+_PLAIN = (str, bytes, int, float, complex, type(None), frozenset, tuple)
+_JOURNALED = (App, Blueprint, Config)
+_FIXED = (ModuleType, FunctionType, BuiltinFunctionType, MethodType, type)
+
+
+def why_not(one: Factory) -> str | None:
+    """Return why what is to be done about a factory can't be done at its end, or None if it can."""
+    if not one.left:
+        return None  # whatever it set up ends, or is made again as a whole
+    for ask in (standing.form, standing.lines, standing.bindings, standing.returns, _ends, _runs, _order):
+        if (why := ask(one)) is not None:
+            return why
+    return None
+
+
+# effects
+
+
+def _ends(one: Factory) -> str | None:
+    """Return why what ends can't be taken back: it must have done nothing but register and configure."""
+    world = World(one.draft.program, one.draft.program.tree, set())
+    for piece in one.ending:
+        for left in one.left:
+            found = _gone_through(one, world, [piece.node], left).effects
+            configured.written(one.draft, found)
+            rest = [effect for effect in found if effect.kind not in WRITTEN_DOWN]
+            if rest:
+                return f"what `{diff.title(piece)}` did can't be taken back: {rest[0].why}"
+    return None
+
+
+def _runs(one: Factory) -> str | None:
+    """Return why what is to run may not, or would find something else than where it stands."""
+    for left in one.left:
+        found = _gone_through(one, one.draft.world, one.nodes, left)
+        if (why := first_refusal(found.effects)) is not None:
+            return why
+        configured.written(one.draft, found.effects)
+        entries.touched(one.draft, found.effects)
+        one.draft.registers |= any(effect.kind == "registers" for effect in found.effects)
+        why = _outside(one, found.effects) or _state(one, left, found)
+        if why is not None:
+            return why
+    return None
+
+
+def _gone_through(one: Factory, world: World, nodes: list[ast.stmt], left: Left) -> Findings:
+    interpreter = Interpreter(world)
+    values: dict[str, Value] = {name: Live(value) for name, value in left.variables.items()}
+    scope = Scope(values, interpreter.scope_of(one.module).find, one.module)
+    for node in nodes:
+        interpreter.run_statement(node, scope)
+    return interpreter.notes
+
+
+def _outside(one: Factory, effects: list[Effect]) -> str | None:
+    """Return which entry of what runs others may have a say in, or have looked for, behind the factory."""
+    for effect in effects:
+        if effect.kind == "attribute":
+            if effect.name in getattr(effect.target, "__dict__", {}):
+                return f"{effect.why}, and so did others"
+            if (where := _mentions(one, effect.name)) is not None:
+                return f"{effect.why}, and {where} has to do with the same attribute"
+        elif effect.kind == "item" and effect.target and not _is_of_jinja(effect.target):
+            return f"{effect.why}, and where in its order can't be told"
+        elif effect.kind == "item" and (key := ordering.key_of(effect)) and key.object in effect.target:
+            return f"{effect.why}, and so did others"
+    return None
+
+
+def _is_of_jinja(target: object) -> bool:
+    """Whether it is a table of a template environment, in which the order makes no difference."""
+    apps = (app for app in list(registrations.targets) if isinstance(app, App))
+    kept = [env for app in apps if (env := vars(app).get("jinja_env")) is not None]
+    return any(target is table for env in kept for table in (env.globals, env.filters, env.tests))
+
+
+def _mentions(one: Factory, attribute: str) -> str | None:
+    """Return which other code of the start reads or sets an attribute of that name."""
+    draft = one.draft
+    for module, source in draft.out.target.items():
+        if attribute in source.text and draft.program.loaded(module) is not None:
+            for piece in source.parsed.pieces:
+                if not isinstance(piece.node, names.Function) and attribute in _words(piece.node):
+                    return draft.where(module, piece)
+    for module, qualname, _ in draft.program.books.ran:
+        body = reading.body_of(draft.out.target.get(module), qualname)
+        mine = module == one.module and f"{qualname}.".startswith(f"{one.key[1]}.")
+        if body is not None and not mine and attribute in body.attributes:
+            return qualname
+    return None
+
+
+# order
+
+
+def stays(one: Factory, pair: Pair) -> bool:
+    """Whether a statement that stands elsewhere comes out the same there: it need not run again."""
+    assert pair.old is not None
+    assert pair.new is not None
+    crossed = [other for other in one.pairs if _crosses(pair, other)]
+    return all(_independent(one, pair, other) for other in crossed)
+
+
+def _crosses(pair: Pair, other: Pair) -> bool:
+    if pair.old is None or pair.new is None or other.old is None or other.new is None:
+        return False
+    return (pair.old.index < other.old.index) != (pair.new.index < other.new.index)
+
+
+def _independent(one: Factory, pair: Pair, other: Pair) -> bool:
+    assert pair.new is not None
+    assert other.new is not None
+    mine, others = one.uses(pair.new), one.uses(other.new)
+    if mine.binds & (others.binds | others.reads | others.inside):
+        return False
+    if others.binds & (mine.reads | mine.inside):
+        return False
+    nodes = pair.new.node, other.new.node
+    if all(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes):
+        return False  # modules may be executed in another order
+    return all(
+        not any(e.kind != "registers" for e in _gone_through(one, one.draft.world, [node], left).effects)
+        for left in one.runs
+        for node in nodes
+    )
+
+
+def _order(one: Factory) -> str | None:
+    """Return why what runs comes out differently after what stands behind it."""
+    for left in one.left:
+        for index in sorted(one.run):
+            mine = _gone_through(one, one.draft.world, [one.new.body[index]], left)
+            if (why := _configured(one, index, left, mine)) is not None:
+                return why
+            mine.effects = [e for e in mine.effects if e.kind not in (*WRITTEN_DOWN, "import")]
+            looked = _looked_at(mine)
+            if not (mine.effects or looked):
+                continue
+            for piece in _behind(one, index):
+                other = _gone_through(one, one.draft.world, [piece.node], left)
+                why = ordering.conflict(mine, other) or _unknown(one, looked, other, piece, left)
+                why = why or _tells(mine.effects, piece.node)
+                if why is not None:
+                    return f"{why}, at `{diff.title(piece)}` behind it"
+    return None
+
+
+def _behind(one: Factory, index: int) -> Iterator[Piece]:
+    for pair in one.pairs:
+        if pair.new is not None and pair.new.index > index and pair.new.index not in one.run:
+            yield pair.new
+
+
+def _tells(effects: list[Effect], node: ast.AST) -> str | None:
+    """Return what changes an attribute that a statement has to do with, as far as names tell."""
+    said = _words(node)
+    return next((e.why for e in effects if e.kind == "attribute" and e.name in said), None)
+
+
+def _words(node: ast.AST) -> set[str]:
+    """Return the attributes and the strings in a statement."""
+    words = (getattr(part, "attr", getattr(part, "value", None)) for part in ast.walk(node))
+    return {word for word in words if isinstance(word, str)}
+
+
+def _configured(one: Factory, index: int, left: Left, found: Findings) -> str | None:
+    """Return which key of a configuration a statement reads, and others have written behind it."""
+    for config, keys in _read_keys(found):
+        book = configs.book_of(config)
+        for entry in book.entries if book is not None else ():
+            changed = {key for key, _ in entry.changes if not keys or key in keys}
+            if changed and _is_behind(one, index, left, entry.chain or ()):
+                return f"configuration {min(changed)} is written behind what reads it"
+    return None
+
+
+def _read_keys(found: Findings) -> Iterator[tuple[Config, set[Any]]]:
+    """Yield the configurations that were read, with the keys; without them if all may have been."""
+    for key, (thing, attributes) in found.used.items():
+        if isinstance(thing, Config) and "" in attributes:
+            yield thing, set() if key in found.whole else found.keys.get(key, set())
+        elif isinstance(thing, App):
+            names_of = [getattr(type(thing), name, None) for name in attributes if name]
+            keys = {one.__name__ for one in names_of if isinstance(one, ConfigAttribute)}
+            if keys:
+                yield thing.config, keys
+
+
+def _is_behind(one: Factory, index: int, left: Left, chain: tuple[Place, ...]) -> bool:
+    """Whether what a chain led to stands behind a statement, and stays."""
+    within = next((place[2] for place in chain if place[:2] == (one.module, one.uid)), 0)
+    for pair in one.pairs if within else ():
+        if pair.old is not None and one.lines(pair.old)[0] <= within <= one.lines(pair.old)[1]:
+            return pair.new is not None and pair.new.index > index and pair.new.index not in one.run
+    program = one.draft.program
+    return program.position(chain, program.books.uids) > program.position(left.chain, program.books.uids)
+
+
+def _looked_at(found: Findings) -> dict[int, Any]:
+    """Return the objects of whose contents it matters when they are looked at."""
+    return {
+        key: thing
+        for key, (thing, _) in found.used.items()
+        if not isinstance(thing, (*_PLAIN, *_JOURNALED, *_FIXED))
+    }
+
+
+def _unknown(one: Factory, looked: dict[int, Any], other: Findings, piece: Piece, left: Left) -> str | None:
+    """Return what a statement may have done to an object that was looked at before it."""
+    rest = [e for e in other.effects if e.kind not in WRITTEN_DOWN and e.target is None]
+    used = one.uses(piece)
+    named = {id(left.variables.get(name)) for name in used.reads | used.inside}
+    return rest[0].why if rest and named & looked.keys() else None
+
+
+# what requests may have changed
+
+
+def _state(one: Factory, left: Left, found: Findings) -> str | None:
+    """Return what a statement looks at and may not be as the start made it."""
+    return next(
+        (f"it reads {what}, which may have changed since the start" for what in _doubtful(one, left, found)),
+        None,
+    )
+
+
+def _doubtful(one: Factory, left: Left, found: Findings) -> Iterator[str]:
+    draft, named = one.draft, list(left.variables.values())
+    for module, name in sorted(found.names):
+        unit = draft.program.unit_name(module)
+        live = draft.program.loaded(unit)
+        if live is not None and unit in draft.program.tree and (unit, name) not in draft.rebound:
+            named.append(vars(live).get(name))
+            if lasting.has_changed(draft.program, unit, name, found):
+                yield name
+    for name, value in left.variables.items():
+        if id(value) in found.used and lasting.differs(draft.program, value, found, _literal(one, name)):
+            yield name
+    yield from lasting.others(draft.program, found, named)
+
+
+def _literal(one: Factory, name: str) -> Any:
+    """Return what the one statement that binds a variable makes of it, if it stands there."""
+    binding = standing.binders(one, name)
+    body = [one.new.body[index] for index in binding if index not in one.run]
+    return written.value_in(body, name) if len(binding) == 1 else written.NO_LITERAL
