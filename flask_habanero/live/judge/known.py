@@ -92,7 +92,8 @@ IMPURE_NAMES = frozenset(
     [
         ("locale", "setlocale"),
         ("pathlib", "Path.open"),
-        ("random", "seed"),
+        ("random", "Random.seed"),
+        ("random", "Random.setstate"),
         ("threading", "Thread"),
         ("threading", "Timer"),
         ("time", "sleep"),
