@@ -317,7 +317,7 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   class Production(Base):
       pass
 """,
-    "a setting that a connection or thread was made from": (
+    "a setting that a connection, thread or database was made from": (
         """
 @@ app.py @@
   import sqlite3
@@ -339,6 +339,21 @@ EDITS: dict[str, str | tuple[str, ...]] = {
       app.db = sqlite3.connect(app.config["DATABASE"])
       return app
 """,
+        """
+@@ app.py @@
+  from flask import Flask
+  from flask_sqlalchemy import SQLAlchemy
+
+  db = SQLAlchemy()
+  app = Flask(__name__)
+- app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///shop.db"
++ app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///store.db"
+  db.init_app(app)
+
+  @app.route("/")
+  def index():
+      return str(db.engine.url)
+""",
     ),
     "`DEBUG`, `TESTING`, `TEMPLATES_AUTO_RELOAD`": """
 @@ app.py @@
@@ -351,7 +366,20 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 - app = Flask(__name__)
 + app = Flask(__name__, static_folder=None)
 """,
-    "registrations, where some were made past Flask's methods": """
+    "registrations, where some were made past Flask's methods": (
+        """
+@@ app.py @@
+  from flask import Blueprint
+
+  shop = Blueprint("shop", __name__)
+  shop.record(lambda state: state.app.add_url_rule("/shop", "shop", str))
+  app.register_blueprint(shop)
+
++ @app.route("/new")
++ def new():
++     return "new"
+""",
+        """
 @@ app.py @@
   app.view_functions["ghost"] = lambda: "ghost"
 
@@ -359,6 +387,7 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 + def new():
 +     return "new"
 """,
+    ),
     "methods and properties: their bodies, new ones, removed ones": """
 @@ app.py @@
   class Order:
