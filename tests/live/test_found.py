@@ -223,11 +223,6 @@ REBOUND_ROWS = [
     ("bound-in-try", "x = 1\ntry:\n    {}['a']\n    x = 2\nexcept KeyError: pass\n", "x = 1\ntry:\n    {'a': 1}['a']\n    x = 2\nexcept KeyError: pass\n"),
 ]  # fmt: skip
 PARAMETER = "def setup(app, x):\n    {}\n    app.add_url_rule('/x', 'x', lambda: x)\n"
-FACTORY_STATE = "no state is asked for where a factory's statement runs again"
-FACTORY_ORDER = (
-    "`Factory.settle` does not ask where an entry belongs among those of the factory's other statements"
-)
-LOCALS = "`locals()` inside a factory reads all of its variables, and is not among those that read a new one"
 FIELDS = "`lasting` does not look into the fields of a named tuple"
 IMPORTED = "modules whose statements have entries are not among those of which `checks.order` asks when imports differ"
 BESIDE = {
@@ -301,17 +296,17 @@ def _params() -> Iterator[object]:
     for name, common, read, does in FACTORY_STATE_ROWS:
         sides = [f"{common}x = {one}\n" for one in (0, read)]
         changing = f"@app.after_request\ndef change(r):\n    {does}\n    return r\nreturn app\n"
-        yield row("factory-state", name, _factory(*sides, changing, common="S = {}\n"), FACTORY_STATE)
+        yield row("factory-state", name, _factory(*sides, changing, common="S = {}\n"), None)
     page = SERVED.format("p.x[:] = [1]")
     common = "from typing import NamedTuple\nclass P(NamedTuple):\n    x: list\np = P([])\n"
     yield row("state", "field-of-a-tuple", _app("N = 0\n", "N = len(p.x)\n", common, page), FIELDS)
     a, b = "app.extensions['a'] = 1\n", "app.extensions['b'] = 1\n"
     listed = "x = list(app.extensions)\n"
     shown = f"def x(): return {listed[4:]}return app\n"
-    yield row("ordered", "added-before", _factory(b, a + b, shown), FACTORY_ORDER)
+    yield row("ordered", "added-before", _factory(b, a + b, shown), None)
     named = "x = 1\n", "x = 1\nz = 2\n"
     said = "y = sorted(k for k in list(locals()) if k != 'y')\napp.extensions['y'] = y\nreturn app\n"
-    yield row("called", "locals", _factory(*named, said), LOCALS)
+    yield row("called", "locals", _factory(*named, said), None)
     sides = "import one\nimport two\n", "import two\nimport one\n"
     yield row("imports", "change-places", _app(*sides, "", PAGE.format("one.R")), IMPORTED)
     sides = "import one\n", "import two\nimport one\n"
