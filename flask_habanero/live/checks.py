@@ -7,7 +7,19 @@ from types import CodeType
 
 from ..errors import Reason
 from ..source import Parsed, Piece
-from . import diff, entries, functions, imports, lasting, memos, names, registrations, statements, steps
+from . import (
+    diff,
+    effects,
+    entries,
+    functions,
+    imports,
+    lasting,
+    memos,
+    names,
+    registrations,
+    statements,
+    steps,
+)
 from .draft import Draft
 from .flow import Flow
 from .program import owner_of
@@ -35,8 +47,11 @@ def _first_imports(draft: Draft) -> None:
     for name in imports.newly_loaded(draft.ran_imports, target, loaded):
         source = target[name]
         for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
-            if (why := draft.judge(name).statement(piece.node)) is not None:
+            found = draft.judge(name).effects(piece.node)
+            if (why := effects.first_refusal(found)) is not None:
                 draft.refuse("effect", draft.where(name, piece), why)
+            if not draft.boots:
+                entries.added(draft, name, piece, found)
             draft.registers |= bool(row.called_attributes & (registrations.DECORATORS | registrations.CALLS))
             draft.ran_imports += row.imports
 
@@ -256,15 +271,25 @@ def order(draft: Draft) -> None:
         for e in registrations.entries_of(t)
         for place in e.chain or ()
     }
-    ranks = [
-        [name for name, _ in sorted(ranked.items(), key=lambda pair: pair[1]) if name in who]
-        for ranked in (_first_runs(tree, draft.roots) for tree in (draft.program.tree, draft.out.target))
-    ]
-    both = set(ranks[0]) & set(ranks[1])
-    before, after = ([name for name in row if name in both] for row in ranks)
+    ranked = [_first_runs(tree, draft.roots) for tree in (draft.program.tree, draft.out.target)]
+    both = set(ranked[0]) & set(ranked[1])
+    ranks = [sorted(both, key=one.__getitem__) for one in ranked]
+    if ranks[0] == ranks[1]:
+        return
+    who |= {name for name in both if _makes_entries(draft, name)}
+    before, after = ([name for name in row if name in who] for row in ranks)
     if before != after:
         what = f"{', '.join(before)} would be imported in another order, and so register in another"
         draft.refuse("order", "", what)
+
+
+def _makes_entries(draft: Draft, name: str) -> bool:
+    """Whether statements of a loaded module make entries in objects that others may share."""
+    return draft.program.loaded(name) is not None and any(
+        effect.kind in ("attribute", "item", "config", "global")
+        for piece in draft.parsed(name).pieces
+        for effect in draft.judge(name).read(piece.node).effects
+    )
 
 
 def _first_runs(tree: imports.Tree, roots: list[str]) -> dict[str, int]:
