@@ -238,7 +238,7 @@ class Edit:
 
 
 EDITS = {
-    "function": Edit("helpers", 'return "-".join(WORD', 'return "-{}-".join(WORD'),
+    "function": Edit("helpers", '    return "-".join', '    text += "{}"\n    return "-".join'),
     "constant": Edit("constants", "PAGE_SIZE = 20\n", "PAGE_SIZE = 20 + {}\n"),
     "method": Edit("models", "    def go_on", "    def go_back(self):\n        return {}\n\n    def go_on"),
 }

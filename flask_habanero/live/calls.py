@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from typing import Any
 
+from . import steps
 from .startup import Call, Function
 
 _numbers = itertools.count()
-_T = TypeVar("_T")
 
 
 class Calls:
@@ -48,10 +48,11 @@ class Calls:
         callers = self._callers.get(self._numbers.get(function, -1))
         return None if callers is None else {(self._functions[caller], line) for caller, line in callers}
 
-    def move(self, moved: Mapping[Function, Function]) -> None:
-        """Let functions begin on other lines."""
-        move(self._numbers, moved)
-        self._functions.update({self._numbers[new]: new for new in moved.values() if new in self._numbers})
+    def move(self, moved: Mapping[Function, Function], done: list[steps.Inverse]) -> None:
+        """Let functions begin on other lines; add what puts them back to what is done."""
+        done.append(move(self._numbers, moved))
+        known = {self._numbers[new]: new for new in moved.values() if new in self._numbers}
+        done.append(steps.Items(self._functions, known, ()).apply())
 
     def move_lines(self, moved: Callable[[Function, int], int]) -> None:
         """Let calls stand on other lines of their callers."""
@@ -61,7 +62,8 @@ class Calls:
         }
 
 
-def move(table: dict[Function, _T], moved: Mapping[Function, Function]) -> None:
+def move(table: dict[Function, Any], moved: Mapping[Function, Function]) -> steps.Inverse:
     """Let what is known of functions stand under the lines at which they begin from now on."""
-    # all are taken out before any is put back: one may begin where another began
-    table.update([(new, table.pop(old)) for old, new in moved.items() if old in table])
+    put = {new: table[old] for old, new in moved.items() if old in table}
+    gone = tuple(old for old in moved if old in table and old not in put)
+    return steps.Items(table, put, gone).apply()

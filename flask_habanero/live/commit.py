@@ -118,7 +118,7 @@ def _only_lines(plan: Plan, code: object) -> bool:
 
 def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) -> None:
     before = program.books
-    done.append(_books(program, plan))
+    _books(program, plan, done)
     configurations = [Edited(config, program, plan) for config in plan.configs.values()]
     for one in configurations:
         done.append(one.begin())  # noqa: PERF401  # what was done must be in the list when the next one raises
@@ -138,7 +138,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
                     _place(program, action.chain, fresh)
     where[0] = ""
     done.append(_renewed(program, plan))
-    _move_runs(program.books, before, plan)
+    _move_runs(program.books, before, plan, done)
     for clear in plan.clear:
         done.append(clear.apply())  # noqa: PERF401  # as above
     _settle(program, plan, pending)
@@ -187,37 +187,48 @@ def _watching(plan: Plan) -> Iterator[None]:
         startup.stop() if ours else None
 
 
-def _books(program: Program, plan: Plan) -> Inverse:
-    """Let the books say what will be; return what puts the old ones back."""
+def _books(program: Program, plan: Plan, done: list[Inverse]) -> None:
+    """Let the books say what will be."""
     program.first = program.first or program.books.copy()
-    before, removed, stacks = program.books, set(program.removed), dict(importer.import_stacks)
-    books = before.copy()
-    books.tree = dict(plan.target)
-    books.uids.update(plan.uids)
-    books.codes.update(plan.codes)
-    books.absent.update(plan.absent)
-    gone = [function for function in books.ran if function[0] in plan.dropped] if plan.dropped else []
-    for function in gone:
-        del books.ran[function]
-    calls.move(books.ran, plan.renamed)
-    for name in plan.dropped:
-        books.uids.pop(name, None)
-        books.codes.pop(name, None)
-        books.chains.pop(name, None)
-        importer.import_stacks.pop(name, None)
-    program.books = books
-    program.removed = (program.removed | set(plan.deletions)) - set(plan.target)
+    before, tree, removed = program.books, program.books.tree, program.removed
+    # statements that run are noted in all of the books; other releases write little, and that can be put back
+    books = before.copy() if plan.runs_code or plan.dropped or plan.relocate else before
 
     def inverse() -> None:
         program.books, program.removed = before, removed
+        before.tree = tree
+        startup.ran.clear()
+
+    done.append(inverse)
+    done.append(_drop(books, plan))
+    done.append(steps.Items(books.uids, plan.uids, ()).apply())
+    done.append(steps.Items(books.codes, plan.codes, ()).apply())
+    done.append(steps.Items(books.absent, plan.absent, ()).apply())
+    done.append(calls.move(books.ran, plan.renamed))
+    books.tree = plan.target
+    program.books = books
+    program.removed = {name for name in {*removed, *plan.deletions} if name not in plan.target}
+
+
+def _drop(books: Books, plan: Plan) -> Inverse:
+    """Forget the modules that end; return what brings back who imported what."""
+    if not (plan.dropped or plan.runs_code):
+        return lambda: None
+    stacks = dict(importer.import_stacks)
+    for table in (importer.import_stacks, books.uids, books.codes, books.chains):
+        for name in plan.dropped:
+            table.pop(name, None)
+    for function in [one for one in books.ran if one[0] in plan.dropped] if plan.dropped else []:
+        del books.ran[function]
+
+    def inverse() -> None:
         importer.import_stacks.clear()
         importer.import_stacks.update(stacks)
-        startup.ran.clear()
 
     return inverse
 
 
-def _move_runs(books: Books, before: Books, plan: Plan) -> None:
+def _move_runs(books: Books, before: Books, plan: Plan, done: list[Inverse]) -> None:
     """Let what is known of calls and of factories fit the lines at which they stand from now on."""
     if plan.relocate:  # before functions move: its lines are those within the factories as they were
         uids = {(m, first): uid for m, first, uid in _functions(before, plan)}
@@ -229,8 +240,8 @@ def _move_runs(books: Books, before: Books, plan: Plan) -> None:
             function: [replace(left, chain=plan.moved_chain(left.chain)) for left in found]
             for function, found in books.runs.items()
         }
-    books.calls.move(plan.renamed)
-    calls.move(books.runs, plan.renamed)
+    done.append(calls.move(books.runs, plan.renamed))
+    books.calls.move(plan.renamed, done)
 
 
 def _functions(books: Books, plan: Plan) -> Iterator[tuple[str, int, int]]:

@@ -235,14 +235,13 @@ class Program:
     def settle(self) -> None:
         """Turn lines that were noted since the last time into statements, while sources still fit them."""
         self.settle_ran()
-        for name, frames in importer.import_stacks.items():
+        chains = self.books.chains
+        for name in [name for name in importer.import_stacks if name not in chains]:
             unit = self.unit_name(name)
-            if unit in self.tree and unit not in self.books.chains:
-                self.books.chains[unit] = self.chain_from(frames)
-        for target in list(registrations.targets):
-            for entry in registrations.entries_of(target):
-                if entry.chain is None:
-                    entry.chain = self.chain_from(entry.frames)
+            if unit in self.tree and unit not in chains:
+                chains[unit] = self.chain_from(importer.import_stacks[name])
+        for entry in registrations.unplaced():
+            entry.chain = self.chain_from(entry.frames)
         self._settle_configs()
 
     def settle_ran(self) -> None:

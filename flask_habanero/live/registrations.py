@@ -160,6 +160,7 @@ class _State(threading.local):
 
 _state = _State()
 targets: weakref.WeakSet[Target] = weakref.WeakSet()
+_grown: weakref.WeakSet[Target] = weakref.WeakSet()  # in whose journals there are entries without a chain
 _ENTRIES = "_habanero_entries"
 
 
@@ -167,6 +168,13 @@ def entries_of(target: Target) -> list[Entry]:
     """Return the journal of an app or blueprint, in order. Owned by the target."""
     entries: list[Entry] = target.__dict__.setdefault(_ENTRIES, [])
     return entries
+
+
+def unplaced() -> list[Entry]:
+    """Return the entries that nobody has given a chain. Asked once: the program gives them one."""
+    grown = list(_grown)
+    _grown.clear()
+    return [entry for target in grown for entry in entries_of(target) if entry.chain is None]
 
 
 def set_entries(target: Target, entries: list[Entry]) -> None:
@@ -206,6 +214,7 @@ def _note(target: Target, method: str, args: tuple[Any, ...], kwargs: dict[str, 
     else:
         entries_of(target).append(entry)
         targets.add(target)
+        _grown.add(target)
 
 
 def _wrap(original: Callable[..., Any], method: str) -> Callable[..., Any]:

@@ -17,14 +17,14 @@ def made():
 
 def test_who_called_is_told_where_it_begins_now():
     calls = made()
-    calls.move({F: ("shop", "f", 11), G: ("shop", "g", 21)})
+    calls.move({F: ("shop", "f", 11), G: ("shop", "g", 21)}, [])
     assert calls.of(("shop", "g", 21)) == {(("shop", "f", 11), 2), (MAIN, 7)}
     assert calls.of(("shop", "f", 11)) == {(MAIN, 8)}
 
 
 def test_of_what_has_moved_nothing_is_known_where_it_was():
     calls = made()
-    calls.move({F: ("shop", "f", 11)})
+    calls.move({F: ("shop", "f", 11)}, [])
     assert calls.of(F) is None
 
 
@@ -33,14 +33,23 @@ def test_one_may_begin_where_another_of_that_name_began():
     calls = Calls()
     calls.add(first, [(MAIN, 1)])
     calls.add(second, [(MAIN, 2)])
-    calls.move({first: second, second: third})
+    calls.move({first: second, second: third}, [])
     assert (calls.of(second), calls.of(third)) == ({(MAIN, 1)}, {(MAIN, 2)})
+
+
+def test_what_moved_comes_back():
+    calls, done = made(), []
+    calls.move({F: ("shop", "f", 11), G: F}, done)
+    while done:
+        done.pop()()
+    assert (calls.of(F), calls.of(G)) == ({(MAIN, 8)}, {(F, 2), (MAIN, 7)})
+    assert calls.of(("shop", "f", 11)) is None
 
 
 def test_a_copy_is_not_touched():
     calls = made()
     copy = calls.copy()
-    copy.move({F: ("shop", "f", 11)})
+    copy.move({F: ("shop", "f", 11)}, [])
     copy.move_lines(lambda caller, line: line + 1)
     copy.add(F, [(G, 1)])
     assert (calls.of(F), calls.of(G)) == ({(MAIN, 8)}, {(F, 2), (MAIN, 7)})

@@ -31,11 +31,11 @@ class Assign:
 
 @dataclass(frozen=True)
 class Items:
-    """Items of a mapping are set and deleted: Jinja's tables."""
+    """Items of a mapping are set and deleted: Jinja's tables, our own books."""
 
-    mapping: dict[str, Any]
-    put: Mapping[str, Any]
-    drop: tuple[str, ...]
+    mapping: dict[Any, Any]
+    put: Mapping[Any, Any]
+    drop: tuple[Any, ...]
 
     def apply(self) -> Inverse:
         before = {name: self.mapping.get(name, GONE) for name in (*self.put, *self.drop)}
