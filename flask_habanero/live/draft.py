@@ -204,17 +204,21 @@ class Draft:
         """Note a step that comes before all statements."""
         self.out.actions.append(Action((-1, 0), where, step))
 
-    def part(self, place: tuple[str, int, int], where: str, step: steps.Part | steps.Unbind) -> None:
-        """Note a step that runs a part of a factory: (module, first line, number of the part)."""
+    def part(self, line: int, where: str, step: steps.Part | steps.Unbind) -> None:
+        """Note a step that runs a part of a factory, which begins at a line within it: where it ran."""
         self.out.runs_code = True
-        first = next((p for p in step.left.chain if p[2] == 0 and p[0] in self.out.target), None)
-        uids = self.uids(first[0]) if first else []
-        order = (
-            self._order.get((first[0], uids.index(first[1])), 0)
-            if first and first[1] in uids
-            else sys.maxsize - 1
-        )
-        self.out.actions.append(Action((order, 0, place[1], place[2]), where, step, step.left.chain[:-1]))
+        above = step.left.chain[:-1]
+        start = next((i for i, p in enumerate(above) if p[2] == 0 and p[0] in self.out.target), None)
+        inner = above if start is None else above[start + 1 :]
+        order = sys.maxsize - 1 if start is None else self._rank_at(above[start])
+        way = [self._rank_at(p) if p[2] == 0 else self.out.moved_line(*p) for p in inner]
+        self.out.actions.append(Action((order, 0, *way, line), where, step, above))
+
+    def _rank_at(self, place: tuple[str, int, int]) -> int:
+        """Return when a cold start comes to the statement at a place."""
+        module, uid, _ = place
+        uids = self.uids(module) if module in self.out.target else []
+        return self._order.get((module, uids.index(uid)), 0) if uid in uids else sys.maxsize - 1
 
     def last(self, where: str, step: Any) -> None:
         """Note a step that comes after all statements."""

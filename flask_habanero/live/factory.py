@@ -202,7 +202,7 @@ class Factory:
                     yield book
 
     def settle(self) -> None:
-        """Let what was judged be done, and what stays be known by its new lines."""
+        """Let what was judged to end do so, and what stays be known by its new lines."""
         uid = self.uid
         for pair in self.pairs:
             if pair.old is not None:
@@ -212,6 +212,9 @@ class Factory:
                     self._functions_end(pair.old)
                 elif pair.new is not None:
                     self.draft.out.relocate[part] = self._offsets(pair.new, self.new)[0]
+
+    def do(self) -> None:
+        """Let all that is to run do so in the variables that each run left behind."""
         for left in self.left if self.run or self.end else ():
             self._do(left)
 
@@ -232,14 +235,13 @@ class Factory:
         return piece.line - first + 1, piece.end_line - first + 1
 
     def _do(self, left: Left) -> None:
-        """Let all that is to run do so in the variables that one run left behind."""
         draft, every = self.draft, variables.of_function(self.new)
-        parsed, filename, place = draft.parsed(self.module), draft.filename(self.module), first_line(self.new)
+        parsed, filename, first = draft.parsed(self.module), draft.filename(self.module), first_line(self.new)
         cells = self._cells(left)
         bound = {n for p in self.pairs if p.old and p.old.index in self.end for n in self.uses(p.old).binds}
         for index in sorted(self.run):
             bound |= variables.uses([self.new.body[index]]).binds
-        draft.part((self.module, place, -1), "", steps.Unbind(left, cells, frozenset(bound)))
+        draft.part(0, "", steps.Unbind(left, cells, frozenset(bound)))
         for index in sorted(self.run):
             node = self.new.body[index]
             mine = variables.uses([node]).binds & every
@@ -247,7 +249,7 @@ class Factory:
                 self.new, self.key[1], node, (every, mine), lambda n: compile_nodes(n, parsed, filename)
             )
             step = steps.Part(draft.live(self.module), code, left, cells, frozenset(mine))
-            draft.part((self.module, place, index), f"{self.module}:{node.lineno}", step)
+            draft.part(node.lineno - first + 1, f"{self.module}:{node.lineno}", step)
 
     def _cells(self, left: Left) -> dict[str, CellType]:
         """Return the cells by which functions of the factory share its variables."""
@@ -295,9 +297,11 @@ def settle(draft: Draft) -> None:
     for key in draft.program.books.runs:  # also those of which only lines change
         if key[0] in draft.units:
             find(draft, key)
-    for one in list(draft.factories.values()):
-        if one is not None:
-            one.settle()
+    made = [one for one in draft.factories.values() if one is not None]
+    for one in made:
+        one.settle()
+    for one in made:  # all lines are known now
+        one.do()
     over = [left for found in draft.program.books.runs.values() for left in found if is_over(draft, left)]
     if over:
         draft.last("", steps.EndRuns(draft.program, tuple(over)))

@@ -177,6 +177,7 @@ def _independent(one: Factory, pair: Pair, other: Pair) -> bool:
 def _order(one: Factory) -> str | None:
     """Return why what runs comes out differently after what stands behind it."""
     for left in one.left:
+        known: dict[int, Findings] = {}
         for index in sorted(one.run):
             mine = _gone_through(one, one.draft.world, [one.new.body[index]], left)
             if (why := _configured(one, index, left, mine)) is not None:
@@ -186,7 +187,8 @@ def _order(one: Factory) -> str | None:
             if not (mine.effects or looked):
                 continue
             for piece in _behind(one, index):
-                other = _gone_through(one, one.draft.world, [piece.node], left)
+                other = known.get(piece.index) or _gone_through(one, one.draft.world, [piece.node], left)
+                known[piece.index] = other
                 why = ordering.conflict(mine, other) or _unknown(one, looked, other, piece, left)
                 why = why or _tells(mine.effects, piece.node)
                 if why is not None:

@@ -211,6 +211,24 @@ def _calls() -> Iterator[tuple[str, str, list[dict[str, str]], str]]:
     }
     changed = {"app.py": late["app.py"].replace("'a'", "'b' + str(n)").replace("= 1\n    @", "= n\n    @")}
     yield "calls:of-the-module", "", [late, changed], "app:app"
+    after = "def register(app): {}\n"
+    for name, text in [
+        ("reads-what-its-caller-writes", "register(app)\n{}"),
+        ("is-read-by-its-caller", "{}register(app)\n"),
+    ]:
+        for end in (False, True):
+            one, two = "x = app.config.get('N')\n", "app.config['N'] = 1"
+            bodies = [text.format("x = 1\n" if n == 0 else one) + PAGE for n in (0, 1)]
+            sides = [
+                {
+                    "app.py": factory(
+                        body,
+                        *(("", after.format(text)) if end else (after.format(text), "")),
+                    )
+                }
+                for body, text in zip(bodies, ("pass", two), strict=True)
+            ]
+            yield f"calls:{name}{'-below' if end else ''}", "", sides, "app:create_app()"
     gone = {"app.py": changed["app.py"].replace("register(app, 1)\n", "")}
     yield "calls:of-the-module-goes", "", [late, gone], "app:app"
     other = {"app.py": changed["app.py"].replace("register(app, 1)\n", "register(app, 2)\n")}
