@@ -317,6 +317,11 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   class Production(Base):
       pass
 """,
+    "the line that reads settings from the environment, a file, or a module by its name": """
+@@ app.py @@
+- app.config.from_prefixed_env()
++ app.config.from_prefixed_env("SHOP")
+""",
     "a setting that a connection, thread or database was made from": (
         """
 @@ app.py @@
