@@ -8,6 +8,7 @@ from types import CodeType
 from ..errors import Reason
 from ..source import Parsed, Piece
 from . import (
+    configs,
     diff,
     effects,
     entries,
@@ -163,7 +164,20 @@ def _others(draft: Draft, name: str, piece: Piece) -> list[str]:
         for module, bound in read.names
         if (live := draft.program.loaded(draft.program.unit_name(module))) is not None
     ]
-    return list(lasting.others(draft.program, read, [*named]))
+    return [*lasting.others(draft.program, read, named), *_written_later(draft, name, piece)]
+
+
+def _written_later(draft: Draft, name: str, piece: Piece) -> list[str]:
+    """Return the settings that a statement reads, and a later one of the start writes."""
+    program, uids = draft.program, {**draft.program.books.uids, **draft.out.uids}
+    chain = (*program.books.chains.get(name, ()), (name, draft.uids(name)[piece.index], 0))
+    place, found = program.position(chain, uids), set()
+    for config, keys in lasting.settings(draft.judge(name).read(piece.node)):
+        book = configs.book_of(config)
+        for entry in book.entries if book is not None else ():
+            if program.position(entry.chain or (), uids) > place:
+                found |= {key for key, _ in entry.changes if keys is None or key in keys}
+    return [f"configuration {key}" for key in sorted(found)]
 
 
 def _rebound(draft: Draft, module: str) -> set[str]:

@@ -137,7 +137,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
                     fresh = [entry for entry in _fresh(pending, configurations) if id(entry) not in known]
                     _place(program, action.chain, fresh)
     where[0] = ""
-    done.append(_renewed(program, plan))
+    done.append(origin.renew(plan.bound, program.loaded))
     _move_runs(program.books, before, plan, done)
     for clear in plan.clear:
         done.append(clear.apply())  # noqa: PERF401  # as above
@@ -147,15 +147,6 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     _registrations(program, plan, pending, done)
     if plan.templates or pending or plan.withdraw:
         _templates()
-
-
-def _renewed(program: Program, plan: Plan) -> Inverse:
-    """What the release bound counts as what the start left."""
-    bound: dict[str, set[str]] = {}
-    for unit, name in plan.bound:
-        module = program.loaded(unit)
-        bound.setdefault(module.__name__ if module is not None else unit, set()).add(name)
-    return origin.renew(bound)
 
 
 def _fresh(

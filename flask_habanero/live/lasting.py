@@ -114,6 +114,15 @@ def _keys_changed(config: Config, keys: set[Any] | None) -> bool:
     return bool(late if keys is None else late & keys)
 
 
+def settings(found: Findings) -> Iterator[tuple[Config, set[Any] | None]]:
+    """Yield the configurations that a reader reads, with the keys; None stands for: all of them."""
+    for key, (thing, attributes) in list(found.used.items()):
+        if isinstance(thing, Config) and "" in attributes:
+            yield thing, None if key in found.whole else found.keys.get(key, set())
+        elif isinstance(thing, App):
+            yield thing.config, {_config_key(thing, name) for name in attributes if name} - {""}
+
+
 def _environment_changed(found: Findings) -> bool:
     environ = known.environ()
     kept, now = origin.environment, dict(environ)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -67,13 +68,17 @@ def is_rebound(module: ModuleType, name: str) -> bool:
     return was.get(name, _GONE) is not vars(module).get(name, _GONE)
 
 
-def renew(bound: Mapping[str, Iterable[str]]) -> Inverse:
+def renew(names: Iterable[tuple[str, str]], loaded: Callable[[str], ModuleType | None]) -> Inverse:
     """Take what a release bound for what the start left; return what takes that back.
 
     Args:
-        bound: module -> names that the release bound or deleted.
+        names: (unit, name) that the release bound or deleted.
+        loaded: returns the live module of a unit.
     """
-    before = dict(_names)
+    before, bound = dict(_names), defaultdict[str, set[str]](set)
+    for unit, one in names:
+        module = loaded(unit)
+        bound[module.__name__ if module is not None else unit].add(one)
     for name in bound.keys() & _names.keys():
         was = _names.pop(name)
         if sys.modules.get(name) is was.module:

@@ -55,6 +55,24 @@ CHANGED = [
     ("deleted", "S = int('0')\n", "S if 'S' in globals() else 1", "globals().pop('S', 0)"),
 ]  # fmt: skip
 
+# a later statement of the start changes it: refused
+
+LATER = [
+    ("a-setting", "app.config['X'] = 1\n", "app.config['X']", "app.config['X'] = 2\n"),
+    ("a-setting-or-none", "", "app.config.get('X')", "app.config['X'] = 2\n"),
+    ("the-number-of-settings", "", "len(app.config)", "app.config['X'] = 2\n"),
+    ("a-setting-by-its-attribute", "app.secret_key = 'a'\n", "app.secret_key", "app.secret_key = 'b'\n"),
+    ("a-list", "S = []\n", "len(S)", "S.append(1)\n"),
+    ("an-item", "S = {}\n", "S.get('a')", "S['a'] = 1\n"),
+    ("a-member-of-a-class", "class C:\n    x = 1\n", "C.x", "C.x = 2\n"),
+    ("whether-a-class-has-it", "class C: pass\n", "hasattr(C, 'x')", "C.x = 2\n"),
+    ("an-attribute", "class C: pass\nc = C()\nc.x = 1\n", "c.x", "c.x = 2\n"),
+    ("of-a-function", "def f(): pass\nf.x = 1\n", "f.x", "f.x = 2\n"),
+    ("of-a-namespace", "import types\nS = types.SimpleNamespace(n=1)\n", "S.n", "S.n = 2\n"),
+    ("an-extension", "", "len(app.extensions)", "app.extensions['x'] = 1\n"),
+    ("a-global", "S = 1\ndef add():\n    global S\n    S = 2\n", "S", "add()\n"),
+]
+
 # nobody changes it: live
 
 KEPT = [
@@ -81,10 +99,10 @@ KEPT = [
 ]  # fmt: skip
 
 
-def _sources(common: str, read: str, does: str = "pass") -> list[dict[str, str]]:
+def _sources(common: str, read: str, does: str = "pass", then: str = "") -> list[dict[str, str]]:
     head = f"from flask import Flask\napp = Flask(__name__)\n{common}"
     page = f"@app.route('/')\ndef index():\n    {does}\n    return str(N)\n"
-    old, new = ({"app.py": f"{head}N = {one}\n{page}"} for one in ("0", read))
+    old, new = ({"app.py": f"{head}N = {one}\n{then}{page}"} for one in ("0", read))
     return [old, new, old]
 
 
@@ -99,6 +117,13 @@ def bench() -> Iterator[Bench]:
 @pytest.mark.parametrize(("common", "read", "does"), [r[1:] for r in CHANGED], ids=[r[0] for r in CHANGED])
 def test_what_requests_changed_is_not_read_again(bench, common, read, does):
     verdict = bench.judge(Sequence("app:app", _sources(common, read, does), ["by hand"]))
+    assert (verdict.bad, verdict.outcomes[:1]) == ("", ["refused"]), verdict.differences[:3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("common", "read", "then"), [r[1:] for r in LATER], ids=[r[0] for r in LATER])
+def test_what_a_later_statement_changed_is_not_read_before_it(bench, common, read, then):
+    verdict = bench.judge(Sequence("app:app", _sources(common, read, then=then), ["by hand"]))
     assert (verdict.bad, verdict.outcomes[:1]) == ("", ["refused"]), verdict.differences[:3]
 
 
@@ -232,7 +257,7 @@ def test_names_that_a_release_binds_count_as_left_by_the_start(monkeypatch):
     module.a = module.b = 2
     del module.c
     assert [name for name in "abc" if origin.is_rebound(module, name)] == ["a", "b", "c"]
-    undo = origin.renew({module.__name__: {"a", "c"}})
+    undo = origin.renew([("m", "a"), ("m", "c")], {"m": module}.get)
     assert [name for name in "abc" if origin.is_rebound(module, name)] == ["b"]
     undo()
     assert [name for name in "abc" if origin.is_rebound(module, name)] == ["a", "b", "c"]
