@@ -13,7 +13,7 @@ What does not, or can't be told, is refused.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from . import (
     diff,
     entries,
     lasting,
+    loading,
     names,
     ordering,
     reading,
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from .factory import Factory
     from .program import Left, Place
 
+Looked = Callable[[Findings], Any]
+"""Returns the objects of whose contents it matters when they are looked at."""
+
 _PLAIN = (str, bytes, int, float, complex, type(None), frozenset, tuple)
 _JOURNALED = (App, Blueprint, Config)
 _FIXED = (ModuleType, FunctionType, BuiltinFunctionType, MethodType, type)
@@ -55,13 +59,18 @@ def why_not(one: Factory) -> str | None:
     """Return why what is to be done about a factory can't be done at its end, or None if it can."""
     if not one.left:
         return None  # whatever it set up ends, or is made again as a whole
-    for ask in (standing.form, standing.lines, standing.bindings, standing.returns, _ends, _runs, _order):
+    where = (standing.form, standing.lines, standing.bindings, standing.returns)
+    for ask in (*where, _loads, _ends, _runs, _order):
         if (why := ask(one)) is not None:
             return why
     return None
 
 
 # effects
+
+
+def _loads(one: Factory) -> str | None:
+    return loading.why_not(one, _looked_at)
 
 
 def _ends(one: Factory) -> str | None:
@@ -146,14 +155,10 @@ def stays(one: Factory, pair: Pair) -> bool:
     """Whether a statement that stands elsewhere comes out the same there: it need not run again."""
     assert pair.old is not None
     assert pair.new is not None
-    crossed = [other for other in one.pairs if _crosses(pair, other)]
-    return all(_independent(one, pair, other) for other in crossed)
-
-
-def _crosses(pair: Pair, other: Pair) -> bool:
-    if pair.old is None or pair.new is None or other.old is None or other.new is None:
+    if loading.matters(one, pair, _looked_at):
         return False
-    return (pair.old.index < other.old.index) != (pair.new.index < other.new.index)
+    crossed = [other for other in one.pairs if loading.crosses(pair, other)]
+    return all(_independent(one, pair, other) for other in crossed)
 
 
 def _independent(one: Factory, pair: Pair, other: Pair) -> bool:
@@ -165,8 +170,6 @@ def _independent(one: Factory, pair: Pair, other: Pair) -> bool:
     if others.binds & (mine.reads | mine.inside):
         return False
     nodes = pair.new.node, other.new.node
-    if all(isinstance(node, ast.Import | ast.ImportFrom) for node in nodes):
-        return False  # modules may be executed in another order
     return all(
         not any(e.kind != "registers" for e in _gone_through(one, one.draft.world, [node], left).effects)
         for left in one.runs

@@ -50,7 +50,11 @@ def lines(one: Factory) -> str | None:
         p for p in one.draft.program.tree[one.module].parsed.pieces if p.line <= first <= p.end_line
     )
     for module, qualname, line in books.ran:
-        if module == one.module and around.line <= line <= around.end_line and qualname != one.key[1]:
+        if (
+            module == one.module
+            and around.line <= line <= around.end_line
+            and not f"{one.key[1]}.".startswith(f"{qualname}.")
+        ):
             if not first <= line <= last:
                 return f"{qualname}, of the same statement, did so, too"
             if _registered(one):

@@ -142,6 +142,7 @@ def _sources() -> Iterator[tuple[str, str, list[dict[str, str]], str]]:
     yield from _loops()
     yield from _runs()
     yield from _calls()
+    yield from _more()
 
 
 def _loops() -> Iterator[tuple[str, str, list[dict[str, str]], str]]:
@@ -209,7 +210,7 @@ def _calls() -> Iterator[tuple[str, str, list[dict[str, str]], str]]:
             "x = 1\n" + PAGE, HELPER.format("n", "1", "a"), "app = create_app()\nregister(app, 1)\n"
         )
     }
-    changed = {"app.py": late["app.py"].replace("'a'", "'b' + str(n)").replace("= 1\n    @", "= n\n    @")}
+    changed = {"app.py": late["app.py"].replace("'a'", "'b' + str(n)").replace("['N'] = 1", "['N'] = n")}
     yield "calls:of-the-module", "", [late, changed], "app:app"
     after = "def register(app): {}\n"
     for name, text in [
@@ -311,6 +312,33 @@ def _calls() -> Iterator[tuple[str, str, list[dict[str, str]], str]]:
         for n in (1, 2)
     ]
     yield "kinds:nested-generator", "live", sides, "app:create_app()"
+
+
+TWO = {"a.py": "R = [1]\n", "b.py": "import a\na.R.append(2)\n"}
+LOADING = [
+    ("passed-by", "from a import R\nimport b\nx = list(R)\n", "from a import R\nx = list(R)\nimport b\n"),
+    ("earlier", "from a import R\nx = list(R)\nimport b\n", "import b\nfrom a import R\nx = list(R)\n"),
+    ("goes", "import b\nfrom a import R\nx = list(R)\n", "from a import R\nx = list(R)\n"),
+]
+
+
+def _more() -> Iterator[tuple[str, str, list[dict[str, str]], str]]:
+    for name, before, after in LOADING:
+        sides = [{"app.py": factory(body + PAGE), **TWO} for body in (before, after)]
+        yield f"loading:{name}", "refused", sides, "app:create_app()"
+    counted = "class C:\n    n = 0\nx = {}\n" + PAGE + "@app.before_request\ndef change(): C.n = 1\n"
+    sides = [{"app.py": factory(counted.format(one))} for one in ("1", "C.n")]
+    yield "state:member-of-a-class", "refused", sides, "app:create_app()"
+    late = "@app.route('/b')\ndef b(): return str(x)\n"
+    bodies = ["x = 1\n" + PAGE + late, "x = 2\n" + PAGE, "x = 3\n" + PAGE + late]
+    yield "lines:comes-back", "live", [{"app.py": factory(body)} for body in bodies], "app:create_app()"
+    bodies = ["S = 3\nx = S\n" + PAGE, "x = 1\n" + PAGE, "x = S\n" + PAGE]
+    yield (
+        "variables:not-there-any-more",
+        "live",
+        [{"app.py": factory(body, "S = 9\n")} for body in bodies],
+        "app:create_app()",
+    )
 
 
 @pytest.fixture(scope="module")
