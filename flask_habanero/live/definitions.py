@@ -96,8 +96,9 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         _function_changed(draft, name, new.name, old)
     raw = _raw(draft, name, pair.old, old)
     if not (alike(old.args, new.args) and alike(old.returns, new.returns)):
-        if (why := judge.header(new.args, new.returns)) is not None:
-            draft.refuse("default", draft.where(name, new), why)
+        for one in (old, new):
+            if (why := judge.header(one.args, one.returns)) is not None:
+                draft.refuse("default", draft.where(name, one), why)
         _conform(draft, name, pair.new, raw)
     if not (alike(old.decorator_list, new.decorator_list) and judge.decorated(new).only_registers):
         _decorate(draft, name, pair.new, uid, raw, old)
@@ -194,8 +195,8 @@ def class_(draft: Draft, name: str, pair: Pair, uid: int) -> None:
 
 
 def _member_reasons(draft: Draft, name: str, change: members.ClassChange) -> list[Reason]:
-    """Return why the new members of a class may not be made."""
-    judged = ((member, draft.judge(name).statement(member)) for member in change.put)
+    """Return why the new members of a class may not be made, or the old ones not go."""
+    judged = [(member, draft.judge(name).member(member)) for member in (*change.put, *change.gone)]
     return [Reason("class-member", draft.where(name, member), why, RESTART) for member, why in judged if why]
 
 

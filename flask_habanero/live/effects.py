@@ -18,7 +18,7 @@ from . import names, slots
 from .judge.classes import is_plain_meta
 from .judge.findings import Effect, Findings
 from .judge.interpreter import Interpreter
-from .judge.values import Function, join
+from .judge.values import Class, Function, Scope, join
 from .world import World
 
 
@@ -71,13 +71,28 @@ class Judge:
         return self._read[id(node)][1]
 
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
-        """Return why a function's defaults and annotations may not be evaluated, or None."""
+        """Return what evaluating a function's defaults and annotations does, or None."""
         hints = [one.annotation for one in names.parameters(args)]
         wanted = [n for n in [*args.defaults, *args.kw_defaults, *hints, returns] if n is not None]
         interpreter = Interpreter(self._world)
         scope = interpreter.scope_of(self._module)
         interpreter.attempt(lambda: join([interpreter.value(one, scope) for one in wanted]))
-        return first_refusal(interpreter.effects)
+        return next((effect.why or "it registers" for effect in interpreter.effects), None)
+
+    def member(self, node: ast.stmt) -> str | None:
+        """Return what a statement of a class body does besides making a member, or None."""
+        interpreter = Interpreter(self._world)
+        outside = interpreter.scope_of(self._module)
+        cls = Class("", (), {}, self._module)
+        scope = Scope({}, outside.find, self._module, owner=cls, body=True)
+        interpreter.run_statement(node, scope)
+        cls.members.update(scope.names)
+
+        def tell() -> None:
+            interpreter.classes.tell_members(cls)
+
+        interpreter.attempt(tell)
+        return next((effect.why or "it registers" for effect in interpreter.effects), None)
 
     def decorated(self, node: names.Function) -> Decorated:
         """Return what applying a definition's decorators comes to."""

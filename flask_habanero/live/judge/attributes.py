@@ -21,6 +21,7 @@ from werkzeug.utils import cached_property
 
 from .values import (
     ANY,
+    NONE,
     Bound,
     Class,
     Function,
@@ -39,11 +40,19 @@ _SLOT = type(type("_", (), {"__slots__": ("a",)}).__dict__["a"])
 
 
 class Property(NamedTuple):
-    """Stands for an attribute whose value a function computes: who asks must call it."""
+    """Stands for an attribute whose value a function computes: who asks must call it.
+
+    Attributes:
+        function: computes it.
+        this: what the function is called with.
+        args: and with what else.
+        trusted: what the attribute is, if the function is not the app's own; None if any must be called.
+    """
 
     function: Value
     this: Value
-    name: str = ""  # what `__getattr__` is asked for
+    args: tuple[Value, ...] = ()
+    trusted: Value | None = None
 
 
 Found = Value | Property
@@ -161,7 +170,7 @@ def _of_instance(value: Live, name: str) -> Found:
 def _asked_for(value: Value, name: str) -> Found:
     """What `__getattr__` is to give, if there is one."""
     member = find(class_of(value), "__getattr__")
-    return Property(member.raw, value, name) if member is not None else ANY
+    return Property(member.raw, value, (Live(name),)) if member is not None else ANY
 
 
 def _has_setter(raw: Any) -> bool:
@@ -170,13 +179,18 @@ def _has_setter(raw: Any) -> bool:
 
 def _of_made(value: Made, name: str) -> Iterator[Found]:
     member = find(value.cls, name) if value.cls is not None else None
-    is_property = member is not None and isinstance(member.live, property)
+    is_property = member is not None and (isinstance(member.live, property) or is_property_made(member.raw))
     if name in value.fields and not is_property:
         yield value.fields[name]
     elif value.inert:
         yield Made(open=True, inert=True)
+    elif member is not None:
+        yield _bound(member, value)
     else:
-        yield _bound(member, value) if member is not None or value.open else _asked_for(value, name)
+        asked = _asked_for(value, name)
+        yield asked._replace(trusted=ANY) if value.open and isinstance(asked, Property) else asked
+        if value.open:
+            yield ANY
 
 
 def _of_super(value: Super, name: str) -> Found:
@@ -224,6 +238,34 @@ def find(cls: Value, name: str, after: Value | None = None) -> Member | None:
     return None
 
 
+def members_of(cls: Value) -> dict[str, Value]:
+    """Return the raw members that a class has itself."""
+    if isinstance(cls, Class):
+        return cls.members
+    return {name: Live(one) for name, one in vars(cls.object).items()} if isinstance(cls, Live) else {}
+
+
+def is_property_made(raw: Value) -> bool:
+    """Whether a raw member is a property that the evaluation has made."""
+    return isinstance(raw, Made) and raw.kind is property
+
+
+def is_computed(raw: Value) -> bool:
+    """Whether reading a member from an object of its class calls a function in Python."""
+    kind = class_of(raw)
+    computes = isinstance(kind, Live) and kind.object in (property, functools.cached_property)
+    return computes or isinstance(_described(raw, NONE, ANY, ANY), Property)
+
+
+def method_in(cls: Value | None, name: str) -> Value | None:
+    """Return the Python function that a class has under a name, a `staticmethod`'s, too; else None."""
+    member = find(cls, name) if cls is not None else None
+    if member is not None and isinstance(member.raw, Function):
+        return member.raw
+    found = function_in(cls, name)
+    return Live(found) if found is not None else None
+
+
 def function_in(cls: Value | None, name: str) -> FunctionType | None:
     """Return the live Python function that a class has under a name, a `staticmethod`'s, too; else None."""
     member = find(cls, name) if cls is not None else None
@@ -252,7 +294,7 @@ def line(cls: Value) -> list[Value]:
 def _from_class(raw: Value, cls: Value) -> Found:
     """Return what a class gives for a raw member of its own."""
     if not isinstance(raw, Live):
-        return raw
+        return _of_made_member(raw, None, cls)
     member = raw.object
     if isinstance(member, staticmethod):
         return Live(member.__func__)
@@ -262,7 +304,29 @@ def _from_class(raw: Value, cls: Value) -> Found:
         return Bound(raw, cls)
     if isinstance(member, (FunctionType, property, type, ModuleType, functools.cached_property, *_C_METHODS)):
         return raw
-    return ANY if hasattr(type(member), "__get__") else raw
+    return _described(raw, NONE, cls, ANY) if hasattr(type(member), "__get__") else raw
+
+
+def _described(raw: Value, this: Value, cls: Value, trusted: Value) -> Found:
+    """What the `__get__` of a descriptor gives, if it is written in Python."""
+    getter = find(class_of(raw), "__get__")
+    told = getter is not None and (isinstance(getter.raw, Function) or isinstance(getter.live, FunctionType))
+    return Property(getter.raw, raw, (this, cls), trusted) if told and getter is not None else trusted
+
+
+def _of_made_member(raw: Value, this: Value | None, cls: Value) -> Found:
+    """What a member gives that the evaluation has made, read from an object, or from its class."""
+    if isinstance(raw, Function):
+        return raw if this is None else Bound(raw, this)
+    if not isinstance(raw, Made):
+        return raw
+    if raw.kind is classmethod:
+        return Bound(raw.calls or ANY, cls)
+    if raw.kind is staticmethod:
+        return raw.calls or ANY
+    if raw.kind in (property, functools.cached_property):
+        return raw if this is None else Property(raw.fields.get("fget", ANY), this)
+    return _described(raw, NONE if this is None else this, cls, raw)
 
 
 def _bound(member: Member | None, this: Value) -> Found:
@@ -270,10 +334,8 @@ def _bound(member: Member | None, this: Value) -> Found:
     if member is None:
         return ANY
     raw = member.raw
-    if isinstance(raw, Function):
-        return Bound(raw, this)
     if not isinstance(raw, Live):
-        return raw
+        return _of_made_member(raw, this, _owner_of(this))
     inner = raw.object
     if isinstance(inner, property | functools.cached_property):
         asked = inner.fget if isinstance(inner, property) else inner.func
@@ -284,7 +346,7 @@ def _bound(member: Member | None, this: Value) -> Found:
         return Bound(Live(inner.__func__), _owner_of(this))
     if isinstance(inner, (FunctionType, MethodType, *_C_METHODS)):
         return Bound(raw, this)
-    return ANY if hasattr(type(inner), "__get__") else raw
+    return _described(raw, this, _owner_of(this), ANY) if hasattr(type(inner), "__get__") else raw
 
 
 def _owner_of(this: Value) -> Value:

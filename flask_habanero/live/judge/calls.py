@@ -25,13 +25,14 @@ from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 
 from .. import configs, registrations
-from . import attributes, containers, known
+from . import attributes, callbacks, containers, known
 from .values import (
     ANY,
     NONE,
     Args,
     Bound,
     Class,
+    Completed,
     Either,
     Function,
     GivesBack,
@@ -76,12 +77,25 @@ class Calls:
         if isinstance(value, Bound):
             return self._method(value, args)
         if isinstance(value, Class):
-            return self._in.classes.instance(Made(value), value, args)
+            return self._in.classes.construct_made(value, args)
         if isinstance(value, GivesBack):
-            return args.positional[0] if args.positional else ANY
+            return self._given_back(value, args)
+        if isinstance(value, Completed):
+            return self.call(value.function, value.with_more(args))
         if isinstance(value, Made):
             return self._made(value, args)
         return self.unknown(args)
+
+    def _given_back(self, value: GivesBack, args: Args) -> Value:
+        if value.marks:
+            self.marked(args)
+        return args.first
+
+    def marked(self, args: Args) -> None:
+        """A decorator that marks what it is given changes it, if that was there before."""
+        for one in alternatives(args.first):
+            if isinstance(one, Live) and callable(one.object):
+                self._in.notes.unknown(f"`{args.text}` changes an object in place")
 
     def unknown(self, args: Args) -> Value:
         """Note that nobody knows what a call does."""
@@ -152,22 +166,36 @@ class Calls:
         owner = getattr(raw, "__objclass__", None) or type(getattr(raw, "__self__", None))
         if owner in containers.TYPES:
             return containers.method(self._in, this, name, args)
+        if owner is property and isinstance(this, Made):
+            field = {"setter": "fset", "getter": "fget", "deleter": "fdel"}.get(name, "")
+            return Made(this.cls, {**this.fields, field: args.first}, open=True)
         if owner in (object, type) or issubclass(owner, BaseException):
             return self._of_object(raw, this, args)
         if known.is_pure(raw) or owner.__module__ in known.PURE_MODULES:
             if name in known.IMPURE_METHODS:
                 return self.unknown(args)
-            if not isinstance(this, Made) and name in containers.CHANGERS:
-                self._in.notes.change(this, name, args.text)
-            self._in.notes.uses_all((this, *args.every()))
-            return Made(open=True)
+            place = (owner.__module__, f"{owner.__name__}.{name}")
+            callbacks.asked(self._in, place, args.after(this), method=True)
+            return callbacks.given_back(self._in, place, args.after(this))
         return self.unknown(args)
 
     def _of_object(self, raw: Any, this: Value, args: Args) -> Value:
         name = raw.__name__
         if name in ("__setattr__", "__delattr__"):
-            self._in.stores.store(this, text_in(args.get(0, "")), args.get(1, "") or ANY, args.text)
+            self._in.stores.store(
+                this, text_in(args.get(0, "")), args.get(1, "") or ANY, args.text, plain=True
+            )
             return NONE
+        if name in (
+            "__getattribute__",
+            "__subclasses__",
+            "mro",
+            "__reduce__",
+            "__reduce_ex__",
+            "__getstate__",
+        ):
+            self._in.notes.uses_all((this,))
+            return ANY
         if name == "__new__":
             first = args.positional[0] if args.positional else ANY
             if isinstance(first, Live) and isinstance(first.object, type) and issubclass(first.object, type):
@@ -180,11 +208,12 @@ class Calls:
         if name in ("__init__", "__init_subclass__", "with_traceback", "add_note"):
             return NONE
         self._in.notes.uses_all((this, *args.every()))
+        self._in.operators.given((*args.every(),), text=args.text)
         return Made(open=True)
 
     def _live(self, value: Any, args: Args) -> Value:
         if value is None:
-            return NONE  # it raises, and what was done is undone
+            return self.unknown(args)  # it would raise: it stood for something else when it was called
         special = self._in.special.of(value, args)
         if special is not None:
             return special
@@ -217,8 +246,8 @@ class Calls:
         if isinstance(value, MethodDescriptorType | WrapperDescriptorType) and args.positional:
             return self._c_method(value, args.positional[0], replace(args, positional=args.positional[1:]))
         if known.is_pure(value):
-            self._in.notes.uses_all(args.every())
-            return Made(open=True, rest=join(args.every()) if any(True for _ in args.every()) else None)
+            callbacks.asked(self._in, known.place(value), args, method=False)
+            return callbacks.given_back(self._in, known.place(value), args)
         return self.unknown(args)
 
     def _follow(self, function: FunctionType, args: Args) -> Value:

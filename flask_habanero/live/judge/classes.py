@@ -40,7 +40,7 @@ class Classes:
         if not (isinstance(meta, Live) and is_plain_meta(meta.object)):
             return self._by_metaclass(meta, cls, keywords, text)
         cls.meta = meta
-        self._tell_members(cls)
+        self.tell_members(cls)
         self._tell_bases(cls, keywords)
         return cls
 
@@ -53,19 +53,25 @@ class Classes:
                 self._in.call(Bound(raw, cls), Args(named=dict(keywords), text=cls.name))
                 break
 
-    def _tell_members(self, cls: Class) -> None:
+    def tell_members(self, cls: Class) -> None:
+        """`__set_name__` of what stands in a class's body."""
         for name, member in cls.members.items():
             kind = member.cls if isinstance(member, Made) else None
-            told = attributes.function_in(kind, "__set_name__")
+            args = Args((cls, Live(name)), text=cls.name)
+            told = attributes.method_in(kind, "__set_name__")
             if told is not None:
-                self._in.call(Bound(Live(told), member), Args((cls, Live(name)), text=cls.name))
+                self._in.call(Bound(told, member), args)
+            elif isinstance(member, Live) and not isinstance(member.object, type):
+                self._in.operators.ask(member, "__set_name__", *args.positional, text=cls.name)
 
     def _metaclass(self, cls: Class) -> Value | None:
         """Return the metaclass that the bases give; None if that can't be told."""
         found: type = type
         for base in cls.bases:
             if isinstance(base, Class):
-                inner = self._metaclass(base)
+                inner = base.meta or self._metaclass(base)
+                if isinstance(inner, Class):
+                    return inner
                 if not (isinstance(inner, Live) and isinstance(inner.object, type)):
                     return None
                 kind = inner.object
@@ -86,14 +92,17 @@ class Classes:
         names: dict[object, Value] = {name: value for name, value in cls.members.items()}  # noqa: C416  # wider keys
         bases = Made(Live(tuple), items=dict(enumerate(cls.bases)))
         args = Args((Live(cls.name), bases, Made(Live(dict), items=names)), dict(keywords), text=text)
-        maker, all_args = attributes.function_in(meta, "__new__"), args.after(meta)
-        made = self.make(all_args) if maker is None else self._in.call(Live(maker), all_args)
+        prepare = self._in.operators.member(meta, "__prepare__")
+        if prepare is not None:
+            self._in.operators.call(prepare, cls, args)
+        maker, all_args = attributes.method_in(meta, "__new__"), args.after(meta)
+        made = self.make(all_args) if maker is None else self._in.call(maker, all_args)
         for one in alternatives(made):
             if isinstance(one, Class):
                 one.meta, one.module = meta, cls.module
-        initial = attributes.function_in(meta, "__init__")
+        initial = attributes.method_in(meta, "__init__")
         if initial is not None:
-            self._in.call(Bound(Live(initial), made), args)
+            self._in.call(Bound(initial, made), args)
         return made
 
     def make(self, args: Args) -> Value:
@@ -109,7 +118,7 @@ class Classes:
             of[""] = ANY  # and others, nobody knows which
         if len(args.positional) > 3:
             cls.meta = args.positional[0]
-        self._tell_members(cls)
+        self.tell_members(cls)
         self._tell_bases(cls, args.named)
         return cls
 
@@ -136,8 +145,47 @@ class Classes:
         is_one = isinstance(this, Made) and (this.kind is None or issubclass(this.kind, cls))
         return self.instance(this, Live(cls), args) if is_one and isinstance(this, Made) else this
 
+    def construct_made(self, cls: Class, args: Args) -> Value:
+        """Return what calling a class gives that the evaluation has made."""
+        for one in attributes.line(cls):
+            kind = one.object if isinstance(one, Live) else None
+            if isinstance(kind, type) and (issubclass(kind, App) or known.is_impure(kind)):
+                return self._in.calls.unknown(args)
+        if any(base is ANY for base in _bases(cls)):
+            return self._in.calls.unknown(args)
+        meta = attributes.method_in(cls.meta, "__call__")
+        if meta is not None:
+            return self._in.call(Bound(meta, cls), args)
+        maker = attributes.method_in(cls, "__new__")
+        this = Made(cls) if maker is None else self._in.call(maker, args.after(cls))
+        is_one = isinstance(this, Made) and (this.cls is cls or this.cls is None)
+        if not is_one or not isinstance(this, Made):
+            return this
+        if any(_is_template(base) for base in _bases(cls)) or attributes.find(cls, "__dataclass_fields__"):
+            this.open = True
+        if attributes.find(cls, "__dataclass_fields__") is not None:
+            self._generated(this, cls, args)
+        return self.instance(this, cls, args)
+
+    def _generated(self, this: Made, cls: Class, args: Args) -> None:
+        """What the `__init__` does that `dataclasses` writes: factories, and `__post_init__`."""
+        self._in.notes.uses_all(())
+        for one in attributes.line(cls):
+            for member in one.members.values() if isinstance(one, Class) else ():
+                factory = member.fields.get("default_factory") if isinstance(member, Made) else None
+                if factory is not None:
+                    self._in.call(factory, Args(text=args.text))
+        after = attributes.method_in(cls, "__post_init__")
+        if after is not None:
+            self._in.call(Bound(after, this), Args(text=args.text))
+
     def instance(self, this: Made, cls: Value, args: Args) -> Value:
-        """Return a new object after its class's `__init__`."""
+        """Return a new object after its class's `__init__`; some time it is deleted, too."""
+        found = self._initialised(this, cls, args)
+        self._in.operators.ask(this, "__del__", text=args.text)
+        return found
+
+    def _initialised(self, this: Made, cls: Value, args: Args) -> Value:
         init = attributes.find(cls, "__init__")
         if init is None:
             return this
@@ -146,6 +194,19 @@ class Classes:
             return this if plain else self._in.calls.unknown(args)
         self._in.call(Bound(init.raw, this), args)
         return this
+
+
+def _bases(cls: Class) -> list[Value]:
+    """Return what a class derives from, and what that derives from, as far as the evaluation made it."""
+    found: list[Value] = []
+    for base in cls.bases:
+        found += [base, *(_bases(base) if isinstance(base, Class) else [])]
+    return found
+
+
+def _is_template(base: Value) -> bool:
+    """Whether a base may give its objects attributes that nobody sees: `namedtuple(…)`."""
+    return isinstance(base, Made)
 
 
 def _is_plainly_made(cls: type) -> bool:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from flask.config import Config
 
 from .findings import Raised
-from .values import ANY, NONE, Either, Live, Made, Value, alternatives, join, made
+from .values import ANY, NONE, Args, Either, Live, Made, Value, alternatives, join, made
 
 if TYPE_CHECKING:
     from .interpreter import Interpreter
-    from .values import Args
 
 IMMUTABLE = (str, bytes, int, float, complex, bool, tuple, frozenset, type(None), range, slice)
 MUTABLE = (list, dict, set, bytearray, collections.deque, collections.defaultdict, collections.OrderedDict)
@@ -295,6 +294,17 @@ def plus(left: Value, right: Value) -> Value:
         kind = left.kind if isinstance(left, Made) else type(left.object) if isinstance(left, Live) else list
         return Made(Live(kind), items=dict(enumerate([*parts[0], *parts[1]])))
     return Made(open=True, rest=join([elements(left), elements(right)]))
+
+
+def grow(this: Made, given: Value, *, sure: bool) -> None:
+    """Extend a container that the evaluation has made itself; perhaps, if that is not `sure`."""
+    parts, known = sequence(given), sequence(this)
+    if this.kind is list and sure and parts is not None and known is not None:
+        this.items.update(enumerate(parts, len(known)))
+    elif this.kind is dict:
+        _update(this, Args((given,)), sure=sure)
+    else:
+        this.rest = join([elements(given), *([this.rest] if this.rest is not None else [])])
 
 
 def remove(this: Made, key: Value, *, sure: bool) -> None:

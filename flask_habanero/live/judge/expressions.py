@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import asked, attributes, containers, presence
+from . import asked, attributes, comparisons, comprehensions, containers, presence
 from .findings import Raised
 from .known import READING_IN_LIBRARIES, READING_METHODS
-from .statements import UNROLLED
 from .stores import mangled
 from .values import (
     ANY,
@@ -18,7 +17,6 @@ from .values import (
     Args,
     Bound,
     Class,
-    Function,
     Live,
     Made,
     Scope,
@@ -32,9 +30,6 @@ from .values import (
 
 if TYPE_CHECKING:
     from .interpreter import Interpreter
-
-
-_PLAIN = (str, int, float, bool, bytes, type(None), tuple)
 
 
 class Expressions:
@@ -54,7 +49,7 @@ class Expressions:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 self._in.notes.uses(self.value(child, scope))
-        return Made(open=True)
+        return ANY
 
     def _of_constant(self, node: ast.Constant, _scope: Scope) -> Value:
         return Live(node.value)
@@ -76,15 +71,18 @@ class Expressions:
 
     def _of_subscript(self, node: ast.Subscript, scope: Scope) -> Value:
         owner, key = self.value(node.value, scope), self.value(node.slice, scope)
-        found: list[Value] = []
-        for one in alternatives(owner):
-            if isinstance(one, Live) and isinstance(one.object, type):
-                found.append(Made(open=True, calls=one))  # `Mapped[int]`, `list[str]`
-            elif isinstance(one, Made) and one.cls is None:
-                found.append(Made(open=True))
-            else:
-                found.append(self._in.item(one, key))
-        return join(found)
+        return join([self._item(one, key) for one in alternatives(owner)])
+
+    def _item(self, owner: Value, key: Value) -> Value:
+        if isinstance(owner, Live | Class) and (isinstance(owner, Class) or isinstance(owner.object, type)):
+            own = self._in.operators.ask(owner, "__getitem__", key)  # of its metaclass
+            maker = self._in.operators.member(owner, "__class_getitem__")
+            if own is not None or maker is None:
+                return own or Made(open=True, calls=owner)  # `Mapped[int]`, `list[str]`
+            return self._in.operators.call_class(maker, owner, key)
+        if isinstance(owner, Made) and owner.cls is None and owner.rest is None and not owner.items:
+            return Made(open=True)
+        return self._in.item(owner, key)
 
     def _of_call(self, node: ast.Call, scope: Scope) -> Value:
         if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
@@ -93,18 +91,22 @@ class Expressions:
         positional: list[Value] = []
         more = False
         for one in node.args:
-            if isinstance(one, ast.Starred):
-                parts = self._in.sequence(self.value(one.value, scope))
-                positional += parts or []
-                more = more or parts is None
+            given = self.value(one.value if isinstance(one, ast.Starred) else one, scope)
+            parts = self._in.sequence(given) if isinstance(one, ast.Starred) else [given]
+            if more:  # behind what nobody knows the length of
+                self._in.notes.uses(given)
+            elif parts is not None:
+                positional += parts
             else:
-                positional.append(self.value(one, scope))
+                more = True
         named: dict[str, Value] = {}
         for keyword in node.keywords:
             given = self.value(keyword.value, scope)
             if keyword.arg is not None:
                 named[keyword.arg] = given
-            elif isinstance(given, Made) and given.rest is None:
+                continue
+            self._spread(given)
+            if isinstance(given, Made) and given.rest is None:
                 named.update((str(key), value) for key, value in given.items.items())
             else:
                 self._in.notes.uses(given)
@@ -119,9 +121,14 @@ class Expressions:
             asked.builtin(self._in.notes, node.func.id, positional)
         return self._in.call(function, Args(tuple(positional), named, more, text_of(node.func)))
 
+    def _spread(self, value: Value) -> None:
+        """What `**value` does."""
+        self._in.notes.uses(value)
+        self._in.operators.ask_all(value, ("keys", "__getitem__"))
+
     def _of_boolop(self, node: ast.BoolOp, scope: Scope) -> Value:
         stops = isinstance(node.op, ast.Or)  # at the first that is true; `and` at the first that is false
-        found = []
+        found, before = [], self._in.perhaps
         for one in node.values:
             found.append(self.value(one, scope))
             decided = self._in.truth(found[-1])
@@ -129,6 +136,8 @@ class Expressions:
                 break
             if decided is not None and one is not node.values[-1]:
                 found.pop()
+            self._in.perhaps = self._in.perhaps or decided is None
+        self._in.perhaps = before
         return join(found)
 
     def _of_unaryop(self, node: ast.UnaryOp, scope: Scope) -> Value:
@@ -138,12 +147,21 @@ class Expressions:
             return ANY if decided is None else Live(not decided)
         if isinstance(value, Live) and type(value.object) in (int, float) and isinstance(node.op, ast.USub):
             return Live(-value.object)
-        return Made(open=True)
+        self._in.notes.uses(value)
+        return self._in.operators.unary(node.op, value) or Made(open=True)
 
     def _of_binop(self, node: ast.BinOp, scope: Scope) -> Value:
         left, right = self.value(node.left, scope), self.value(node.right, scope)
         self._in.notes.uses_all((left, right))
-        return containers.plus(left, right) if isinstance(node.op, ast.Add) else Made(open=True)
+        own = self._in.operators.binary(left, node.op, right)
+        if own is not None or not isinstance(node.op, ast.Add):
+            return own or Made(open=True, rest=self._parts(left, right))
+        return containers.plus(left, right)
+
+    def _parts(self, *operands: Value) -> Value | None:
+        """What may be in the result of an operator: `L * 2`, `{**a} | b`."""
+        inside = [part for one in operands for part in self._in.operators.inside(one)]
+        return join(inside) if inside else None
 
     def _of_joinedstr(self, node: ast.JoinedStr, scope: Scope) -> Value:
         parts = [self.value(one, scope) for one in node.values]
@@ -153,6 +171,9 @@ class Expressions:
     def _of_formattedvalue(self, node: ast.FormattedValue, scope: Scope) -> Value:
         value = self.value(node.value, scope)
         self._in.notes.uses_all((value,))
+        self._in.operators.shown(value)
+        if node.format_spec is not None:
+            self.value(node.format_spec, scope)
         plain = node.conversion == -1 and node.format_spec is None
         return value if plain and isinstance(value, Live) and type(value.object) is str else Made(Live(str))
 
@@ -172,13 +193,22 @@ class Expressions:
             elif not isinstance(operator, ast.Is | ast.IsNot):
                 self._in.notes.uses(one)
                 self._in.notes.uses(left)
-        return compared(left, node.ops[0], self._in.settled(rights[0])) if len(rights) == 1 else ANY
+        own = [
+            self._in.operators.compare(one, operator, other)
+            for one, operator, other in zip([left, *rights], node.ops, rights, strict=False)
+        ]
+        if len(rights) > 1 or own[0] is not None:
+            return ANY
+        return comparisons.compared(self._in.settled(left), node.ops[0], self._in.settled(rights[0]))
 
     def _of_ifexp(self, node: ast.IfExp, scope: Scope) -> Value:
         decided = self._in.truth(self.value(node.test, scope))
         if decided is not None:
             return self.value(node.body if decided else node.orelse, scope)
-        return join([self.value(node.body, scope), self.value(node.orelse, scope)])
+        before, self._in.perhaps = self._in.perhaps, True
+        found = [self.value(node.body, scope), self.value(node.orelse, scope)]
+        self._in.perhaps = before
+        return join(found)
 
     def _of_lambda(self, node: ast.Lambda, scope: Scope) -> Value:
         return self._in.statements.function(node, scope)
@@ -191,6 +221,8 @@ class Expressions:
     def _of_list(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> Value:
         kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
         values = [self.value(one.value if isinstance(one, ast.Starred) else one, scope) for one in node.elts]
+        for one in values if kind is set else ():
+            self._in.operators.hashed(one)
         if any(isinstance(one, ast.Starred) for one in node.elts):
             spread = zip(node.elts, values, strict=True)
             return made(kind, [self._in.elements(v) if isinstance(n, ast.Starred) else v for n, v in spread])
@@ -203,8 +235,12 @@ class Expressions:
         for key, one in zip(node.keys, node.values, strict=True):
             value = self.value(one, scope)
             if key is not None:
-                containers.put(result, self.value(key, scope), value)
-            elif isinstance(value, Made) and value.rest is None:
+                named = self.value(key, scope)
+                self._in.operators.hashed(named)
+                containers.put(result, named, value)
+                continue
+            self._spread(value)
+            if isinstance(value, Made) and value.kind is dict and value.rest is None:
                 result.items.update(value.items)
             else:
                 self._in.notes.uses(value)
@@ -232,49 +268,10 @@ class Expressions:
             return ANY
         return Super(scope.owner, scope.this)
 
-    def _comprehension(
-        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, scope: Scope
-    ) -> Value:
-        unrolled = self._unrolled(node, scope)
-        if unrolled is not None:
-            return unrolled
-        inside = scope.inner()
-        for generator in node.generators:
-            self._in.stores.assign(
-                generator.target, self._in.elements(self.value(generator.iter, inside)), inside
-            )
-            for test in generator.ifs:
-                self.value(test, inside)
-        if isinstance(node, ast.DictComp):
-            self.value(node.key, inside)
-            return Made(Live(dict), rest=self.value(node.value, inside))
-        return made(set if isinstance(node, ast.SetComp) else list, [self.value(node.elt, inside)])
+    def _of_listcomp(self, node: comprehensions.Node, scope: Scope) -> Value:
+        return comprehensions.value(self._in, node, scope)
 
-    def _unrolled(
-        self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp, scope: Scope
-    ) -> Value | None:
-        """Return what a comprehension over a known sequence gives, one by one; None if that can't be told."""
-        if len(node.generators) != 1 or isinstance(node, ast.SetComp):
-            return None
-        generator, inside, found = node.generators[0], scope.inner(), Made(Live(list))
-        known = self._in.sequence(self.value(generator.iter, inside))
-        if known is None or len(known) > UNROLLED:
-            return None
-        for one in known:
-            self._in.stores.assign(generator.target, one, inside)
-            tests = {self._in.truth(self.value(test, inside)) for test in generator.ifs}
-            if tests <= {True}:
-                key = (
-                    self.value(node.key, inside) if isinstance(node, ast.DictComp) else Live(len(found.items))
-                )
-                element = node.value if isinstance(node, ast.DictComp) else node.elt
-                containers.put(found, key, self.value(element, inside))
-            elif False not in tests:
-                return None
-        found.cls = Live(dict) if isinstance(node, ast.DictComp) else found.cls
-        return found
-
-    _of_listcomp = _of_setcomp = _of_generatorexp = _of_dictcomp = _comprehension
+    _of_setcomp = _of_generatorexp = _of_dictcomp = _of_listcomp
 
     def _attributes(self, owner: Value, name: str) -> Iterator[attributes.Found]:
         for one in alternatives(owner):
@@ -311,44 +308,18 @@ class Expressions:
         """Return what an attribute is; a property is called for it."""
         found = []
         self._in.notes.uses(owner, name)
+        if (own := self._in.operators.ask(owner, "__getattribute__", Live(name), text=text)) is not None:
+            return own
+        if not name:
+            self._in.operators.computed(owner)
         if name and all(self.has(one, name) is False for one in alternatives(owner)):
             raise Raised
         for one in self._attributes(owner, name):
-            if isinstance(one, attributes.Property):
-                asked = (Live(one.name),) if one.name else ()
-                found.append(self._in.call(one.function, Args((one.this, *asked), text=text)))
-            else:
+            if not isinstance(one, attributes.Property):
                 found.append(one)
+            elif one.trusted is not None and not self._in.operators.is_own(one.function):
+                found.append(one.trusted)
+            else:
+                found.append(self._in.call(one.function, Args((one.this, *one.args), text=text)))
         result = join(found)
         return self._to_come(owner, name) if result is ANY else result
-
-
-def compared(left: Value, operator: ast.cmpop, right: Value) -> Value:
-    """Return what a comparison gives, where that is certain."""
-    if isinstance(operator, ast.Is | ast.IsNot):
-        answer, wanted = _is_same(left, right), isinstance(operator, ast.Is)
-    elif isinstance(operator, ast.In | ast.NotIn):
-        answer, wanted = containers.has(right, left), isinstance(operator, ast.In)
-    else:
-        answer, wanted = _is_equal(left, right), isinstance(operator, ast.Eq)
-        if not isinstance(operator, ast.Eq | ast.NotEq):
-            answer = None
-    return ANY if answer is None else Live(answer is wanted)
-
-
-def _is_equal(left: Value, right: Value) -> bool | None:
-    if not (isinstance(left, Live) and isinstance(right, Live)):
-        return None
-    plain = type(left.object) in _PLAIN and type(right.object) in _PLAIN
-    return bool(left.object == right.object) if plain else None
-
-
-def _is_same(left: Value, right: Value) -> bool | None:
-    if isinstance(left, Live) and isinstance(right, Live):
-        return left.object is right.object
-    fresh = (Made, Function, Class)
-    if (isinstance(left, fresh) and isinstance(right, Live)) or (
-        isinstance(right, fresh) and isinstance(left, Live)
-    ):
-        return False
-    return None

@@ -18,12 +18,13 @@ from typing import Any, Protocol
 
 from flask.config import Config
 
-from . import containers
+from . import containers, operators
 from .calls import Calls
 from .classes import Classes
 from .expressions import Expressions
 from .findings import Effect, Findings, Raised
 from .library import definition_of
+from .operators import Operators
 from .special import Special
 from .statements import Statements
 from .stores import Stores
@@ -74,6 +75,7 @@ class Interpreter:
         self.statements, self.expressions = Statements(self), Expressions(self)
         self.stores, self.classes = Stores(self), Classes(self)
         self.calls, self.special = Calls(self), Special(self)
+        self.operators = Operators(self)
         self.value, self.call = self.expressions.value, self.calls.call
         self.perhaps = False
         self._left = MOST_NODES
@@ -145,7 +147,8 @@ class Interpreter:
         try:
             return question()
         except Raised:
-            return None  # it fails when it runs, and what was done is undone
+            # a statement that has run did not raise: it was misread, or what it read is another thing now
+            self.notes.unknown("as far as can be told, it raises")
         except TooMuchError:
             self.notes.unknown("it calls too much to be judged")
         except Exception as error:  # noqa: BLE001  # of some library's code we may misread anything
@@ -163,11 +166,14 @@ class Interpreter:
     def elements(self, value: Value) -> Value:
         """Return what iterating over something gives."""
         self.notes.uses(value)
-        return containers.elements(self.settled(value))
+        found = self.operators.iterated(value)
+        return containers.elements(self.settled(value)) if found is None else found
 
     def sequence(self, value: Value) -> list[Value] | None:
         """Return the elements of something in their order, if they are known."""
         self.notes.uses(value)
+        if self.operators.iterated(value) is not None:
+            return None
         return containers.sequence(self.settled(value))
 
     def truth(self, value: Value) -> bool | None:
@@ -176,11 +182,18 @@ class Interpreter:
             one for one in alternatives(value) if not (isinstance(one, Live) and is_always_true(one.object))
         ]
         self.notes.uses(join(asked))
+        own = [self.operators.ask(one, name) for one in asked for name in operators.TRUTH]
+        if any(one is not None for one in own):
+            return None
         return truth(self.settled(value))
 
     def item(self, value: Value, key: Value, default: Value | None = None) -> Value:
         """Return what ``value[key]`` gives; see `containers.item`."""
         self.notes.looks_up(value, key)
+        self.operators.hashed(key)
+        own = self.operators.got(value, key) if default is None else None
+        if own is not None:
+            return own
         found = containers.item(self.settled(value), key, default)
         if any(isinstance(one, Live) and isinstance(one.object, Config) for one in alternatives(value)):
             self.notes.holds(found)

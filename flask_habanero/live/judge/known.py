@@ -1,6 +1,7 @@
 """What is known of the functions of Python itself, of its library, and of Flask: what calling them does.
 
-Most only compute. What is not here, and has a source, is read; what has none can't be told.
+Most only compute. What is not here, and has a source, is read; what has none can't be told. Of what those
+call that only compute, and what they change of what they are given, `callbacks.py` tells.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ import builtins
 import functools
 import logging
 import sys
+import types
 from collections.abc import MutableMapping
 from typing import Any
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text."""
     return frozenset(text.split())
 
 
-PURE_BUILTINS = _words(
+PURE_BUILTINS = words(
     """abs all any ascii bin bool bytearray bytes callable chr complex delattr dict dir divmod enumerate
     filter float format frozenset getattr globals hasattr hash hex id int isinstance issubclass iter len
     list locals map max memoryview min next object oct ord pow print property range repr reversed round set
     setattr slice sorted staticmethod classmethod str sum super tuple type vars zip"""
 )
 # their functions only compute, or keep to themselves what they change: memos, counters, random numbers
-PURE_MODULES = _words(
+PURE_MODULES = words(
     """abc _abc _ast _blake2 _collections _collections_abc _contextvars _datetime _decimal _functools
     _hashlib _heapq _hmac _locale _operator _random _sha1 _sha2 _sre _string _struct _thread _typing
     _warnings _weakref _weakrefset ast base64 binascii bisect _bisect calendar cmath collections
@@ -90,20 +93,61 @@ DESCRIBING = (
 _GIVEN = {"marshmallow_sqlalchemy.convert.ModelConverter.field_for": ("marshmallow.fields", "Field")}
 IMPURE_NAMES = frozenset(
     [
+        ("_abc", "_abc_register"),
+        ("_decimal", "setcontext"),
+        ("_locale", "bindtextdomain"),
+        ("_locale", "setlocale"),
+        ("_locale", "textdomain"),
+        ("_warnings", "_filters_mutated"),
+        ("abc", "ABCMeta.register"),
+        ("abc", "update_abstractmethods"),
+        ("calendar", "Calendar.setfirstweekday"),
+        ("calendar", "setfirstweekday"),
+        ("contextlib", "chdir"),
+        ("contextlib", "redirect_stderr"),
+        ("contextlib", "redirect_stdout"),
+        ("copyreg", "add_extension"),
+        ("copyreg", "clear_extension_cache"),
+        ("copyreg", "constructor"),
+        ("copyreg", "pickle"),
+        ("copyreg", "remove_extension"),
+        ("dataclasses", "make_dataclass"),
+        ("dataclasses", "replace"),
+        ("decimal", "setcontext"),
+        ("enum", "_simple_enum"),
+        ("enum", "global_enum"),
+        ("gettext", "bindtextdomain"),
+        ("gettext", "install"),
+        ("gettext", "textdomain"),
+        ("gettext", "NullTranslations.install"),
         ("locale", "setlocale"),
         ("pathlib", "Path.open"),
         ("random", "Random.seed"),
         ("random", "Random.setstate"),
         ("threading", "Thread"),
         ("threading", "Timer"),
+        ("threading", "setprofile"),
+        ("threading", "setprofile_all_threads"),
+        ("threading", "settrace"),
+        ("threading", "settrace_all_threads"),
+        ("threading", "stack_size"),
+        ("time", "clock_settime"),
         ("time", "sleep"),
+        ("time", "tzset"),
+        ("types", "new_class"),
         ("warnings", "filterwarnings"),
+        ("warnings", "resetwarnings"),
         ("warnings", "simplefilter"),
         ("weakref", "finalize"),
     ]
 )
+# classes of these are made to be derived from: their methods call those of the class that derives
+TEMPLATES = words(
+    """_collections_abc ast calendar collections collections.abc contextlib html.parser json.decoder
+    json.encoder pprint random string"""
+)
 # methods that reach out of the process, or wait, whatever class of a pure module has them
-IMPURE_METHODS = _words(
+IMPURE_METHODS = words(
     """acquire chmod join mkdir open release rename replace rmdir sleep start
     symlink_to touch unlink write_bytes write_text"""
 )
@@ -135,20 +179,17 @@ WRAP = frozenset(
         ("contextlib", "contextmanager"),
         ("functools", "cache"),
         ("functools", "lru_cache"),
-        ("functools", "partial"),
-        ("functools", "partialmethod"),
-        ("functools", "singledispatchmethod"),
     ]
 )
 # modules that reach out of the process, or start something in it
-IMPURE_MODULES = _words(
+IMPURE_MODULES = words(
     """_ctypes _io _posixsubprocess _signal _socket _sqlite3 _ssl atexit concurrent.futures ctypes fcntl
     ftplib gc http.client importlib io logging.config mmap nt os posix pty resource select selectors shutil
     signal smtplib socket sqlite3 ssl subprocess tempfile urllib.request"""
 )
-IMPURE_PACKAGES = _words("asyncio multiprocessing")
+IMPURE_PACKAGES = words("asyncio multiprocessing")
 # methods that nothing but strings and mappings has under these names, so that they only read
-READING_METHODS = _words(
+READING_METHODS = words(
     """capitalize casefold center decode encode endswith expandtabs format format_map isalnum isalpha
     isdigit isidentifier islower isspace isupper items keys ljust lower lstrip partition removeprefix
     removesuffix rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title upper
@@ -156,7 +197,39 @@ READING_METHODS = _words(
 )
 
 # the same for code of libraries, where what is asked so is a string or a mapping all but always
-READING_IN_LIBRARIES = _words("copy count find get index join replace")
+READING_IN_LIBRARIES = words("copy count find get index join replace")
+
+
+# objects of the classes of these are values: their methods only read them
+VALUE_MODULES = words(
+    """_datetime _decimal _operator _sre _struct datetime decimal enum fractions functools inspect ipaddress
+    json.decoder json.encoder markupsafe operator pathlib pathlib._local random re string struct types typing
+    typing_extensions uuid zoneinfo"""
+)
+VALUES = (
+    str, bytes, int, float, complex, bool, frozenset, type(None), range, slice, type,
+    types.FunctionType, types.BuiltinFunctionType, types.ModuleType,
+)  # fmt: skip
+# methods that only read what they are called on, whatever class has them
+_READERS = words(
+    """__bool__ __call__ __class_getitem__ __contains__ __enter__ __eq__ __exit__ __ge__ __get__ __getitem__
+    __gt__ __hash__ __init__ __init_subclass__ __instancecheck__ __iter__ __le__ __len__ __lt__ __ne__ __new__
+    __repr__ __set_name__ __str__ __subclasscheck__ copy count get index is_set items keys locked values"""
+)
+_CHANGERS = words(
+    """__delitem__ __iadd__ __ior__ __setitem__ add append appendleft clear difference_update discard extend
+    extendleft insert intersection_update move_to_end pop popitem popleft remove reverse rotate setdefault
+    sort subtract symmetric_difference_update update"""
+)
+
+
+def may_change(thing: Any, method: str) -> bool:
+    """Whether a method of a class of Python's library may change the live object that it is called on."""
+    if method in _READERS or method in _CHANGERS:
+        return method in _CHANGERS
+    if isinstance(thing, VALUES):
+        return False
+    return not any(cls.__module__ in VALUE_MODULES for cls in type.mro(type(thing)))
 
 
 def place(value: Any) -> tuple[str, str]:

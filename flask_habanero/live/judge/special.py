@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import builtins
 import functools
 import logging
 import operator
 import os
-from abc import ABCMeta
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from flask.sansio.app import App
 
-from . import attributes, containers, known
+from . import attributes, callbacks, containers, known
+from .builtin import Builtins
 from .findings import Raised
 from .values import (
     ANY,
@@ -22,15 +23,13 @@ from .values import (
     Args,
     Bound,
     Class,
+    Completed,
     Function,
     GivesBack,
     Live,
     Made,
-    Super,
     Value,
     alternatives,
-    join,
-    made,
     text_in,
 )
 
@@ -42,7 +41,7 @@ class Special:
     """Answers for functions that are not to be read, on behalf of an interpreter."""
 
     def __init__(self, interpreter: Interpreter) -> None:
-        self._in = interpreter
+        self._in, self._builtins = interpreter, Builtins(interpreter)
 
     def of(self, value: Any, args: Args) -> Value | None:
         """Return what a function gives of which more is known; None if it is to be followed."""
@@ -52,7 +51,7 @@ class Special:
         if found is not None:
             return found
         if known.is_builtin(value):
-            return self._builtin(place[1], args)
+            return self._builtins.of(place[1], args)
         if known.is_impure(value):
             return self._in.calls.unknown(args)
         if known.describes(value):
@@ -60,20 +59,57 @@ class Special:
             cls = known.given(value)
             return Made(Live(cls) if cls is not None else None, open=True, inert=True)
         if known.is_pure(value) and not (isinstance(value, type) and issubclass(value, App)):
-            return self._pure(value, args)
+            return None if self._is_template(value, args) else self._pure(value, args)
         return None
+
+    def _is_template(self, value: Any, args: Args) -> bool:
+        """Whether a method that is made to call others of its object is called on one of an own class."""
+        if not isinstance(value, FunctionType) or value.__module__ not in known.TEMPLATES:
+            return False
+        return any(self._in.operators.has_own(attributes.class_of(one)) for one in alternatives(args.first))
 
     def _of_a_kind(self, value: Any, place: tuple[str, str], args: Args) -> Value | None:
         """Return what a function gives of a kind that does the same."""
         if place in known.GIVE_BACK:
-            return args.positional[0] if args.positional else GivesBack()
+            return self._decorates(place, args)
         if place in known.GIVE_DECORATOR:
-            return GivesBack()
+            return GivesBack(marks=True)
         if place in known.WRAP:
             return self._wrap(value, place[1], args)
         if place[1].endswith(".__new__") and place[0] in known.PURE_MODULES and _is_meta(args.first):
             return self._in.classes.make(args)
         return None
+
+    def _decorates(self, place: tuple[str, str], args: Args) -> Value:
+        """A decorator that marks what it is given; a dataclass has more than its body says."""
+        if not args.positional:
+            return (
+                Live(sys.modules[place[0]].__dict__[place[1]]) if place in _MAKERS else GivesBack(marks=True)
+            )
+        self._in.calls.marked(args)
+        for one in alternatives(args.first):
+            if isinstance(one, Class) and place in _MAKERS:
+                one.members.update({"__dataclass_fields__": ANY, "": ANY})
+        return args.first
+
+    def _partial(self, value: Any, args: Args) -> Value | None:
+        """`functools.partial`: what it makes calls its first argument with the others, and more."""
+        if not args.positional:
+            return None
+        rest = replace(args, positional=args.positional[1:])
+        return Made(Live(value), calls=Completed(args.first, rest), open=True)
+
+    def _shared(self, _value: Any, args: Args) -> Value:
+        """Something that shares what changes with what it was made of."""
+        self._in.notes.uses_all(args.every())
+        return ANY
+
+    def _members(self, _value: Any, args: Args) -> Value:
+        """`inspect.getmembers` reads all attributes."""
+        self._in.notes.uses_all(args.every())
+        self._in.operators.computed(args.first)
+        self._in.operators.called_back(args.positional[1:], args.text)
+        return ANY
 
     def _wrap(self, value: Any, name: str, args: Args) -> Value | None:
         """Something that calls what it is given: a memo may be given its size first."""
@@ -93,6 +129,7 @@ class Special:
 
     def _copy(self, value: Any, args: Args) -> Value:
         self._in.notes.uses_all(args.every())
+        self._in.operators.given(args.every(), text=args.text)
         return containers.copied(args.first, deep=value.__name__ == "deepcopy")
 
     def _mro(self, _value: Any, args: Args) -> Value:
@@ -159,201 +196,41 @@ class Special:
         )
 
     def _pure(self, value: Any, args: Args) -> Value:
-        self._in.notes.uses_all(args.every())
-        every = list(args.every())
-        rest = join(every) if every else None
-        return Made(Live(value) if isinstance(value, type) else None, rest=rest, open=True)
+        place, kind = known.place(value), value if isinstance(value, type) else None
+        callbacks.asked(self._in, place, args, method=kind is None and "." in place[1])
+        return callbacks.given_back(self._in, place, args, kind)
 
-    def _builtin(self, name: str, args: Args) -> Value | None:
-        """Return what a builtin gives; None if it is a class that is to be constructed."""
-        told = _BUILTINS.get(name)
-        found = told(self, name, args) if told is not None else None
-        if found is not None:
-            return found
-        if name in known.PURE_BUILTINS or name.endswith(("Error", "Exception", "Warning", "Exit")):
-            if name not in ("id", "object", "property"):
-                self._in.notes.uses_all(args.every())
-            kind = Live(getattr(builtins, name, None))
-            return Made(kind, rest=join([*args.every()]) if args.positional else None, open=True)
-        return self._in.calls.unknown(args)
+    def _cached(self, value: Any, args: Args) -> Value:
+        return Made(Live(value), fields={"fget": args.first}, open=True)
 
-    def _set(self, _name: str, args: Args) -> Value:
-        """`setattr` and `delattr`."""
-        self._in.stores.store(args.first, text_in(args.get(1, "")), args.get(2, "") or ANY, args.text)
-        return NONE
-
-    def _super(self, _name: str, args: Args) -> Value:
-        """`super` with arguments: without them, the expression tells."""
-        return Super(args.first, args.positional[1]) if len(args.positional) > 1 else ANY
-
-    def _check(self, name: str, args: Args) -> Value | None:
-        return _checked(name, args.first, args.positional[1]) if len(args.positional) > 1 else None
-
-    def _callable(self, _name: str, args: Args) -> Value:
-        if isinstance(args.first, Function | Class | Bound):
-            return Live(True)
-        return Live(callable(args.first.object)) if isinstance(args.first, Live) else ANY
-
-    def _type(self, _name: str, args: Args) -> Value:
-        if len(args.positional) == 1 and isinstance(args.first, Made):
-            return args.first.cls or ANY
-        if len(args.positional) == 1 and isinstance(args.first, Live):
-            return Live(type(args.first.object))
-        return self._in.classes.make(args)
-
-    def _namespace(self, _name: str, args: Args) -> Value:
-        return Made(open=True) if isinstance(args.first, Made) else ANY
-
-    def _open(self, _name: str, args: Args) -> Value | None:
-        """A file that is opened to be read."""
-        mode = args.get(1, "mode")
-        if mode is not None and not (text_in(mode) and set(text_in(mode)) <= set("rbt")):
-            return None
-        return Made(open=True, inert=True)
-
-    def _next(self, _name: str, args: Args) -> Value | None:
-        if not isinstance(args.first, Live):
-            return None
-        self._in.notes.change(args.first, "next", args.text)
-        return ANY
-
-    def _any(self, name: str, args: Args) -> Value | None:
-        """`any` and `all` of what is known one by one."""
-        known = self._in.sequence(args.first)
-        answers = {self._in.truth(one) for one in known} if known is not None else {None}
-        wanted = name == "any"
-        if wanted in answers:
-            return Live(wanted)
-        return Live(not wanted) if None not in answers else None
-
-    def _iter(self, _name: str, args: Args) -> Value:
-        return args.first
-
-    def _attribute(self, name: str, args: Args) -> Value | None:
-        """`getattr` and `hasattr`: whether there is such an attribute may be known."""
-        if len(args.positional) < 2:
-            return None
-        owner, attribute = args.first, text_in(args.positional[1])
-        there = (
-            {self._in.expressions.has(one, attribute) for one in alternatives(owner)} if attribute else {None}
-        )
-        if name == "hasattr":
-            return Live(there.pop()) if len(there) == 1 and None not in there else ANY
-        if there == {False} and len(args.positional) > 2:
-            return args.positional[2]
-        found = self._in.expressions.read(owner, attribute, args.text)
-        return found if there == {True} else join([found, *args.positional[2:]])
-
-    def _with_function(self, name: str, args: Args) -> Value:
-        function = (
-            args.positional[0] if name in ("map", "filter") and args.positional else args.named.get("key")
-        )
-        sources = args.positional[1:] if name in ("map", "filter") else args.positional
-        elements = join([self._in.elements(one) for one in sources]) if sources else ANY
-        result: Value = ANY
-        if function is not None and truthy_callable(function):
-            result = self._in.call(function, Args((elements,), text=args.text))
-        return made(list, [result if name == "map" else elements])
-
-    def _container(self, name: str, args: Args) -> Value:
-        known = self._known(name, args)
-        if known is not None:
-            return known
-        inside = [self._in.elements(one) for one in args.positional] + list(args.named.values())
-        value = made(_KINDS.get(name, list), inside)
-        if name == "dict":
-            value.items.update(args.named)
-        return value
-
-    def _known(self, name: str, args: Args) -> Value | None:
-        """Return a list, tuple or dict of what is known one by one; None if something is not."""
-        if name not in ("list", "tuple", "dict") or len(args.positional) > 1 or args.more:
-            return None
-        if name == "dict" and isinstance(args.first, Made) and args.first.kind is dict:
-            copied: dict[object, Value] = {**args.first.items}
-            copied.update(args.named)
-            return Made(args.first.cls, items=copied, rest=args.first.rest)
-        inside = self._in.sequence(args.first) if args.positional else []
-        if inside is None or name != "dict":
-            return None if inside is None else Made(Live(_KINDS[name]), items=dict(enumerate(inside)))
-        pairs = [self._in.sequence(one) for one in inside]
-        result = Made(Live(dict), items=dict(args.named.items()))
-        for pair in pairs:
-            if pair is None or len(pair) != 2:  # a key and a value
-                return None
-            containers.put(result, *pair)
-        return result
+    def _field(self, _value: Any, args: Args) -> Value:
+        """`dataclasses.field`."""
+        return Made(None, fields=dict(args.named), open=True)
 
 
-_KINDS: dict[str, type] = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict}
-
-
-def truthy_callable(value: Value) -> bool:
-    """Whether a value may be called at all."""
-    return not (isinstance(value, Live) and value.object is None)
+_MAKERS = {("dataclasses", "dataclass")}
 
 
 def _is_meta(value: Value) -> bool:
     return isinstance(value, Live) and isinstance(value.object, type) and issubclass(value.object, type)
 
 
-def _is_asked_safely(cls: Any) -> bool:
-    """Whether asking for the instances of a class runs nobody's code."""
-    if type(cls) is type or getattr(cls, "__module__", "") == "collections.abc":
-        return True
-    hooks = [vars(one)["__subclasshook__"] for one in cls.__mro__ if "__subclasshook__" in vars(one)]
-    return type(cls) is ABCMeta and len(hooks) == 1  # that of `object`
-
-
-def _checked(name: str, value: Value, kinds: Value) -> Value:
-    """Return what `isinstance` or `issubclass` gives, where that is certain.
-
-    Raises:
-        Raised: `issubclass` is asked of what certainly is no class.
-    """
-    wanted = [kinds]
-    if isinstance(kinds, Made) and kinds.rest is None and kinds.kind is tuple:
-        wanted = list(kinds.items.values())
-    elif isinstance(kinds, Live) and isinstance(kinds.object, tuple):
-        wanted = list(map(Live, kinds.object))
-    # `typing.Mapping` stands for the class of that name
-    plain = [getattr(one.object, "__origin__", one.object) for one in wanted if isinstance(one, Live)]
-    types = tuple(one for one in plain if isinstance(one, type) and _is_asked_safely(one))
-    if len(types) != len(wanted):
-        return ANY
-    answers = {_is_one(name, one, types) for one in alternatives(value)}
-    return ANY if len(answers) > 1 or None in answers else Live(answers.pop())
-
-
-def _is_one(name: str, value: Value, types: tuple[type, ...]) -> bool | None:
-    cls = value if name == "issubclass" else attributes.class_of(value)
-    if name == "issubclass" and _is_no_class(value):
-        raise Raised
-    if isinstance(cls, Live) and isinstance(cls.object, type):
-        return issubclass(cls.object, types)
-    if isinstance(value, Class) and name == "isinstance" and {type, object} & set(types):
-        return True
-    if not isinstance(cls, Class):
-        return None
-    above = [_is_one("issubclass", base, types) for base in cls.bases]
-    return True if True in above else None if None in above else object in types
-
-
-def _is_no_class(value: Value) -> bool:
-    if isinstance(value, Live):
-        return not isinstance(value.object, type)
-    kind = value.kind if isinstance(value, Made) else None
-    return isinstance(value, Function | Bound) or (isinstance(kind, type) and not issubclass(kind, type))
-
-
 _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("collections", "defaultdict"): Special._defaultdict,
+    ("_functools", "partial"): Special._partial,
+    ("functools", "partial"): Special._partial,
     ("copy", "copy"): Special._copy,
     ("copy", "deepcopy"): Special._copy,
     ("_functools", "reduce"): Special._reduce,
     ("functools", "singledispatch.<locals>.register"): Special._register_implementation,
+    ("functools", "cached_property"): Special._cached,
+    ("dataclasses", "field"): Special._field,
     ("inspect", "getmro"): Special._mro,
     ("os", "getenv"): Special._variable,
+    ("inspect", "getmembers"): Special._members,
+    ("inspect", "unwrap"): Special._shared,
+    ("_decimal", "getcontext"): Special._shared,
+    ("decimal", "getcontext"): Special._shared,
     ("os", "makedirs"): Special._folder,
     ("posix", "mkdir"): Special._folder,
     ("sys", "exit"): Special._exit,
@@ -361,22 +238,4 @@ _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("typing", "cast"): Special._cast,
     ("typing", "get_origin"): Special._origin,
     ("typing_extensions", "cast"): Special._cast,
-}
-_BUILTINS: dict[str, Callable[[Special, str, Args], Value | None]] = {
-    **dict.fromkeys(("getattr", "hasattr"), Special._attribute),
-    **dict.fromkeys(("setattr", "delattr"), Special._set),
-    **dict.fromkeys(("isinstance", "issubclass"), Special._check),
-    **dict.fromkeys(("vars", "globals", "locals"), Special._namespace),
-    **dict.fromkeys(("map", "filter", "sorted", "max", "min"), Special._with_function),
-    **dict.fromkeys(
-        ("list", "tuple", "set", "frozenset", "dict", "bytearray", "enumerate", "zip", "reversed"),
-        Special._container,
-    ),
-    **dict.fromkeys(("any", "all"), Special._any),
-    "callable": Special._callable,
-    "iter": Special._iter,
-    "next": Special._next,
-    "open": Special._open,
-    "super": Special._super,
-    "type": Special._type,
 }

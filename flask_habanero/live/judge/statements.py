@@ -5,18 +5,18 @@ from __future__ import annotations
 import ast
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..names import never_runs
 from . import attributes, containers
-from .findings import Effect, Raised
+from .blocks import Blocks, own_nodes
+from .findings import Effect
+from .stores import mangled
 from .values import (
     ANY,
     KEPT,
     NONE,
     Args,
-    Bound,
     Class,
     Function,
     Live,
@@ -31,10 +31,8 @@ from .values import (
 if TYPE_CHECKING:
     from .interpreter import Interpreter
 
-UNROLLED = 24  # elements of a known sequence that a loop is gone through with, one by one
 
-
-class Statements:
+class Statements(Blocks):
     """Goes through statements on behalf of an interpreter."""
 
     def __init__(self, interpreter: Interpreter) -> None:
@@ -60,10 +58,6 @@ class Statements:
             return Made(Live(list), rest=ANY)
         return join([*found, *([] if ended else [NONE])]) if found or not ended else NONE
 
-    def block(self, nodes: Iterable[ast.stmt], scope: Scope) -> str:
-        """Go through statements; return how they certainly end before what follows: see `statement`."""
-        return next(filter(None, (self.statement(node, scope) for node in nodes)), "")
-
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, scope: Scope) -> Function:
         """Return what a `def` makes, before its decorators; its header is gone through."""
         spec = node.args
@@ -77,7 +71,7 @@ class Statements:
         for hint in (*hints, getattr(node, "returns", None)):
             if hint is not None:
                 self._in.value(hint, scope)
-        return Function(node, scope, defaults, scope.owner)
+        return Function(node, scope.around(), defaults, scope.owner)
 
     def decorated(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, value: Value, scope: Scope
@@ -92,8 +86,8 @@ class Statements:
         """Go through one statement.
 
         Returns:
-            Why what follows is certainly not reached: "return" (or it raises), "loop" (it breaks, continues).
-            Nothing, if it may be.
+            Why what follows is certainly not reached: "return" (or it raises), "break", "loop" (it goes on
+            with the next turn). Nothing, if it may be.
         """
         self._in.spend()
         method: Callable[[Any, Scope], str | None] | None
@@ -110,9 +104,10 @@ class Statements:
         return None
 
     def _do_break(self, _node: ast.stmt, _scope: Scope) -> str:
-        return "loop"
+        return "break"
 
-    _do_continue = _do_break
+    def _do_continue(self, _node: ast.stmt, _scope: Scope) -> str:
+        return "loop"
 
     def _do_return(self, node: ast.Return, scope: Scope) -> str:
         value = self._in.value(node.value, scope) if node.value is not None else NONE
@@ -127,7 +122,7 @@ class Statements:
         return "return"
 
     def _do_assert(self, node: ast.Assert, scope: Scope) -> None:
-        self._in.value(node.test, scope)
+        self._in.truth(self._in.value(node.test, scope))
 
     def _do_global(self, node: ast.Global | ast.Nonlocal, scope: Scope) -> None:
         scope.shared.update(node.names)
@@ -165,19 +160,28 @@ class Statements:
         before = self._in.value(load(node.target), scope)
         if self._is_counter(node, before, scope):
             return
-        if isinstance(node.target, ast.Name):
-            changed = [
-                one
-                for one in alternatives(before)
-                if isinstance(one, Live) and isinstance(one.object, containers.MUTABLE)
-            ]
-            for one in changed:
-                self._in.notes.change(one, "__iadd__", text_of(node), Args((given,)))
-            adds = isinstance(node.op, ast.Add)
-            value = before if changed else containers.plus(before, given) if adds else Made(open=True)
-            self._in.stores.bind(node.target.id, value, scope)
-        else:
-            self._in.stores.assign(node.target, Made(open=True), scope)
+        own = self._in.operators.binary(before, node.op, given, in_place=True)
+        changed = False
+        for one in alternatives(before):
+            changed |= self._changes_in_place(one, given, text_of(node))
+        adds = isinstance(node.op, ast.Add)
+        value = containers.plus(before, given) if adds else Made(open=True)
+        self._in.stores.assign(node.target, own or (before if changed else value), scope)
+
+    def _changes_in_place(self, before: Value, given: Value, text: str) -> bool:
+        """Whether `+=` and its like change an object; that they do is noted."""
+        if isinstance(before, Live):
+            plain = isinstance(before.object, containers.IMMUTABLE)
+            if plain or not any(hasattr(type(before.object), f"__{one}__") for one in _IN_PLACE):
+                return False
+            self._in.notes.change(before, "__iadd__", text, Args((given,)))
+            return True
+        if isinstance(before, Made) and before.kind in containers.MUTABLE:
+            containers.grow(before, given, sure=not self._in.perhaps)
+            return True
+        if before is ANY and isinstance(given, Made) and given.kind in containers.MUTABLE:
+            self._in.notes.unknown(f"`{text}` changes an object in place")
+        return False
 
     def _do_delete(self, node: ast.Delete, scope: Scope) -> None:
         for target in node.targets:
@@ -186,81 +190,13 @@ class Statements:
                 if target.id in scope.shared:
                     self._in.notes.unknown(f"`{text_of(node)}` changes what others see")
             elif isinstance(target, ast.Attribute):
-                self._in.stores.store(self._in.value(target.value, scope), target.attr, ANY, text_of(node))
+                name = mangled(target.attr, scope)
+                self._in.stores.delete(self._in.value(target.value, scope), name, text_of(node))
             elif isinstance(target, ast.Subscript):
                 owner, key = self._in.value(target.value, scope), self._in.value(target.slice, scope)
-                if isinstance(owner, Made):
-                    containers.remove(owner, key, sure=not self._in.perhaps)
-                else:
-                    self._in.stores.set_item(owner, key, ANY, text_of(node))
-
-    def _do_if(self, node: ast.If, scope: Scope) -> str:
-        decided = False if never_runs(node) else self._in.truth(self._in.value(node.test, scope))
-        if decided is not None:
-            return self.block(node.body if decided else node.orelse, scope)
-        return self._branches([node.body, node.orelse], scope)
-
-    def _do_while(self, node: ast.While, scope: Scope) -> None:
-        if self._in.truth(self._in.value(node.test, scope)) is not False:
-            self._twice(node.body, scope)
-        self.block(node.orelse, scope)
-
-    def _do_for(self, node: ast.For | ast.AsyncFor, scope: Scope) -> str:
-        source = self._in.value(node.iter, scope)
-        known = self._in.sequence(source)
-        if known is not None and len(known) <= UNROLLED:
-            for one in known:
-                self._in.stores.assign(node.target, one, scope)
-                if self._branches([node.body], scope) == "return":
-                    return "return"
-        else:
-            self._in.stores.assign(node.target, self._in.elements(source), scope)
-            self._twice(node.body, scope)
-        self.block(node.orelse, scope)
-        return ""
-
-    _do_asyncfor = _do_for
-
-    def _do_try(self, node: ast.Try, scope: Scope) -> str:
-        before, sure = scope.copy(), self._in.perhaps
-        raised = False
-        try:
-            ended = self.block(node.body, scope) or self.block(node.orelse, scope)
-        except Raised:
-            ended, raised = "return", True
-        handled: list[str] = []
-        self._in.perhaps = sure or not raised or len(node.handlers) > 1
-        for handler in node.handlers:
-            way = Scope({**before.names}, scope.above, scope.module, scope.shared, scope.owner, scope.this)
-            if handler.name:
-                way.names[handler.name] = Made(open=True)
-            handled.append(self.block(handler.body, way))
-            for name, value in way.names.items():
-                scope.names[name] = join([value, *([scope.names[name]] if name in scope.names else [])])
-        self._in.perhaps = sure or (any(handled) and not all(handled))
-        return self.block(node.finalbody, scope) or (ended if all(handled) else "")
-
-    _do_trystar = _do_try
-
-    def _do_with(self, node: ast.With | ast.AsyncWith, scope: Scope) -> str:
-        for item in node.items:
-            manager = self._in.value(item.context_expr, scope)
-            text = text_of(item.context_expr)
-            entered = self._enter(manager, text)
-            if item.optional_vars is not None:
-                self._in.stores.assign(item.optional_vars, entered, scope)
-        return self.block(node.body, scope)
-
-    _do_asyncwith = _do_with
-
-    def _do_match(self, node: ast.Match, scope: Scope) -> str:
-        self._in.notes.uses_all((self._in.value(node.subject, scope),))
-        for case in node.cases:
-            for one in ast.walk(case.pattern):
-                for name in (getattr(one, "name", None), getattr(one, "rest", None)):
-                    if name:
-                        self._in.stores.bind(name, ANY, scope)
-        return self._branches([*(case.body for case in node.cases), []], scope)
+                self._in.stores.delete_item(owner, key, text_of(node))
+            else:
+                self._in.notes.unknown(f"`{text_of(node)}` deletes several")
 
     def _do_functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> None:
         self._in.stores.bind(node.name, self.decorated(node, self.function(node, scope), scope), scope)
@@ -289,60 +225,11 @@ class Statements:
         plain = isinstance(before, Live) and type(before.object) is int
         return plain and isinstance(node.op, ast.Add) and not self._in.world.is_own(scope.module)
 
-    def _branches(self, bodies: Iterable[list[ast.stmt]], scope: Scope) -> str:
-        """Go through each of some branches as if it were the one; join what they bind."""
-        ways: list[Scope] = []
-        ends: list[str] = []
-        bodies, before = list(bodies), self._in.perhaps
-        for body in bodies:
-            way = scope.copy()
-            self._in.perhaps = before or len(bodies) > 1
-            try:
-                ends.append(self.block(body, way))
-            except Raised:
-                ends.append("return")
-            if not ends[-1]:
-                ways.append(way)
-        self._in.perhaps = before or (any(ends) and not all(ends))  # what follows may not be reached
-        for name in {name for way in ways for name in way.names}:
-            scope.names[name] = join([way.names[name] for way in ways if name in way.names])
-        if not all(ends):
-            return ""
-        return "loop" if "loop" in ends else "return"
-
-    def _twice(self, body: list[ast.stmt], scope: Scope) -> None:
-        """Go through a loop's body: what the first turn binds, the second sees."""
-        for _ in range(2):
-            self._branches([body, []], scope)
-
-    def _enter(self, manager: Value, text: str) -> Value:
-        found: list[Value] = []
-        for one in alternatives(manager):
-            kind = (
-                one.cls
-                if isinstance(one, Made)
-                else Live(type(one.object))
-                if isinstance(one, Live)
-                else None
-            )
-            enter = attributes.find(kind, "__enter__") if kind is not None else None
-            leave = attributes.find(kind, "__exit__") if kind is not None else None
-            if isinstance(one, Made) and one.inert:
-                found.append(one)
-                continue
-            if enter is None or leave is None:
-                self._in.notes.unknown(f"what `with {text}` does can't be told")
-                found.append(ANY)
-                continue
-            found.append(self._in.call(Bound(enter.raw, one), Args(text=text)))
-            self._in.call(Bound(leave.raw, one), Args((NONE, NONE, NONE), text=text))
-        return join(found)
-
     def _do_classdef(self, node: ast.ClassDef, scope: Scope) -> None:
         bases = tuple(self._in.value(base, scope) for base in node.bases)
         keywords = {k.arg or "**": self._in.value(k.value, scope) for k in node.keywords}
         cls = Class(node.name, bases, {}, scope.module)
-        inside = Scope({}, scope.find, scope.module, owner=cls)
+        inside = Scope({}, scope.around().find, scope.module, owner=cls, body=True)
         self.block(node.body, inside)
         cls.members.update(inside.names)
         found = self._in.classes.complete(cls, keywords, text_of(node))
@@ -355,14 +242,7 @@ def is_generator(node: ast.AST) -> bool:
     return any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own_nodes(node))
 
 
-def own_nodes(node: ast.AST) -> Iterable[ast.AST]:
-    """Yield what is below a function, but not what is below the functions in it."""
-    todo = list(ast.iter_child_nodes(node))
-    while todo:
-        one = todo.pop()
-        yield one
-        if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.ClassDef):
-            todo.extend(ast.iter_child_nodes(one))
+_IN_PLACE = ("iadd", "iand", "imatmul", "imod", "imul", "ior", "ipow", "ilshift", "irshift", "isub", "ixor")
 
 
 def absolute(node: ast.ImportFrom, module: str) -> str:

@@ -11,6 +11,7 @@ from flask.sansio.app import App
 from . import attributes, containers
 from .findings import Effect
 from .values import (
+    ANY,
     Args,
     Bound,
     Class,
@@ -59,9 +60,19 @@ class Stores:
             owner, key = self._in.value(target.value, scope), self._in.value(target.slice, scope)
             self.set_item(owner, key, value, f"{text_of(target)} = …")
 
-    def store(self, owner: Value, name: str, value: Value, text: str) -> None:
-        """Set an attribute of an object; of a live one, that is an effect."""
+    def store(self, owner: Value, name: str, value: Value, text: str, *, plain: bool = False) -> None:
+        """Set an attribute of an object; of a live one, that is an effect.
+
+        Args:
+            owner: the object.
+            name: the attribute; empty if nobody knows which.
+            value: what it is set to.
+            text: what does it.
+            plain: whether the `__setattr__` of its class asks for it.
+        """
         for one in alternatives(owner):
+            if not plain and self._by_its_class(one, name, value, text):
+                continue
             if isinstance(one, Made):
                 self._store_in_made(one, name, value, text)
             elif isinstance(one, Function):
@@ -76,11 +87,43 @@ class Stores:
             else:
                 self._in.notes.unknown(f"`{text}` changes an object in place")
 
+    def _by_its_class(self, owner: Value, name: str, value: Value, text: str) -> bool:
+        """Whether an own class sets its objects' attributes itself: that is gone through."""
+        asked = self._in.operators.ask(owner, "__setattr__", Live(name) if name else ANY, value, text=text)
+        if asked is None:
+            return False
+        if not isinstance(owner, Made):
+            self._in.notes.unknown(f"`{text}` changes an object in place")
+        return True
+
+    def delete(self, owner: Value, name: str, text: str) -> None:
+        """Delete an attribute of an object; of a live one, that is an effect."""
+        for one in alternatives(owner):
+            member = attributes.find(attributes.class_of(one), name)
+            removing = self._in.operators.method(member.raw, "__delete__") if member is not None else None
+            if self._in.operators.ask(one, "__delattr__", Live(name), text=text) is not None:
+                continue
+            if removing is not None and member is not None:
+                self._in.operators.call(removing, member.raw, Args((one,), text=text))
+            elif member is not None and attributes.is_property_made(member.raw):
+                self._in.notes.unknown(f"what `{text}` does can't be told")
+            elif member is not None and isinstance(member.live, property):
+                self._in.call(Bound(Live(member.live.fdel), one), Args(text=text))
+            elif isinstance(one, Made):
+                one.fields.pop(name, None)
+                one.open = True
+            else:
+                self.store(one, name, ANY, text, plain=True)
+
     def _store_in_made(self, owner: Made, name: str, value: Value, text: str) -> None:
         member = attributes.find(owner.cls, name) if owner.cls is not None and name else None
         raw = member.raw.object if member is not None and isinstance(member.raw, Live) else None
         if isinstance(raw, property) and raw.fset is not None:
             self._in.call(Bound(Live(raw.fset), owner), Args((value,), text=text))
+        elif member is not None and attributes.is_property_made(member.raw):
+            self._in.call(Bound(self._setter_of(member.raw), owner), Args((value,), text=text))
+        elif member is not None and (setter := self._in.operators.method(member.raw, "__set__")) is not None:
+            self._in.operators.call(setter, member.raw, Args((owner, value), text=text))
         elif name and self._in.perhaps:
             before = owner.fields.get(name) or (member.raw if member is not None else None)
             owner.fields[name] = join([value, *([before] if before is not None else [])])
@@ -89,20 +132,34 @@ class Stores:
         else:
             owner.open = True
 
+    def _setter_of(self, raw: Value) -> Value:
+        return raw.fields.get("fset", ANY) if isinstance(raw, Made) else ANY
+
     def set_item(self, owner: Value, key: Value, value: Value, text: str) -> None:
         """Set an item of an object; of a live one, that is an effect."""
+        self._in.operators.hashed(key)
         for one in alternatives(owner):
-            if (
-                isinstance(one, Made)
-                and (setter := attributes.function_in(one.cls, "__setitem__")) is not None
-            ):
-                self._in.call(Bound(Live(setter), one), Args((key, value), text=text))
+            setter = attributes.method_in(attributes.class_of(one), "__setitem__")
+            own = setter is not None and self._in.operators.method(one, "__setitem__") is not None
+            if setter is not None and (isinstance(one, Made) or own):
+                self._in.call(Bound(setter, one), Args((key, value), text=text))
             elif isinstance(one, Made):
                 containers.put(one, key, value, sure=not self._in.perhaps and one is owner)
             elif isinstance(one, Live) and isinstance(one.object, Config):
                 self._in.notes.config(one.object, "__setitem__", Args((key, value)))
             else:
                 self._in.notes.change(one, "__setitem__", text, Args((key, value)))
+
+    def delete_item(self, owner: Value, key: Value, text: str) -> None:
+        """Delete an item of an object; of a live one, that is an effect."""
+        self._in.operators.hashed(key)
+        for one in alternatives(owner):
+            if self._in.operators.ask(one, "__delitem__", key, text=text) is not None:
+                continue
+            if isinstance(one, Made):
+                containers.remove(one, key, sure=not self._in.perhaps and one is owner)
+            else:
+                self._in.notes.change(one, "__delitem__", text, Args((key,)))
 
 
 def mangled(name: str, scope: Scope) -> str:

@@ -9,6 +9,7 @@
     Bound     a function with the object that it was read from
     Super     what `super()` gives
     GivesBack a decorator that gives back what it gets
+    Completed a function with some of its arguments
     ANY       nobody knows
     Either    one of some of these
 """
@@ -123,10 +124,11 @@ class Super(Value):
     this: Value
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class GivesBack(Value):
-    """A callable that does nothing but give back its first argument."""
+    """A callable that does nothing but give back its first argument; perhaps it sets attributes of it."""
 
-    __slots__ = ()
+    marks: bool = False
 
 
 class _Any(Value):
@@ -157,6 +159,7 @@ class Scope:
         shared: names that are declared `global` or `nonlocal`.
         owner: the class whose method this is, for `super()`.
         this: the method's first argument.
+        body: whether these are a class's members: functions in it don't see them.
     """
 
     names: dict[str, Value]
@@ -165,6 +168,7 @@ class Scope:
     shared: set[str] = field(default_factory=set)
     owner: Value | None = None
     this: Value | None = None
+    body: bool = False
 
     def find(self, name: str) -> Value:
         """Return what a name stands for."""
@@ -175,9 +179,13 @@ class Scope:
         """Return a scope inside this one."""
         return Scope(names or {}, self.find, self.module, owner=self.owner, this=self.this)
 
+    def around(self) -> Scope:
+        """Return the scope in which functions are looked up that are defined here."""
+        return Scope({}, self.above, self.module, owner=self.owner) if self.body else self
+
     def copy(self) -> Scope:
         """Return this scope as it is now: of two branches, each goes on with one."""
-        return Scope(dict(self.names), self.above, self.module, self.shared, self.owner, self.this)
+        return replace(self, names=dict(self.names))
 
 
 @dataclass(frozen=True)
@@ -215,6 +223,23 @@ class Args:
         if position < len(self.positional):
             return self.positional[position]
         return self.named.get(name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Completed(Value):
+    """A function with some of its arguments, as `functools.partial` makes it."""
+
+    function: Value
+    args: Args
+
+    def with_more(self, args: Args) -> Args:
+        """Return what the function is called with in the end."""
+        return replace(
+            args,
+            positional=(*self.args.positional, *(args.positional if not self.args.more else ())),
+            named={**self.args.named, **args.named},
+            more=self.args.more or args.more,
+        )
 
 
 def alternatives(value: Value) -> tuple[Value, ...]:
