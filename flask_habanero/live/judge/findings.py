@@ -54,6 +54,7 @@ class Findings:
         cells: variables of functions that functions made in them read: (module, qualified name, variable).
         doubts: what was read, in words, of which nobody can say how the start left it.
         touched: ids of the live objects that change.
+        lost: whether something can't be told.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,7 @@ class Findings:
         self.cells: set[tuple[str, str, str]] = set()
         self.doubts: set[str] = set()
         self.touched: set[int] = set()
+        self.lost = False
 
     def uses(self, value: Value, attribute: str = "") -> None:
         """Note that what is in an object, or one of its attributes, was asked for."""
@@ -151,6 +153,7 @@ class Findings:
         """Note an effect."""
         if issubclass(type(effect.target), LocalProxy):  # what it stands for is another thing at each request
             effect = Effect("unknown", None, effect.name, effect.why)
+        self.lost |= effect.kind == "unknown"
         if effect.kind in ("attribute", "item", "config"):
             self.touched.add(id(effect.target))
         self.effects.append(replace(effect, trail=tuple(self.trail)))

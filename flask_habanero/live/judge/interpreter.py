@@ -31,6 +31,7 @@ from .stores import Stores
 from .values import ANY, Function, Live, Scope, Value, alternatives, is_always_true, join, truth
 
 MOST_NODES = 60_000  # of one judgement; a few hundred are usual
+MORE_NODES = 3_000  # after something can't be told: it is refused in any case, and the words are there
 
 
 class World(Protocol):
@@ -208,7 +209,7 @@ class Interpreter:
 
     def spend(self) -> None:
         """Count one more node; raise `TooMuchError` if there were too many."""
-        self._left -= 1
+        self._left = min(self._left, MORE_NODES) - 1 if self.notes.lost else self._left - 1
         if self._left < 0:
             raise TooMuchError
 
