@@ -5,7 +5,8 @@ their very function, and most conditions are decided. Where nobody can tell, bot
 through, and what may be anything is `ANY`. All that matters is a list of effects at the end: on objects that
 the evaluation did not make itself, or unknown.
 
-What it trusts: operators, comparisons, iteration and attributes have no effects of their own.
+What it trusts: operators, comparisons, iteration and attributes have no effects of their own, unless a
+class of the app's own says what they do (`operators.py`).
 """
 
 from __future__ import annotations
