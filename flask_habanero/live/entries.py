@@ -158,6 +158,6 @@ def rank(draft: Draft, value: Any) -> int | None:
     one = callback if isinstance(callback, FunctionType) else value
     one = one[0] if type(one) is list and len(one) == 1 else one
     one = slots.unwrapped(one) if isinstance(one, FunctionType) else one
-    if isinstance(one, FunctionType | type):
+    if isinstance(one, FunctionType | type) and "<locals>" not in one.__qualname__:
         return draft.rank_of(one.__module__ or "", one.__qualname__.partition(".")[0])
     return None
