@@ -11,6 +11,8 @@ SLICES = {
     "test_what_is_hot.py": 4,
     "test_failures.py": 4,
     "test_found.py": 4,
+    "test_factories.py": 4,
+    "test_lasting.py": 2,
 }
 
 

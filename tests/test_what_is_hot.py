@@ -12,6 +12,8 @@ from tests.examples import DOCS
 from tests.oracle.process import differences
 from tests.properties.processes import Farm
 
+pytestmark = pytest.mark.slow  # each row starts processes
+
 EDITS: dict[str, str | tuple[str, ...]] = {
     "the body of a view, or of any function": """
 @@ app.py @@

@@ -81,6 +81,8 @@ def show_source(filename: str, text: str) -> None:
     lines = io.StringIO(text).readlines()  # as linecache reads a file: other ends of lines are none to it
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
+    if sys.version_info >= (3, 13):
+        lines = lines or ["\n"]  # as it shows an empty file from then on
     linecache.cache[filename] = (len(text), None, lines, filename)
 
 

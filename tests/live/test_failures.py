@@ -23,6 +23,8 @@ from tests.properties.processes import (
     write,
 )
 
+pytestmark = pytest.mark.slow  # each release starts processes, for each step
+
 OLD: Sources = {
     "shop/__init__.py": "",
     "shop/rates.py": """LIMIT = 1

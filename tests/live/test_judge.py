@@ -168,7 +168,7 @@ def test_what_only_makes_and_binds_has_no_effects(judge, text):
         ("LIST += [1]", {"item __iadd__"}),
         ("DICT['b'] = 1", {"item __setitem__"}),
         ("DICT['a'] += 1", {"item __setitem__"}),
-        ("del DICT['a']", {"item __setitem__"}),
+        ("del DICT['a']", {"item __delitem__"}),
         ("SET.discard(1)", {"item discard"}),
         ("dict.update(DICT, b=1)", {"item update"}),
         ("one.x = 1", {"attribute x"}),

@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 
 from tests.properties.programs import programs
 
-pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning"),
+    pytest.mark.slow,
+]
 MEMOS: tuple[dict[Any, Any], ...] = (module._digests, module._codes, module._bytes, module._last)
 FUTURE = "from __future__ import annotations\n"
 

@@ -131,6 +131,7 @@ def assert_same_namespace(made: Source, optimize: int) -> None:
     assert shown(one.get("__annotations__", {})) == shown(other.get("__annotations__", {}))
 
 
+@pytest.mark.slow
 class TestGeneratedPrograms:
     @quick
     @given(programs(), st.sampled_from(OPTIMIZE))
