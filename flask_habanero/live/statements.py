@@ -136,6 +136,9 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     gone = old_row.binds - imports.binds(draft.out.target[name]) - _children(draft, name)
     if gone:
         draft.first(draft.where(name, pair.old), steps.Forget(draft.live(name), tuple(sorted(gone))))
+    if isinstance(pair.old.node, ast.AnnAssign) and not isinstance(pair.new.node, ast.AnnAssign):
+        unhint = steps.Unhint(draft.live(name), tuple(sorted(old_row.binds)))
+        draft.first(draft.where(name, pair.old), unhint)
     _run(draft, name, pair.new)
     kept = {
         i.bound

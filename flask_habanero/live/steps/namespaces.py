@@ -42,10 +42,28 @@ class Forget:
                 vars(self.module)[name] = None
                 continue
             vars(self.module).pop(name, None)
-            hints = vars(self.module).get("__annotations__", {})
-            if hints.pop(name, None) is not None and not hints:
-                del vars(self.module)["__annotations__"]  # as if no name had been annotated
+            _unhint(self.module, name)
         return restore
+
+
+@dataclass(frozen=True)
+class Unhint:
+    """Names that stay are annotated no more."""
+
+    module: ModuleType
+    names: tuple[str, ...]
+
+    def apply(self) -> Inverse:
+        restore = remember(self.module)
+        for name in self.names:
+            _unhint(self.module, name)
+        return restore
+
+
+def _unhint(module: ModuleType, name: str) -> None:
+    hints = vars(module).get("__annotations__", {})
+    if hints.pop(name, None) is not None and not hints:
+        del vars(module)["__annotations__"]  # as if no name had been annotated
 
 
 @dataclass(frozen=True)
