@@ -71,7 +71,7 @@ def _name_order(draft: Draft) -> None:
     for name in {*draft.units, *(module for module, _ in draft.acted)}:
         if name in draft.out.target and draft.program.loaded(name) is not None:
             indices = None if name in moved else _run_indices(draft, name)
-            for reason in imports.used_too_early(draft.out.target[name], indices):
+            for reason in imports.used_too_early(draft.out.target[name], indices, draft.out.target):
                 _refuse(draft, reason)
 
 

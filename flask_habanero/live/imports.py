@@ -52,8 +52,10 @@ def is_own(name: str, own: frozenset[str]) -> bool:
 
 def is_open(source: Source) -> bool:
     """Whether a module may have names that its text doesn't show."""
-    if any(one.star for one in names.of_source(source)):
-        return True
+    return any(one.star for one in names.of_source(source)) or _is_dynamic(source)
+
+
+def _is_dynamic(source: Source) -> bool:
     return "__getattr__" in source.text or "globals()" in source.text or "sys.modules" in source.text
 
 
@@ -279,17 +281,24 @@ def imports_differ(old: Tree, new: Tree, changed: set[str]) -> bool:
     return any(outline(old.get(name)) != outline(new.get(name)) for name in changed)
 
 
-def used_too_early(source: Source, indices: set[int] | None) -> Iterator[Reason]:
+def used_too_early(source: Source, indices: set[int] | None, tree: Tree) -> Iterator[Reason]:
     """Yield the names that statements read at import before anything has bound them.
 
     Args:
         source: the module.
         indices: the statements to look at; None for all.
+        tree: the modules of the app: what star imports of them bring is known.
     """
     rows = names.of_source(source)
-    if is_open(source):
+    brought = [
+        star_names(tree[i.module]) if i.module in tree else None
+        for row in rows
+        for i in row.imports
+        if i.name == "*"
+    ]
+    if _is_dynamic(source) or None in brought:
         return
-    known = _ALWAYS.copy()
+    known = _ALWAYS.union(*(found for found in brought if found is not None))
     for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
         wanted = row.reads - known if indices is None or index in indices else set()
         own = (

@@ -124,7 +124,7 @@ def test_the_names_that_a_star_brings(text, names):
     ],
 )
 def test_names_that_are_read_before_anything_binds_them(text, names):
-    found = imports.used_too_early(tree({"m.py": text})["m"], None)
+    found = imports.used_too_early(tree({"m.py": text})["m"], None, {})
     assert [reason.what.split("'")[1] for reason in found] == names
 
 
