@@ -116,6 +116,15 @@ def _only_lines(plan: Plan, code: object) -> bool:
     )
 
 
+def _prepare(plan: Plan, done: list[Inverse]) -> None:
+    """Let functions have their new code, and forget what they have remembered: before any statement runs."""
+    first: tuple[steps.SwapCode | steps.ShowSource, ...] = (*plan.swaps, *plan.show)
+    for step in first:  # shown before what runs: that may ask for its source
+        done.append(step.apply())  # noqa: PERF401  # as above
+    for clear in plan.clear:  # what runs now must not be given what was remembered before
+        done.append(clear.apply())  # noqa: PERF401  # as above
+
+
 def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) -> None:
     before = program.books
     _books(program, plan, done)
@@ -124,9 +133,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
         done.append(one.begin())  # noqa: PERF401  # what was done must be in the list when the next one raises
     if plan.runs_code:
         done.append(steps.modules_before())
-    first: tuple[steps.SwapCode | steps.ShowSource, ...] = (*plan.swaps, *plan.show)
-    for step in first:  # shown before what runs: that may ask for its source
-        done.append(step.apply())  # noqa: PERF401  # as above
+    _prepare(plan, done)
     with _watching(plan), registrations.recording() as pending:
         for action in plan.actions:
             if action.step is not None:

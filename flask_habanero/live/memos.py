@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterator, Mapping
+from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import functions, names, registrations, steps
@@ -77,10 +78,8 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     for module in loaded:
         live = draft.live(module)
         for value in list(vars(live).values()):
-            if type(value) is functools._lru_cache_wrapper:
-                found[id(value)] = value
-            elif isinstance(value, type) and value.__module__ == live.__name__:
-                found.update((id(memo), memo) for memo in _members(value))
+            found.update((id(memo), memo) for memo in _memos(value, live.__name__))
+            if isinstance(value, type) and value.__module__ == live.__name__:
                 properties += _properties(value)
     used_in_templates = registrations.template_functions()
     if not (found or properties or used_in_templates):
@@ -93,6 +92,29 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
         if name in reached:
             draft.out.clear.append(steps.ClearCache(functools.partial(functions.forget_cached, cls, name)))
     draft.out.templates = bool(reached & used_in_templates)
+
+
+def _memos(value: object, module: str) -> Iterator[Any]:
+    """Yield the memos that a name of a module stands for, or has in it."""
+    if type(value) is functools._lru_cache_wrapper:
+        yield value
+    elif isinstance(value, FunctionType):
+        yield from _wrapped(value, WRAPPED)
+    elif isinstance(value, type) and value.__module__ == module:
+        yield from _members(value)
+
+
+WRAPPED = 6  # decorators around a memo; who writes more?
+
+
+def _wrapped(value: FunctionType, depth: int) -> Iterator[Any]:
+    """Yield the memos among the variables of a function that some decorators made."""
+    for cell in value.__closure__ or () if depth else ():
+        inner = cell.cell_contents if cell != CellType() else None
+        if type(inner) is functools._lru_cache_wrapper:
+            yield inner
+        elif isinstance(inner, FunctionType):
+            yield from _wrapped(inner, depth - 1)
 
 
 def _members(cls: type) -> Iterator[object]:
