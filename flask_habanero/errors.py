@@ -257,3 +257,17 @@ class DeliveryError(HabaneroError):
     def outcome(self) -> str:  # type: ignore[override]  # depends on whether bytes left the machine
         """`unknown` if bytes may have arrived, else `unreachable`."""
         return "unknown" if self.maybe_live else "unreachable"
+
+
+class AbandonedError(KeyboardInterrupt):
+    """Client: a person ended a command while a push or rollback was on its way.
+
+    No HabaneroError: nobody who handles those, and goes on, is to go on after it.
+
+    Attributes:
+        delivery: what can be said of it: it may be live.
+    """
+
+    def __init__(self, delivery: DeliveryError) -> None:
+        super().__init__(str(delivery))
+        self.delivery = delivery

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..envelope import new_secret
-from ..errors import BuildError, ConfigError, HabaneroError, Reason, UndecidedError
+from ..errors import AbandonedError, BuildError, ConfigError, HabaneroError, Reason, UndecidedError
 
 if TYPE_CHECKING:  # they import requests
     from .choose import Ask
@@ -66,6 +66,9 @@ def _outcome_of(command: Callable[..., int], options: dict[str, Any]) -> int:
     except HabaneroError as error:
         _screen(options).error(error)
         return exit_code(error)
+    except AbandonedError as error:
+        _screen(options).error(error.delivery)
+        return INTERRUPTED
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
@@ -170,7 +173,7 @@ def push(**options: Any) -> int:
 
     desk, screen = make_desk(options), _screen(options)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(answerer(options))
-    result = line.push(desk, choice, git.commit(desk.target.project))
+    result = line.push(desk, choice, screen.unsure, git.commit(desk.target.project))
     screen.result(result)
     screen.others(result)
     if desk.store.problem:
@@ -206,11 +209,14 @@ def watch(**options: Any) -> int:
     from . import choose
     from .session import Session
 
-    desk, screen, stop = make_desk(options), _screen(options), Event()
+    desk, screen = make_desk(options), _screen(options)
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    # An exception, not an event: it ends whatever waits, for an answer or a lock
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        Session(desk, screen, choice).run(stop)
+        Session(desk, screen, choice).run(Event())
+    except AbandonedError as error:
+        screen.error(error.delivery)
     except KeyboardInterrupt:
         pass  # the person ends it so
     finally:
@@ -251,7 +257,7 @@ def rollback(**options: Any) -> int:
     desk, screen, begun = make_desk(options), _screen(options), time.monotonic()
     view = at.look(desk)
     confirm_rollback(view.head, to, answerer(options))
-    report = line.timed(line.rollback(desk, view, to), begun)
+    report = line.timed(line.rollback(desk, view, to, screen.unsure), begun)
     screen.result(line.Result(report))
     return EXIT[report.outcome]
 

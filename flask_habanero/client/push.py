@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from ..errors import UndecidedError
+from ..errors import DeliveryError, UndecidedError
 from ..release import Bundle, Report
 from ..source import Unit
 from .build import check_python, check_size, compile_all, make_bundle
@@ -59,7 +59,11 @@ class Result:
     decision: Decision = field(default_factory=Decision)
 
 
-def push(desk: Desk, choose: Choice, note: str = "") -> Result:
+Unsure = Callable[[DeliveryError], None]
+"""Told, while a delivery goes on, that its answer does not come; see `Wire.deliver`."""
+
+
+def push(desk: Desk, choose: Choice, unsure: Unsure, note: str = "") -> Result:
     """Make this tree's edits live. Tries again when others pushed something else meanwhile.
 
     Raises:
@@ -67,18 +71,18 @@ def push(desk: Desk, choose: Choice, note: str = "") -> Result:
     """
     begun = time.monotonic()
     for _ in range(ATTEMPTS):
-        result = _once(desk, choose, note)
+        result = _once(desk, choose, unsure, note)
         if result.report.outcome != "conflict":
             break
     return replace(result, report=timed(result.report, begun))
 
 
-def _once(desk: Desk, choose: Choice, note: str) -> Result:
+def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str) -> Result:
     now = _compare_with(desk, choose, remembering(desk))
     units = _compiled(now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
-    report = deliver(desk, now.view, make_bundle(now.decision, units, now.view, note))
+    report = deliver(desk, now.view, make_bundle(now.decision, units, now.view, note), unsure)
     remember(desk, now.tree, now.decision, report)
     return result_of(now, now.decision, report)
 
@@ -152,19 +156,19 @@ def result_of(now: Situation, decision: Decision, report: Report) -> Result:
     return Result(report, sent, tuple(path_of(now, name) for name in sent), decision)
 
 
-def deliver(desk: Desk, view: View, bundle: Bundle) -> Report:
+def deliver(desk: Desk, view: View, bundle: Bundle, unsure: Unsure) -> Report:
     """Send a bundle as the release after the view's head.
 
     Raises:
         DeliveryError, RejectedError: see `Wire.deliver`.
         TooLargeError: the server said that it takes less.
     """
-    return desk.wire.deliver(request_for("push", view, _body(bundle, view)))
+    return desk.wire.deliver(request_for("push", view, _body(bundle, view)), unsure)
 
 
-def rollback(desk: Desk, view: View, to: int | None) -> Report:
+def rollback(desk: Desk, view: View, to: int | None, unsure: Unsure) -> Report:
     """Take the server back, as a new release: to the state of a number, or to that before its head."""
-    return desk.wire.deliver(request_for("rollback", view, json.dumps({"to": to}).encode()))
+    return desk.wire.deliver(request_for("rollback", view, json.dumps({"to": to}).encode()), unsure)
 
 
 def _body(bundle: Bundle, view: View) -> bytes:

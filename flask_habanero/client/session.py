@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -19,6 +20,7 @@ from typing import Protocol
 from ..errors import (
     BuildError,
     ConfigError,
+    DeliveryError,
     HabaneroError,
     Reason,
     RejectedError,
@@ -81,7 +83,7 @@ class Session:
         self._retry_at = 0.0  # 0: the server is there
 
     def run(self, stop: Event) -> None:
-        """Watch until `stop` is set.
+        """Watch until `stop` is set, which what is under way does not see, or until interrupted.
 
         Raises:
             RejectedError: at the start: wrong secret, or another app.
@@ -92,17 +94,17 @@ class Session:
         if met is None:  # stopped while the server was away
             return
         folders = Folders(met.tree.roots, met.tree.allowed)
-        batches = watch(folders, stop, self.screen.note)
-        next(batches)  # from here on no event is lost
-        self._view, self._tree = met.view, desk.read(self.desk, met.view)
-        self._know(self._tree)
-        self.screen.begin(met)
-        self._flush(time.monotonic())
-        for batch in batches:
-            begun = time.monotonic()
-            self._read(batch)
-            if begun >= self._retry_at if self._retry_at else batch:
-                self._flush(begun)
+        with closing(watch(folders, stop, self.screen.note)) as batches:
+            next(batches)  # from here on no event is lost
+            self._view, self._tree = met.view, desk.read(self.desk, met.view)
+            self._know(self._tree)
+            self.screen.begin(met)
+            self._flush(time.monotonic())
+            for batch in batches:
+                begun = time.monotonic()
+                self._read(batch)
+                if begun >= self._retry_at if self._retry_at else batch:
+                    self._flush(begun)
 
     def _meet(self, stop: Event) -> Situation | None:
         """Meet the server, as often as it takes, and settle the first contact."""
@@ -226,9 +228,10 @@ class Session:
         bundle = make_bundle(decision, units, now.view)
         built = time.monotonic()
         try:
-            report = push.deliver(self.desk, now.view, bundle)
+            report = push.deliver(self.desk, now.view, bundle, self._unsure)
         except TooLargeError as error:  # later it is no smaller
             report = Report(error.outcome, now.view.head, now.view.digest, reasons=error.reasons)
+        self._back()  # if it was away in the middle of it
         parts = {"build": (built - begun) * 1000, "deliver": (time.monotonic() - built) * 1000}
         report = push.timed(report, begun, **parts)
         if report.outcome == "conflict":
@@ -244,6 +247,10 @@ class Session:
 
     def _show(self, now: Situation, decision: Decision, report: Report) -> None:
         self.screen.result(push.result_of(now, decision, report), len(now.held))
+
+    def _unsure(self, error: DeliveryError) -> None:
+        """Say that the server went away with what is being sent, whose end is still asked for."""
+        self._away(error, self._pending())
 
     def _away(self, error: HabaneroError, pending: int) -> None:
         self._schedule_retry()

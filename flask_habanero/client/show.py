@@ -97,6 +97,10 @@ class Lines:
         label = "away" if isinstance(error, DeliveryError | StoreError) else error.outcome
         click.echo(f"{dim(clock())}  {tag(label)}  {report_of(error).reasons[0].what}{waits}")
 
+    def unsure(self, error: DeliveryError) -> None:
+        """Say that what was sent may be live, and that the server is asked."""
+        self.note(f"{error.why}: it may be live; asking the server what became of it")
+
     def back(self) -> None:
         """Say that the server is there again."""
         click.echo(f"{dim(clock())}  {tag('back')}  the server answers again")

@@ -6,7 +6,8 @@
 - Each exchange has one deadline of its own, from connect to last byte, and a bounded answer:
   a server that drips or never ends costs that time and that much memory.
 - A push or rollback whose answer is lost is asked for by its nonce, and sent again under the
-  same nonce, which the server takes once: so its end is known, or said to be unknown.
+  same nonce, which the server takes once: so its end is known, or said to be unknown. That has
+  one deadline, too; whoever waits is told soon, and may leave at any moment (Ctrl-C, SIGTERM).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -38,7 +40,7 @@ from ..envelope import (
     sha256,
     unseal,
 )
-from ..errors import DeliveryError, HabaneroError, RejectedError
+from ..errors import AbandonedError, DeliveryError, HabaneroError, RejectedError
 from ..release import Report, loads_json
 
 HEADER = "Habanero"
@@ -46,6 +48,8 @@ MAX_ANSWER = 8 * 2**20  # bytes; the hello of 20,000 modules is 3 MiB
 EXCHANGE_S = 30.0  # a push may wait for quiesce retries (5 s) and acknowledgements
 CONNECT_S = 5.0
 DELIVERY_S = 60.0  # until a lost answer is called unknown
+LEAST_S = 1.0  # for one exchange, however near that is: less would only ask in vain
+PATIENCE_S = 6.0  # in silence: a push that waits for running requests (5 s) is nothing to be told of
 PAUSES_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0)  # before each attempt to learn it; the last repeats
 GATEWAY = frozenset({429, 502, 503, 504})  # unsigned, they come from a proxy whose app is away
 TOO_LARGE = 413  # unsigned, it is a proxy's own limit
@@ -93,6 +97,24 @@ class _Answer:
     location: str
 
 
+class _Patience:
+    """How long one operation may take, and who is told, once, that it takes long."""
+
+    def __init__(self, within_s: float, tell: Callable[[str], None] | None = None) -> None:
+        self.deadline = time.monotonic() + within_s
+        self._tell = tell
+
+    def left(self) -> float:
+        """Return the seconds until the deadline, which may have passed."""
+        return self.deadline - time.monotonic()
+
+    def tell(self, why: str) -> None:
+        """Tell that there is no answer yet."""
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(why)
+
+
 class Wire:
     """One server, one secret. Opens no connection before the first request."""
 
@@ -125,45 +147,62 @@ class Wire:
         """
         assert not request.changes, "deliver() is for those"
         try:
-            return self._exchange(request)[1]
+            return self._exchange(request, _Patience(self._exchange_s))[1]
         except _LostError as lost:
             if lost.status and lost.status not in GATEWAY:
                 raise RejectedError(f"{self.endpoint}: {lost.why}") from None
             raise DeliveryError(self.endpoint, lost.why, maybe_live=False) from None
 
-    def deliver(self, request: Request, *, within_s: float = DELIVERY_S) -> Report:
+    def deliver(
+        self, request: Request, unsure: Callable[[DeliveryError], None], *, within_s: float = DELIVERY_S
+    ) -> Report:
         """Return the answer to a push or rollback, however many attempts it takes.
+
+        Args:
+            request: what to send.
+            unsure: told once, while it goes on, if the server is away in the middle of it, or silent.
+            within_s: after so long its end counts as unknown.
 
         Raises:
             DeliveryError: nothing was sent, or (`maybe_live`) its end could not be learnt in time.
             RejectedError: something in between refuses it, and the server never saw it.
+            AbandonedError: the person did not wait for it.
         """
-        deadline = time.monotonic() + within_s
+        patience = _Patience(within_s, lambda why: unsure(self._lost(why)))
         try:
-            report = self._until_free(request, deadline)
-            return self._ended(request, report) if report.outcome == "unknown" else report
+            return self._delivered(request, patience)
+        except KeyboardInterrupt:
+            raise AbandonedError(self._lost("interrupted before there was an answer")) from None
+
+    def _lost(self, why: str) -> DeliveryError:
+        return DeliveryError(self.endpoint, why, maybe_live=True)
+
+    def _delivered(self, request: Request, patience: _Patience) -> Report:
+        try:
+            report = self._until_free(request, patience)
+            return self._ended(request, report, patience) if report.outcome == "unknown" else report
         except _LostError as lost:
             if not lost.sent:
                 raise DeliveryError(self.endpoint, lost.why, maybe_live=False) from None
-            return self._recover(request, lost, deadline)
+            return self._recover(request, lost, patience)
 
-    def _until_free(self, request: Request, deadline: float) -> Report:
+    def _until_free(self, request: Request, patience: _Patience) -> Report:
         while True:
-            status, report = self._exchange(request)
-            if status != BUSY or time.monotonic() > deadline:
+            status, report = self._exchange(request, patience)
+            if status != BUSY or patience.left() < 0:
                 return report
             time.sleep(BUSY_PAUSE_S)
 
-    def _ended(self, request: Request, report: Report) -> Report:
+    def _ended(self, request: Request, report: Report, patience: _Patience) -> Report:
         """Return what came of a push that ended in a fault of the server: it says so, and is asked once."""
-        asked = self._exchange(request.outcome())[1]
+        asked = self._exchange(request.outcome(), patience)[1]
         return asked if asked.data.get("recorded") else replace(report, outcome="failed")
 
-    def _recover(self, request: Request, lost: _LostError, deadline: float) -> Report:
-        for pause in _pauses(deadline):
+    def _recover(self, request: Request, lost: _LostError, patience: _Patience) -> Report:
+        for pause in _pauses(patience.deadline):
             time.sleep(pause)
             try:
-                asked = self._exchange(request.outcome())[1]
+                asked = self._exchange(request.outcome(), patience)[1]
                 if asked.data.get("recorded"):
                     return asked
                 if lost.status == TOO_LARGE:
@@ -171,17 +210,18 @@ class Wire:
                         f"something before the server takes no body of {len(request.body)} bytes ({lost.why})"
                     )
                     raise RejectedError(f"{self.endpoint}: {why}")
-                return self._until_free(request, deadline)
+                return self._until_free(request, patience)
             except _LostError as error:
                 lost = error
-        raise DeliveryError(self.endpoint, lost.why, maybe_live=True)
+                patience.tell(lost.why)
+        raise self._lost(lost.why)
 
-    def _exchange(self, request: Request) -> tuple[int, Report]:
+    def _exchange(self, request: Request, patience: _Patience) -> tuple[int, Report]:
         """Send once. Return the status and the report of a believed answer, or raise _LostError."""
         wire, encoding = pack(request.body)
         token = seal(self._claims(request, wire, encoding), self._key, REQUEST)
         begun = time.time()
-        answer = self._within_deadline(token, wire)
+        answer = self._within_deadline(token, wire, patience)
         claims, report = self._believe(answer, request)
         if request.op == "hello":
             self._offset = claims["t"] + 0.5 - (begun + time.time()) / 2  # 0.5: `t` is cut to whole seconds
@@ -222,9 +262,10 @@ class Wire:
             pass  # said below, in the same words: why it isn't believed is of no use to a person
         raise _LostError(_stranger(answer), sent=True, status=answer.status)
 
-    def _within_deadline(self, token: str, wire: bytes) -> _Answer:
+    def _within_deadline(self, token: str, wire: bytes, patience: _Patience) -> _Answer:
         """Post in a thread that can be left behind: sockets know time between bytes, not in all."""
         session = self._session
+        seconds = max(LEAST_S, min(self._exchange_s, patience.left()))
         box: queue.SimpleQueue[_Answer | _LostError] = queue.SimpleQueue()
 
         def run() -> None:
@@ -237,10 +278,10 @@ class Wire:
 
         threading.Thread(target=run, name="habanero-post", daemon=True).start()
         try:
-            result = box.get(timeout=self._exchange_s)
+            result = _patiently(box, seconds, patience)
         except queue.Empty:
             self._session = self._new_session()  # the thread keeps the old one
-            raise _LostError(f"no answer within {self._exchange_s:g} s", sent=True) from None
+            raise _LostError(f"no answer within {seconds:.2g} s", sent=True) from None
         if isinstance(result, _LostError):
             raise result
         return result
@@ -263,6 +304,16 @@ class Wire:
             body = response.raw.read(MAX_ANSWER + 1, decode_content=False)
             found = response.headers
             return _Answer(response.status_code, found.get(HEADER, ""), body, found.get("Location", ""))
+
+
+def _patiently(
+    box: queue.SimpleQueue[_Answer | _LostError], seconds: float, patience: _Patience
+) -> _Answer | _LostError:
+    """Return what comes within so many seconds, else raise queue.Empty; tells if it takes long."""
+    with suppress(queue.Empty):
+        return box.get(timeout=min(seconds, PATIENCE_S))
+    patience.tell(f"no answer for {min(seconds, PATIENCE_S):.2g} s")
+    return box.get(timeout=max(0.0, seconds - PATIENCE_S))
 
 
 def _pauses(deadline: float) -> Iterator[float]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import queue
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -36,6 +36,7 @@ CAP_S = 3.0  # for a tree that never stands still
 LOCK_S = 30.0  # the longest that git works on a tree; older locks are left from a crash
 RESCAN_S = 2.0
 POLL_S = 0.3  # instead, where the system gives no events
+END_S = 2.0  # for its threads to end; they are no reason to stay
 TICK_S = 0.5  # how often an empty batch lets the consumer look at its own clock
 
 COMPLETE = "complete"  # the file is whole
@@ -95,7 +96,9 @@ def changed(old: dict[Path, Stamp], new: dict[Path, Stamp]) -> set[Path]:
     return {path for path in {*old, *new} if old.get(path) != new.get(path)}
 
 
-def watch(folders: Folders, stop: Event, note: Callable[[str], None]) -> Iterator[frozenset[Path]]:
+def watch(
+    folders: Folders, stop: Event, note: Callable[[str], None]
+) -> Generator[frozenset[Path], None, None]:
     """Yield batches of files to look at, until `stop` is set: the first, empty, once all is watched.
 
     Args:
@@ -116,7 +119,7 @@ def watch(folders: Folders, stop: Event, note: Callable[[str], None]) -> Iterato
     finally:
         if observer is not None:
             observer.stop()
-            observer.join()
+            observer.join(END_S)
 
 
 def remote_mount(roots: Iterable[Path], table: Path = MOUNTS) -> str:

@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 from flask_habanero.client import cli as module
@@ -405,6 +406,38 @@ def test_watch_ends_with_0_by_the_person(project, environ, server, by):
         )
         child.send_signal(by)
         assert child.wait(20) == 0
+
+
+QUIETLY = ("--yes", "--json")
+
+
+@pytest.mark.parametrize(
+    ("command", "by", "code"), [("watch", signal.SIGTERM, 0), ("push", signal.SIGINT, 130)]
+)
+def test_the_person_does_not_wait_for_a_server_that_hangs(project, environ, server, command, by, code):
+    """Told to end in the middle of a push it ends, and says that it may be live."""
+    arrived, done = threading.Event(), threading.Event()
+    honest = server._push
+
+    def hang(claims, body):
+        arrived.set()
+        done.wait(60)
+        return honest(claims, body)
+
+    server._push = hang
+    project.write("shop.views", NEW)
+    words = [sys.executable, "-c", "from flask_habanero.client.cli import cli; cli()", command, *QUIETLY]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert arrived.wait(30)
+        child.send_signal(by)
+        try:
+            assert child.wait(10) == code
+        finally:
+            child.kill()
+        last = json.loads(child.stdout.read().splitlines()[-1])
+        assert (last["outcome"], last["reasons"][0]["code"]) == ("unknown", "delivery")
+        assert "may be live" in child.stderr.read()
+    done.set()
 
 
 ENDS = [(2, "--url", "http://192.0.2.1"), (3,), (4,)]

@@ -375,6 +375,30 @@ def test_a_lost_answer_is_found_again(watching, project, server):
     assert server.head == 1
 
 
+def test_a_server_that_dies_with_a_push_is_said_to_be_away_and_asked_when_it_is_back(
+    watching, project, server
+):
+    """It is the same push that goes on, and a save meanwhile goes after it."""
+
+    def die(answer):
+        threading.Thread(target=server.stop).start()  # this is one of its own threads
+        until(lambda: server.httpd.socket.fileno() < 0)
+
+    server.lies.append(die)
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("away", 1))
+    project.write("shop.pricing", "y = 1\n")
+    server.start(server.port)
+    watching.shows(("live", "shop/pricing.py", "0 held"))
+    assert watching.lines == [
+        ("away", 1),
+        ("back",),
+        ("live", "shop/views.py", "0 held"),
+        ("live", "shop/pricing.py", "0 held"),
+    ]
+    assert server.head == 2
+
+
 def test_two_people_edit_different_files_at_once(start, project, server, tmp_path, monkeypatch):
     """Every save of both arrives, whoever was first each time."""
     watching = start().ready()

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import signal
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from flask_habanero.client.desk import request_for
 from flask_habanero.client.transport import Request, Wire
 from flask_habanero.client.view import View
 from flask_habanero.envelope import Key
-from flask_habanero.errors import DeliveryError, RejectedError
+from flask_habanero.errors import AbandonedError, DeliveryError, RejectedError
 from flask_habanero.release import Bundle, tree_digest
 
 from tests.fake_server import Answer, FakeServer, stranger
@@ -33,6 +34,10 @@ def connect(server, secret=None, **more):
 
 def hello():
     return Request("hello", python="cpython")
+
+
+def ignored(error):
+    """Stand for a person who is told that an answer does not come."""
 
 
 def deletion(wire):
@@ -164,7 +169,7 @@ def test_a_server_that_is_not_there_was_sent_nothing(server):
     server.stop()
     wire = connect(server)
     with pytest.raises(DeliveryError, match="connection refused") as caught:
-        wire.deliver(Request("push", "shop", "0" * 32, 0, 1, "cpython", b"x"))
+        wire.deliver(Request("push", "shop", "0" * 32, 0, 1, "cpython", b"x"), ignored)
     assert not caught.value.maybe_live
     server.start()
 
@@ -275,7 +280,7 @@ def test_a_laptop_with_a_wrong_clock_is_believed_after_hello(wire, server):
     """Hours off: hello tells the server's time, and what follows is stamped in it."""
     server.skew_s = 5 * 3600
     request = deletion(wire)
-    assert wire.deliver(request).outcome == "live"
+    assert wire.deliver(request, ignored).outcome == "live"
     assert "shop.models" not in server.tree
 
 
@@ -285,7 +290,7 @@ def test_a_laptop_with_a_wrong_clock_is_believed_after_hello(wire, server):
 def test_a_lost_answer_is_asked_for_and_not_pushed_twice(wire, server):
     request = deletion(wire)
     server.lies.append(lambda answer: None)
-    assert wire.deliver(request).outcome == "live"
+    assert wire.deliver(request, ignored).outcome == "live"
     assert (server.head, [c["op"] for c in server.seen]) == (1, ["hello", "push", "outcome"])
 
 
@@ -298,7 +303,7 @@ def test_a_push_that_never_arrived_goes_again_under_its_nonce(wire, server):
         lost.append(headers)
 
     server.answer = once
-    assert wire.deliver(request).outcome == "live"
+    assert wire.deliver(request, ignored).outcome == "live"
     assert lost
     assert [c["op"] for c in server.seen] == ["hello", "outcome", "push"]
     assert server.seen[-1]["n"] == request.nonce
@@ -308,7 +313,7 @@ def test_a_forged_answer_to_a_push_is_no_answer(wire, server):
     """A portal's 200 says nothing: the server is asked, and its word counts."""
     request = deletion(wire)
     server.lies += [lambda answer: stranger(200)] * 2
-    assert wire.deliver(request).outcome == "live"
+    assert wire.deliver(request, ignored).outcome == "live"
     assert server.head == 1
 
 
@@ -316,8 +321,89 @@ def test_an_end_that_can_not_be_learnt_is_unknown(wire, server):
     request = deletion(wire)
     server.lies += [lambda answer: None] * 20
     with pytest.raises(DeliveryError) as caught:
-        wire.deliver(request, within_s=0.5)
+        wire.deliver(request, ignored, within_s=0.5)
     assert (caught.value.maybe_live, caught.value.outcome) == (True, "unknown")
+
+
+@pytest.fixture
+def silent():
+    """Return the address of a server that hangs: its system takes connections, and nobody answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/_habanero"
+
+
+@pytest.fixture
+def dying(silent):
+    """Return the address of a server that dies with the first request in its hands."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def die():
+        connection, _ = listener.accept()
+        connection.recv(65_536)
+        listener.close()
+        connection.close()
+
+    thread = threading.Thread(target=die)
+    thread.start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}/_habanero"
+    thread.join()
+
+
+PUSH = Request("push", "shop", "0" * 32, 0, 1, "cpython", b"x")
+
+
+def test_a_push_has_one_deadline_however_long_one_exchange_may_take(silent, monkeypatch):
+    monkeypatch.setattr(transport, "LEAST_S", 0.1)
+    wire, begun = raw_wire(silent, exchange_s=30), time.monotonic()
+    with pytest.raises(DeliveryError, match="no answer within") as caught:
+        wire.deliver(PUSH, ignored, within_s=0.1)
+    assert caught.value.maybe_live
+    assert time.monotonic() - begun < 10
+    wire.close()
+
+
+def test_whoever_waits_for_a_server_that_hangs_is_told_once(silent, monkeypatch):
+    monkeypatch.setattr(transport, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(transport, "LEAST_S", 0.1)
+    wire, told = raw_wire(silent), []
+    with pytest.raises(DeliveryError):
+        wire.deliver(PUSH, told.append, within_s=0.5)
+    (error,) = told
+    assert (error.outcome, error.why) == ("unknown", "no answer for 0.05 s")
+    wire.close()
+
+
+def test_whoever_waits_is_told_at_once_that_the_server_died_with_the_push(dying):
+    wire, told = raw_wire(dying), []
+    with pytest.raises(DeliveryError, match="connection refused") as caught:
+        wire.deliver(PUSH, told.append, within_s=0.5)
+    assert caught.value.maybe_live
+    assert [(error.outcome, error.why) for error in told] == [("unknown", "connection refused")]
+    wire.close()
+
+
+def interrupt(*_):
+    """Do to the main thread as Ctrl-C does, in a moment: when it waits again."""
+    threading.Timer(0.1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+
+
+def test_an_interrupted_push_to_a_server_that_hangs_ends_at_once_and_may_be_live(silent):
+    wire, begun = raw_wire(silent), time.monotonic()
+    interrupt()
+    with pytest.raises(AbandonedError, match="interrupted") as caught:
+        wire.deliver(PUSH, ignored)
+    assert caught.value.delivery.maybe_live
+    assert time.monotonic() - begun < 10
+    wire.close()
+
+
+def test_an_interrupted_push_to_a_server_that_died_with_it_ends_at_once(dying, monkeypatch):
+    monkeypatch.setattr(transport, "PAUSES_S", (0.0, 30.0))
+    wire, begun = raw_wire(dying), time.monotonic()
+    with pytest.raises(AbandonedError):
+        wire.deliver(PUSH, interrupt)
+    assert time.monotonic() - begun < 10
+    wire.close()
 
 
 def test_a_proxy_with_a_limit_of_its_own_is_named(wire, server):
@@ -330,7 +416,7 @@ def test_a_proxy_with_a_limit_of_its_own_is_named(wire, server):
 
     server.answer = limit
     with pytest.raises(RejectedError, match="takes no body of"):
-        wire.deliver(request)
+        wire.deliver(request, ignored)
     assert server.head == 0
 
 
@@ -345,7 +431,7 @@ def test_a_push_waits_while_another_is_under_way(wire, server):
         return answer
 
     server.answer = soon
-    assert wire.deliver(request).outcome == "live"
+    assert wire.deliver(request, ignored).outcome == "live"
     assert [c["op"] for c in server.seen] == ["hello", "push", "push"]
 
 

@@ -119,12 +119,22 @@ class Server:
         """Return what `count` workers say, each asked after this call."""
         return {answer["text"] for answer in self.ask_all(count).values()}
 
+    def pause(self) -> None:
+        """Make it hang, for good: it accepts, and answers nothing."""
+        for pid in [self.process.pid, *descendants(self.process.pid)]:
+            os.kill(pid, signal.SIGSTOP)
+
     def stop(self) -> None:
-        """End it and its workers, and their masters if there are two."""
+        """End it and its workers, and their masters if there are two; then nobody accepts any more.
+
+        A worker that is being killed lets go of the port a moment after its master has ended: whoever
+        connects until then is accepted, cut off, and can't know what became of the request.
+        """
         for pid in [self.process.pid, *descendants(self.process.pid)]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(10)
+        eventually(lambda: not accepts(self.port), 10)
 
 
 def children(pid: int) -> set[int]:
@@ -215,8 +225,13 @@ def develop(start: Start) -> Serve:
 def answers(server: Server) -> bool:
     """Whether the server is ready: it accepts, and has not given up."""
     assert server.process.poll() is None, server.log.read_text()
+    return accepts(server.port)
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens at a port of this machine."""
     try:
-        socket.create_connection(("127.0.0.1", server.port), 1).close()
+        socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
         return False
     return True

@@ -215,6 +215,20 @@ def test_what_is_saved_while_the_server_is_down_is_sent_when_it_is_back(serve: S
     assert [e["outcome"] for e in watch.events].count("unreachable") == 1  # said once
 
 
+def test_a_watcher_in_the_middle_of_a_push_ends_when_it_is_told_to(serve: Serve, clone: Clone) -> None:
+    """The server hangs: the system takes connections for it, and nobody answers them."""
+    server = serve(*SYNC)
+    server.ask_all(2)
+    ann = clone(server)
+    watch = ann.watch().ready()
+    server.pause()
+    ann.edit('"one"', '"two"')
+    away = watch.expect("unknown")  # said while it still waits
+    assert (away["pending"], away["maybe_live"]) == (1, True)
+    assert watch.end() == 0
+    assert watch.events[-1]["outcome"] == "unknown"
+
+
 def test_a_wrong_secret_ends_with_4_and_one_sentence(serve: Serve, clone: Clone) -> None:
     server = serve(*SYNC)
     ann = clone(server)
