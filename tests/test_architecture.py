@@ -168,7 +168,7 @@ DEMO = "client/backstage.py"  # starts and ends the demo's own servers, on loopb
 POWERS: dict[str, tuple[Finder, set[str]]] = {
     "compiling": (
         calls(r"compile|symtable|ast\.parse|codeop\..*"),
-        {"source.py", "live/judge/library.py"},  # the second parses other people's sources, to judge them
+        {"source.py", "live/judge/foreign.py"},  # the second parses other people's sources, to judge them
     ),
     "unmarshalling": (calls(r"marshal\.loads?"), {"live/codes.py"}),
     "marshalling": (calls(r"marshal\.dumps?"), {"source.py"}),

@@ -24,7 +24,7 @@ from .calls import Calls
 from .classes import Classes
 from .expressions import Expressions
 from .findings import Effect, Findings, Raised
-from .library import definition_of
+from .foreign import definition_of
 from .operators import Operators
 from .special import Special
 from .statements import Statements
