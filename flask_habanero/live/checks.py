@@ -177,7 +177,7 @@ def _written_later(draft: Draft, name: str, piece: Piece) -> list[str]:
         for entry in book.entries if book is not None else ():
             if program.position(entry.chain or (), uids) > place:
                 found |= {key for key, _ in entry.changes if keys is None or key in keys}
-    return [f"configuration {key}" for key in sorted(found)]
+    return [configs.said(key) for key in sorted(found)]
 
 
 def _rebound(draft: Draft, module: str) -> set[str]:

@@ -41,6 +41,11 @@ EVERY = "*"  # stands for: all keys
 _GONE = object()
 
 
+def said(key: str) -> str:
+    """Return what people call a key, or all of them."""
+    return "the configuration" if key == EVERY else f"configuration {key}"
+
+
 @dataclass(frozen=True)
 class _Default:
     """What `setdefault` sets if there is nothing."""

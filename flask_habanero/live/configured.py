@@ -164,11 +164,11 @@ def check(draft: Draft) -> None:
             hint = "import flask_habanero before your own modules, or restart"
             draft.refuse("config", "", what, hint)
         for key in _read_by_writers(book) & {key for one, key in draft.changed_config if one == id(config)}:
-            draft.refuse("config", "", f"configuration {key} is used by a statement that also writes it")
+            draft.refuse("config", "", f"{configs.said(key)} is used by a statement that also writes it")
     for _, key in draft.changed_config:
         if key in _KEPT_BY_FLASK or key == configs.EVERY:
             what = (
-                f"configuration {key}: Flask has made things from it"
+                f"{configs.said(key)}: Flask has made things from it"
                 if key != configs.EVERY
                 else "which keys of the configuration change can't be told"
             )

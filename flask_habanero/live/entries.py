@@ -69,12 +69,12 @@ def _coming(name: str, piece: Piece, effect: Effect) -> Entry:
     args = effect.args
     if effect.kind == "attribute" or args is None:
         return Entry(effect.target, "attribute", effect.name, None, (name, piece), "in")
-    keyed = effect.name in ("__setitem__", "setdefault")
-    key = args.get(0, "") if keyed else None
-    value = args.get(1, "") if keyed else args.get(0, "")
+    key = effect.key
     told = isinstance(key, Live) and (slots.is_common(key.object) or isinstance(key.object, type))
     plain = key.object if told and isinstance(key, Live) else None
-    return Entry(effect.target, "key" if keyed else "element", plain, value, (name, piece), "in")
+    value = args.get(0 if key is None else 1, "")
+    kind = "element" if key is None else "key"
+    return Entry(effect.target, kind, plain, value, (name, piece), "in")
 
 
 def removed(

@@ -219,9 +219,9 @@ class Flow:
     def _config_reader(self, caller: Function, line: int, key: str) -> None:
         """Who read it is a part of a factory, a statement, or was called by such."""
         if caller[1] == "<module>" or self._who.factory(caller) is not None:
-            self._stale_call(caller, line, f"configuration {key}")
-        elif not self._callers(caller, f"configuration {key}"):
-            self.draft.refuse("startup", "", f"configuration {key} was read at the start")
+            self._stale_call(caller, line, configs.said(key))
+        elif not self._callers(caller, configs.said(key)):
+            self.draft.refuse("startup", "", f"{configs.said(key)} was read at the start")
 
     def _named(self, module: str) -> None:
         """A string may name the module, or something in it (`from_object("shop.config.Config")`)."""

@@ -8,7 +8,7 @@ that set the same key, another one has the last word.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..source import Piece
 from .effects import WRITTEN_DOWN
@@ -103,9 +103,7 @@ def _same(one: Live | None, other: Live | None) -> bool:
 
 def key_of(effect: Effect) -> Live | None:
     """Return the one key that an effect on a container writes, if it is known."""
-    first: Any = effect.args.get(0, "") if effect.args is not None else None
-    keyed = effect.name in ("__setitem__", "setdefault", "__delitem__", "pop")
-    plain = isinstance(first, Live) and (
-        type(first.object) in (str, bytes, int) or type(first.object) is type
-    )
-    return first if keyed and plain else None
+    key = effect.key
+    if not isinstance(key, Live):
+        return None
+    return key if type(key.object) in (str, bytes, int) or type(key.object) is type else None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from flask.config import Config, ConfigAttribute
+from flask.config import Config
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 
@@ -219,25 +219,13 @@ def _words(node: ast.AST) -> set[str]:
 
 def _configured(one: Factory, index: int, left: Left, found: Findings) -> str | None:
     """Return which key of a configuration a statement reads, and others have written behind it."""
-    for config, keys in _read_keys(found):
+    for config, keys in lasting.settings(found):
         book = configs.book_of(config)
         for entry in book.entries if book is not None else ():
-            changed = {key for key, _ in entry.changes if not keys or key in keys}
+            changed = {key for key, _ in entry.changes if keys is None or key in keys}
             if changed and _is_behind(one, index, left, entry.chain or ()):
                 return f"configuration {min(changed)} is written behind what reads it"
     return None
-
-
-def _read_keys(found: Findings) -> Iterator[tuple[Config, set[Any]]]:
-    """Yield the configurations that were read, with the keys; without them if all may have been."""
-    for key, (thing, attributes) in found.used.items():
-        if isinstance(thing, Config) and "" in attributes:
-            yield thing, set() if key in found.whole else found.keys.get(key, set())
-        elif isinstance(thing, App):
-            names_of = [getattr(type(thing), name, None) for name in attributes if name]
-            keys = {one.__name__ for one in names_of if isinstance(one, ConfigAttribute)}
-            if keys:
-                yield thing.config, keys
 
 
 def _is_behind(one: Factory, index: int, left: Left, chain: tuple[Place, ...]) -> bool:

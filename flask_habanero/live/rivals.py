@@ -256,9 +256,9 @@ def _readers_of_registries(draft: Draft) -> None:
     ran = {(unit, qualname.partition(".<locals>")[0]) for unit, qualname, _ in draft.program.books.ran}
     for module, piece, row, uid in _statements(draft):
         if (module, uid) not in draft.acted and row.attributes & tables:
-            text = "it has read which views, hooks or commands there are"
+            text = "it reads or writes Flask's own tables of views, hooks or commands"
             draft.refuse("stale", draft.where(module, piece), text)
         for key, body in row.bodies.items():
             if body.attributes & tables and (module, key) in ran:
-                text = f"{key} has read which views, hooks or commands there are"
+                text = f"{key} reads or writes Flask's own tables of views, hooks or commands"
                 draft.refuse("startup", draft.where(module, piece), text)

@@ -48,7 +48,7 @@ def why_not(effect: Effect) -> str | None:
         return None if told and args is not None and _is_own(args.positional) else effect.why
     if effect.kind != "item" or type(target) not in CONTAINERS or effect.name not in ADDERS or args is None:
         return effect.why
-    values = args.positional[1:] if effect.name in ("__setitem__", "setdefault") else args.positional
+    values = args.positional if effect.key is None else args.positional[1:]
     return None if _is_own([*values, *args.named.values()]) and not args.more else effect.why
 
 
@@ -80,9 +80,7 @@ def _of_effect(draft: Draft, name: str, piece: Piece, effect: Effect) -> Iterato
         if effect.name in getattr(target, "__dict__", {}):
             yield Slot(target, "attribute", effect.name)
         return
-    first = (
-        args.get(0, "") if isinstance(target, dict) and effect.name in ("__setitem__", "setdefault") else None
-    )
+    first = effect.key if isinstance(target, dict) else None
     constant = isinstance(first, Live) and first.object in target
     given = [one.object for one in args.every() if isinstance(one, Live)]
     mine = _Own(draft, name, piece, given if not constant else [])
@@ -138,10 +136,8 @@ def keys_of(effects: Iterable[Effect]) -> frozenset[tuple[int, Any]]:
     """Return (id of the target, attribute or constant key) of what some effects set."""
     found: set[tuple[int, Any]] = set()
     for effect in effects:
-        args = effect.args
-        key = args.get(0, "") if args is not None and effect.name in ("__setitem__", "setdefault") else None
         if effect.kind == "attribute":
             found.add((id(effect.target), effect.name))
-        elif effect.kind == "item" and isinstance(key, Live):
-            found.add((id(effect.target), key.object))
+        elif effect.kind == "item" and isinstance(effect.key, Live):
+            found.add((id(effect.target), effect.key.object))
     return frozenset(found)

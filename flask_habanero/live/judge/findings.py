@@ -11,6 +11,8 @@ from werkzeug.local import LocalProxy
 
 from .values import Args, Live, Made, Value, alternatives
 
+KEYED = frozenset({"__delitem__", "__setitem__", "pop", "setdefault"})
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -32,6 +34,11 @@ class Effect:
     why: str
     args: Args | None = None
     trail: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Value | None:
+        """What it writes, or deletes, an item under; None if that is not what it does."""
+        return self.args.get(0, "") if self.name in KEYED and self.args is not None else None
 
 
 class Raised(Exception):  # noqa: N818  # what is gone through raises; no error of ours
