@@ -15,6 +15,7 @@ import pickle
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -27,6 +28,7 @@ from typing import Any
 Sources = Mapping[str, str]
 """Path below the root -> text."""
 
+_ROOT = Path(__file__).parents[2]
 _PATIENCE = 60  # seconds that one job may take; only a deadlock takes so long
 
 
@@ -61,22 +63,26 @@ class Hot:
 
 
 class Farm:
-    """Forks one child for each job. Close it.
+    """Forks one child for each job, from a process that holds nothing of the tests that ran before. Close it.
+
+    A fork of the process that runs the tests would hold their objects, too, and the engine walks all objects.
 
     Args:
-        prepare: runs once in the farm's process, before the first job.
+        prepare: runs once in the farm's process, before the first job; a function of a module.
     """
 
     def __init__(self, prepare: Callable[[], None]) -> None:
         ask, self._ask = os.pipe()
         self._answer, answer = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            os.close(self._ask)
-            os.close(self._answer)
-            _serve(ask, answer, prepare)
+        begin = f"from {__name__} import _serve; _serve({ask}, {answer})"
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(_ROOT)!r}); {begin}"],
+            env={**os.environ, "PYTHONHASHSEED": "0"},  # what two farms give is compared, and shows sets
+            pass_fds=(ask, answer),
+        )
         os.close(ask)
         os.close(answer)
+        _send(self._ask, prepare)
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Return what a function returns in a fork of the farm.
@@ -92,10 +98,9 @@ class Farm:
 
     def close(self) -> None:
         """End the farm's process."""
-        _send(self._ask, None)  # closing alone does not do: a farm that was forked later holds this end, too
         os.close(self._ask)
         os.close(self._answer)
-        os.waitpid(self._pid, 0)
+        self._process.wait()
 
 
 def _send(fd: int, value: Any) -> None:
@@ -121,16 +126,11 @@ def _exactly(fd: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _serve(ask: int, answer: int, prepare: Callable[[], None]) -> None:
-    try:
-        prepare()
+def _serve(ask: int, answer: int) -> None:
+    _receive(ask)()
+    with contextlib.suppress(EOFError):  # the farm was closed
         while True:
-            job = _receive(ask)
-            if job is None:
-                break
-            _send(answer, forked(*job))
-    finally:
-        os._exit(0)
+            _send(answer, forked(*_receive(ask)))
 
 
 def forked(function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
