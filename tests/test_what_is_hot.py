@@ -771,6 +771,17 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 + import colorsys
 + from json import dumps
 """,
+    "a star import of a module of yours, and the names that it brings": """
+@@ app.py @@
+  from rates import *
++ from taxes import *
+@@ rates.py @@
+  LIMIT = 1
+- OLD = 2
++ NEW = 3
+@@ taxes.py @@
++ LIMIT = 4
+""",
     "an import of a package that is not on the server": """
 @@ app.py @@
 + import no_such_library

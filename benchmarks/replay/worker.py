@@ -196,6 +196,7 @@ def hot(job: Job) -> Job:
     app = boot(job)
     running = program.attach(app, tuple(name for name in job["tops"] if _there(job["root"], name)))
     startup.stop()
+    running.warm()
     serve(app, job)
     before = looked(app, job)
     module, _, name = job["push"].partition(":")
@@ -220,10 +221,10 @@ def push(running: Any, job: Job) -> Job:
     from flask_habanero.errors import BuildError, ColdChangeError, CommitError, UndoError
     from flask_habanero.source import Source, build_unit
 
-    started = time.perf_counter()
     steps: list[str] = []
     try:
         units = [build_unit(Source(**unit)) for unit in job["units"]]
+        started = time.perf_counter()
         plan = running.plan(units, job["deletions"])
         steps = [str(step) for step in plan.steps]
         planned = time.perf_counter()

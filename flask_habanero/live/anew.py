@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sansio.app import App
 
 from ..source import Source
-from . import functions, holders, names, registrations, steps
+from . import functions, holders, names, registrations, stars, steps
 from .judge.interpreter import Interpreter
 from .judge.values import Live
 from .program import owner_of
@@ -121,10 +121,10 @@ def _refers(world: World, tree: Mapping[str, Source], module: str, name: str, li
     if source is None:
         return False
     rows = zip(source.parsed.pieces, names.of_source(source), strict=True)
-    binding = [(piece.node, row) for piece, row in rows if name in row.binds]
+    binding = [(p.node, row) for p, row in rows if name in row.binds | (stars.brought(row, tree) or set())]
     if not binding or isinstance(binding[-1][0], _DEFINITIONS):
         return False
-    if any(item.bound == name for item in binding[-1][1].imports):
+    if any(item.bound in (name, "*") for item in binding[-1][1].imports):
         return True
     interpreter = Interpreter(world)
     scope = interpreter.scope_of(module)

@@ -18,6 +18,7 @@ from . import (
     memos,
     names,
     registrations,
+    stars,
     statements,
     steps,
 )
@@ -188,20 +189,9 @@ def _rebound(draft: Draft, module: str) -> set[str]:
 
 def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
     """A name stands for what the last statement that binds it made: it must run if an earlier one does."""
-    brought = {
-        one
-        for row in names.parsed_names(new)
-        for item in row.imports
-        if item.name == "*" and item.module in draft.out.target
-        for one in imports.star_names(draft.out.target[item.module]) or ()
-    }
-    touched = {one for module, one in draft.rebound if module == name}
-    for side, uids in ((new, draft.uids(name)), (old, draft.program.uids(name))):
-        for row, uid in zip(names.parsed_names(side), uids, strict=True):
-            touched |= row.binds if (name, uid) in draft.acted | draft.out.moved else set()
-    for bound in brought & imports.binds(draft.out.target[name]) & touched:
+    for bound, index, _ in stars.overlaid(draft, name):
         what = f"{bound} comes by a star import, and is bound here"
-        draft.refuse("bound-twice", name, what, "import the names by name, or restart")
+        draft.refuse("bound-twice", draft.where(name, new.pieces[index]), what, stars.BY_NAME)
     for bound in diff.bound_twice(old) | diff.bound_twice(new):
         runs = [
             (piece, (name, uid) in draft.acted or (name, uid) in draft.out.moved)

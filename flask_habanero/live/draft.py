@@ -17,7 +17,7 @@ from flask.config import Config
 
 from ..errors import Reason
 from ..source import Parsed, Piece, Unit
-from . import codes, effects, functions, imports, memos, names, registrations, startup, steps
+from . import codes, effects, functions, imports, memos, names, registrations, stars, startup, steps
 from .plan import Action, Plan, Step
 from .world import World
 
@@ -120,7 +120,8 @@ class Draft:
 
     def binds(self, name: str, piece: Piece) -> set[str]:
         """Return what a statement will bind."""
-        return names.of_source(self.out.target[name])[piece.index].binds
+        row = names.of_source(self.out.target[name])[piece.index]
+        return row.binds | (stars.brought(row, self.out.target) or set())
 
     def live(self, name: str) -> ModuleType:
         """Return the live module of a unit that is loaded."""

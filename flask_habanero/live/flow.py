@@ -15,7 +15,7 @@ import ast
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from . import configs, configured, definitions, imports, memos, names, reading, statements
+from . import configs, configured, definitions, imports, memos, names, reading, stars, statements
 from .callers import Callers
 from .names import Names
 
@@ -70,6 +70,7 @@ class Flow:
             or draft.dirty_config
             or draft.used_variables
             or sum(one.judge() for one in list(draft.factories.values()) if one is not None)
+            or self._overlaid()
         ):
             while draft.changed_functions:
                 self._function(*draft.changed_functions.pop())
@@ -112,6 +113,14 @@ class Flow:
                     new = self.draft.out.codes[owner[0]][self.draft.uids(owner[0]).index(owner[1])]
                     if new != program.codes(owner[0])[program.uids(owner[0]).index(owner[1])]:
                         self._stale(*owner, qualname)
+
+    def _overlaid(self) -> bool:
+        """Of imports that bind one name the last counts: it runs again. Returns whether one does."""
+        found = [one for one in stars.outdone(self.draft) if self._first_time("last", *one[:3])]
+        for module, index, bound, is_other in found:
+            self._stale_at(module, index, bound)
+            self.draft.dirty += [(module, bound)] if is_other else []
+        return bool(found)
 
     # functions
 
@@ -184,6 +193,8 @@ class Flow:
             return
         self._touched.add(name)
         self.draft.rebound.add((module, name))
+        sides = (tree[module].text for tree in (self.program.tree, self.draft.out.target) if module in tree)
+        starred = not name.startswith("_") or any("__all__" in text for text in sides)
         for reader in self._loaded:
             source = self.draft.out.target[reader]
             last = module.rpartition(".")[2]
@@ -194,12 +205,17 @@ class Flow:
             for index, row in enumerate(rows):
                 through = modules & row.reads and (name in row.attributes or modules & row.bare)
                 everything = reader == module and row.reads & _SPACES
-                if reading.fetches(row, module, name) or row.reads & local or through or everything:
+                if (
+                    reading.fetches(row, module, name, starred=starred)
+                    or row.reads & local
+                    or through
+                    or everything
+                ):
                     self._stale_at(reader, index, name, local | modules)
                     brought = [i.bound for i in row.imports if (i.module, i.name) == (module, name)]
                     self.draft.dirty += [(reader, bound) for bound in brought]
                 if any(item.module == module and item.name == "*" for item in row.imports):
-                    self._star(reader, module, name)
+                    statements.star(self.draft, reader, module, name)
             self._readers_that_ran(reader, local, modules, module, name)
         self._dynamic_importer(module, name)
         self._named(module)
@@ -232,7 +248,7 @@ class Flow:
             if f'"{module}' not in source.text and f"'{module}" not in source.text:
                 continue
             for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
-                if _names_it(piece.node, module):
+                if reading.mentions(piece.node, module):
                     self._stale_or_ran(reader, piece.index, row, module)
 
     def _stale_or_ran(self, reader: str, index: int, row: Names, module: str) -> None:
@@ -244,21 +260,10 @@ class Flow:
             if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
                 made = self._who.factory(key)
                 if made is not None:
-                    made.stale_where(lambda node: _names_it(node, module))
+                    made.stale_where(lambda node: reading.mentions(node, module))
                 elif not self._callers(key, qualname):
                     for owner in owners:
                         self._owner(owner, unit, qualname)
-
-    def _star(self, reader: str, module: str, name: str) -> None:
-        if name != "__all__":
-            if not name.startswith("_"):
-                statements.star(self.draft, reader, module, name)
-            return
-        sides = [
-            imports.star_names(tree[module]) or set() for tree in (self.program.tree, self.draft.out.target)
-        ]
-        for one in sides[0] ^ sides[1]:
-            statements.star(self.draft, reader, module, one)
 
     def _dynamic_importer(self, module: str, name: str) -> None:
         """Who imports a module by its name (`from_object("settings")`) may have read anything of it."""
@@ -308,6 +313,7 @@ class Flow:
 
     def _member(self, module: str, cls: str, members: frozenset[str]) -> None:
         self._touched |= {cls, *members}
+        changed = getattr(self.program.loaded(module), cls, None)
         for reader in self._loaded:
             source = self.draft.out.target[reader]
             if cls not in source.text:
@@ -329,7 +335,12 @@ class Flow:
                 inside = body is not None and reading.fetches_inside(
                     self.draft.out.target[unit], qualname, module, cls
                 )
-                if body and (body.reads & local or body.attributes & members or inside):
+                owner = getattr(self.program.loaded(unit), qualname.partition(".")[0], None)
+                asks = body is not None and (
+                    body.others & members
+                    or (body.inherited & members and reading.derives(owner, qualname, changed))
+                )
+                if body and (body.reads & local or asks or inside):
                     self._used(key, owners, local | {cls})
         self._dynamic_importer(module, cls)
         self._named(module)
@@ -362,20 +373,3 @@ class Flow:
             )
         else:
             statements.rerun(draft, module, piece, uid)
-
-
-_IMPORTING = {
-    "__import__", "find_modules", "find_spec", "from_object", "get_loader", "import_module", "import_string",
-    "locate", "resolve", "resolve_name", "run_module", "run_path",
-}  # fmt: skip
-
-
-def _names_it(node: ast.AST, module: str) -> bool:
-    """Whether a string below a node names a module, or something in it, and may be imported by it."""
-    called = {getattr(one, "attr", getattr(one, "id", "")) for one in ast.walk(node)}
-    if _IMPORTING.isdisjoint(called) and "." not in module:
-        return False  # a package's name stands for much else: an app, a logger, a folder
-    strings = (
-        one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)
-    )
-    return any(text == module or text.startswith((f"{module}.", f"{module}:")) for text in strings)

@@ -84,9 +84,15 @@ def _missing(item: Import, tree: Tree) -> str | None:
         if any(known.startswith(f"{item.module}.") for known in tree):
             return None  # a namespace package
         return f"no module named {item.module!r}"
-    if item.name in (None, "*"):
-        return None
     source = tree[item.module]
+    if item.name == "*":
+        there = binds(source) | {
+            name.rpartition(".")[2] for name in tree if name.startswith(f"{item.module}.")
+        }
+        lacking = sorted((star_names(source) or set()) - there)
+        return f"{item.module!r} has no {lacking[0]!r}, which its __all__ names" if lacking else None
+    if item.name is None:
+        return None
     if item.name in binds(source) or f"{item.module}.{item.name}" in tree or is_open(source):
         return None
     return (

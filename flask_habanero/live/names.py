@@ -41,6 +41,10 @@ class Body:
 
     reads: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
+    inherited: set[str] = field(
+        default_factory=set
+    )  # attributes of `super()`: those of a class it derives from
+    others: set[str] = field(default_factory=set)  # attributes of anything else
     dotted: set[tuple[str, str]] = field(default_factory=set)
     bare: set[str] = field(default_factory=set)
     rebinds: set[str] = field(default_factory=set)  # names under `global`
@@ -316,6 +320,8 @@ def _read_body(node: Function | ast.Lambda, into: Body) -> None:
         _read_body(function, below)
     local, shared = reader.local, reader.shared
     into.attributes |= below.attributes
+    into.inherited |= below.inherited
+    into.others |= below.others
     into.dotted |= below.dotted
     into.bare |= below.bare
     into.rebinds |= below.rebinds | (shared & local)
@@ -359,6 +365,7 @@ class _BodyReader:
                 self._into.bare.add(one.id)
         elif isinstance(one, ast.Attribute):
             self._into.attributes.add(one.attr)
+            (self._into.inherited if _is_super(one.value) else self._into.others).add(one.attr)
             if isinstance(one.value, ast.Name):
                 self._into.dotted.add((one.value.id, one.attr))
                 self._owners.add(id(one.value))
@@ -368,6 +375,11 @@ class _BodyReader:
             self.local.add(one.name)
         elif isinstance(one, ast.Import | ast.ImportFrom):
             self.local.update(a.asname or a.name.split(".")[0] for a in one.names)
+
+
+def _is_super(node: ast.expr) -> bool:
+    called = node.func if isinstance(node, ast.Call) and not node.args else None
+    return isinstance(called, ast.Name) and called.id == "super"
 
 
 def class_members(node: ast.ClassDef) -> set[str]:

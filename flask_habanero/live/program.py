@@ -159,10 +159,14 @@ class Program:
             return reasons_to_boot(twin, tuple(units), tuple(deletions))
 
     def warm(self) -> None:
-        """Read the loaded sources ahead of the first plan, which would take the time for it."""
+        """Do ahead what the first plan would take the time for: load the planner, read the loaded sources."""
+        from . import commit, planner  # noqa: F401  # their import is what takes the time
+
         for name, source in list(self.tree.items()):
             if self.loaded(name) is not None:
                 names.of_source(source)
+        with self.lock:
+            self.settle()
 
     # modules and statements
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable
 
 from ..source import Source
@@ -24,10 +25,9 @@ def aliases(rows: Iterable[Names], reader: str, module: str, name: str) -> tuple
     return local, modules
 
 
-def fetches(row: Names, module: str, name: str) -> bool:
-    """Whether a statement imports a name of a module."""
-    public = name == "__all__" or not name.startswith("_")
-    return any(i.module == module and (i.name == name or (i.name == "*" and public)) for i in row.imports)
+def fetches(row: Names, module: str, name: str, *, starred: bool) -> bool:
+    """Whether a statement imports a name of a module; `starred` if a star import may bring it."""
+    return any(i.module == module and (i.name == name or (i.name == "*" and starred)) for i in row.imports)
 
 
 def fetches_inside(source: Source, qualname: str, module: str, name: str) -> bool:
@@ -48,3 +48,46 @@ def body_of(source: Source | None, qualname: str) -> names.Body | None:
         if top in row.bodies:
             return row.bodies[top]
     return None
+
+
+_IMPORTING = {
+    "__import__", "find_modules", "find_spec", "from_object", "get_loader", "import_module", "import_string",
+    "locate", "resolve", "resolve_name", "run_module", "run_path",
+}  # fmt: skip
+
+
+def derives(owner: object, qualname: str, base: object) -> bool:
+    """Whether a method may be one of a class that derives from another.
+
+    Args:
+        owner: what the first part of its qualified name stands for.
+        qualname: that name.
+        base: the other class.
+    """
+    if not (isinstance(owner, type) and isinstance(base, type) and qualname.count(".") == 1):
+        return True
+    return issubclass(owner, base)
+
+
+def mentions(node: ast.AST, module: str) -> bool:
+    """Whether a string below a node names a module, or something in it, and may be imported by it."""
+    called = {getattr(one, "attr", getattr(one, "id", "")) for one in ast.walk(node)}
+    if _IMPORTING.isdisjoint(called) and "." not in module:
+        return False  # a package's name stands for much else: an app, a logger, a folder
+    files = {id(arg) for call in ast.walk(node) if _makes_a_path(call) for arg in ast.iter_child_nodes(call)}
+    strings = (
+        one.value
+        for one in ast.walk(node)
+        if isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in files
+    )
+    return any(text == module or text.startswith((f"{module}.", f"{module}:")) for text in strings)
+
+
+def _makes_a_path(node: ast.AST) -> bool:
+    """Whether a call joins names of files: `shop.db` may be one, beside a module of that name."""
+    return (
+        isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _OF_PATHS
+    )
+
+
+_OF_PATHS = {"Path", "PurePath", "exists", "isfile", "join", "joinpath", "open"}

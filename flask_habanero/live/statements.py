@@ -6,7 +6,7 @@ import ast
 import sys
 
 from ..source import Piece
-from . import configured, effects, entries, imports, names, registrations, slots, steps
+from . import configured, effects, entries, imports, names, registrations, slots, stars, steps
 from .diff import Pair, title
 from .draft import Draft
 
@@ -26,7 +26,7 @@ def moved(draft: Draft, name: str, pair: Pair, uid: int) -> None:
 
 def added(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     """A new statement runs once."""
-    _star(draft, name, names.of_source(draft.out.target[name])[piece.index], piece)
+    _known(draft, name, piece, draft.out.target)
     draft.say(name, f"+{title(piece)}")
     draft.acted.add((name, uid))
     _run(draft, name, piece)
@@ -36,7 +36,8 @@ def added(draft: Draft, name: str, piece: Piece, uid: int) -> None:
 
 def _clobbers(draft: Draft, name: str, piece: Piece) -> None:
     """A new name that somebody else put into the namespace already is no name of ours to set."""
-    old = imports.binds(draft.program.tree[name])
+    source = draft.program.tree[name]
+    old = imports.binds(source) | stars.all_brought(source, draft.program.tree)
     for bound in () if draft.boots else draft.binds(name, piece) - old:
         child = sys.modules.get(f"{draft.live(name).__name__}.{bound}")
         if bound in vars(draft.live(name)) and vars(draft.live(name))[bound] is not child:
@@ -49,13 +50,12 @@ def removed(draft: Draft, name: str, piece: Piece, uid: int, *, quiet: bool = Fa
     """A statement ends: its names go, and what it registered."""
     if not quiet:
         draft.say(name, f"-{title(piece)}")
-        _star(draft, name, names.of_source(draft.program.tree[name])[piece.index], piece)
+        _known(draft, name, piece, draft.program.tree)
     draft.acted.add((name, uid))
     _removable(draft, name, piece)
     draft.out.withdraw.add((name, uid))
     new = draft.out.target.get(name)
-    row = names.of_source(draft.program.tree[name])[piece.index]
-    gone = row.binds - (imports.binds(new) if new else set()) - _children(draft, name)
+    gone = _gone(draft, name, piece)
     if _is_docstring(piece) and new and not (new.parsed.pieces and _is_docstring(new.parsed.pieces[0])):
         gone = gone | {"__doc__"}
     if gone:
@@ -124,16 +124,13 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     if _never_runs(pair.old.node) and _never_runs(pair.new.node):
         return
     draft.acted.add((name, uid))
-    for row in (
-        names.of_source(draft.program.tree[name])[pair.old.index],
-        names.of_source(draft.out.target[name])[pair.new.index],
-    ):
-        _star(draft, name, row, pair.new)
+    _known(draft, name, pair.old, draft.program.tree)
+    _known(draft, name, pair.new, draft.out.target)
     _removable(draft, name, pair.old, pair.new)
     draft.out.withdraw.add((name, uid))
     old_row = names.of_source(draft.program.tree[name])[pair.old.index]
     new_row = names.of_source(draft.out.target[name])[pair.new.index]
-    gone = old_row.binds - imports.binds(draft.out.target[name]) - _children(draft, name)
+    gone = _gone(draft, name, pair.old)
     if gone:
         draft.first(draft.where(name, pair.old), steps.Forget(draft.live(name), tuple(sorted(gone))))
     if isinstance(pair.old.node, ast.AnnAssign) and not isinstance(pair.new.node, ast.AnnAssign):
@@ -146,7 +143,7 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         for j in new_row.imports
         if (i.module, i.name, i.bound) == (j.module, j.name, j.bound)
     }
-    draft.dirty += [(name, bound) for bound in (old_row.binds | new_row.binds) - kept]
+    draft.dirty += [(name, bound) for bound in (gone | old_row.binds | draft.binds(name, pair.new)) - kept]
 
 
 def _run(draft: Draft, name: str, piece: Piece) -> None:
@@ -160,13 +157,9 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
         draft.refuse("effect", draft.where(name, piece), why)
     configured.written(draft, found)
     entries.added(draft, name, piece, found)
-    for item in row.imports:
-        if item.name == "*" and (
-            item.module not in draft.out.target or imports.star_names(draft.out.target[item.module]) is None
-        ):
-            draft.refuse(
-                "star-import", draft.where(name, piece), "which names this star import brings can't be told"
-            )
+    if row.star:
+        stars.check(draft, name, row, draft.out.target, draft.where(name, piece))
+        stars.check_whole(draft, name, piece.index)
     if isinstance(node, ast.If | ast.Try | ast.For | ast.While | ast.With):
         # another arm may run this time: what the first one bound must not stay
         others = [r.binds for i, r in enumerate(names.of_source(draft.out.target[name])) if i != piece.index]
@@ -201,21 +194,34 @@ def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
         draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
 
 
-def _star(draft: Draft, name: str, row: names.Names, piece: Piece) -> None:
+def _known(draft: Draft, name: str, piece: Piece, tree: imports.Tree) -> None:
+    """Refuse a star import that comes or goes, if it can't be told which names it brings."""
+    row = names.of_source(tree[name])[piece.index]
     if row.star:
-        what = "a star import came or went: which names it leaves can't be told"
-        draft.refuse("star-import", draft.where(name, piece), what, "import the names by name, or restart")
+        stars.check(draft, name, row, tree, draft.where(name, piece))
+
+
+def _gone(draft: Draft, name: str, piece: Piece) -> set[str]:
+    """Return the names that a statement had bound, and that nothing binds any more."""
+    row, new = names.of_source(draft.program.tree[name])[piece.index], draft.out.target.get(name)
+    there = imports.binds(new) | stars.all_brought(new, draft.out.target) if new else set()
+    return (row.binds | (stars.brought(row, draft.program.tree) or set())) - there - _children(draft, name)
 
 
 def star(draft: Draft, reader: str, module: str, name: str) -> None:
-    """Follow a name through a star import: bound anew if it is there, refused if it went or can't be told."""
+    """Follow a name through a star import: bound anew if it is there, forgotten if nothing binds it now."""
     trees = (draft.program.tree, draft.out.target)
     was, now = (imports.star_names(tree[module]) if module in tree else set() for tree in trees)
-    if was is None or now is None:
+    source = draft.out.target[reader]
+    if name == "__all__":
+        for one in (was or set()) ^ (now or set()):
+            star(draft, reader, module, one)
+    elif was is None or now is None:
         what = f"{reader} imports * from {module}, and which names that brings can't be told"
-        draft.refuse("star-import", reader, what, "import the names by name, or restart")
+        draft.refuse("star-import", reader, what, stars.BY_NAME)
     elif name in now:
         draft.dirty.append((reader, name))
-    elif name in was:
-        what = f"{reader} imports * from {module}, and {name} is gone there"
-        draft.refuse("star-import", reader, what, "import the names by name, or restart")
+    elif name in was - imports.binds(source) - stars.all_brought(source, draft.out.target):
+        if not draft.boots:
+            draft.first(reader, steps.Forget(draft.live(reader), (name,)))
+        draft.dirty.append((reader, name))

@@ -91,8 +91,16 @@ def _method(interpreter: Interpreter, name: str, args: Args) -> None:
 def given_back(interpreter: Interpreter, place: Place, args: Args, kind: type | None = None) -> Value:
     """Return what a function that only computes gives, or an object of a class that only holds something."""
     every = list(args.every())
+    if _is_closed(place, every):
+        return Made(Live(kind) if kind is not None else None, open=True, inert=True)
     shared = place[0] in _GIVING_BACK and place not in _COPYING
     if shared and interpreter.operators.may_be_shared(every):
         return ANY
     rest = [*every, *(inner for one in every for inner in interpreter.operators.inside(one))]
     return Made(Live(kind) if kind is not None else None, rest=join(rest) if rest else None, open=True)
+
+
+def _is_closed(place: Place, values: list[Value]) -> bool:
+    live = [one.object for one in values if isinstance(one, Live)]
+    known_all = all(isinstance(one, Live) or (isinstance(one, Made) and one.inert) for one in values)
+    return known_all and known.is_closed(place[0], live)

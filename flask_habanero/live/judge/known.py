@@ -11,7 +11,7 @@ import functools
 import logging
 import sys
 import types
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 
@@ -206,10 +206,13 @@ VALUE_MODULES = words(
     json.decoder json.encoder markupsafe operator pathlib pathlib._local random re string struct types typing
     typing_extensions uuid zoneinfo"""
 )
+_PLAIN = (str, bytes, int, float, complex, bool, type(None))
 VALUES = (
     str, bytes, int, float, complex, bool, frozenset, type(None), range, slice, type,
     types.FunctionType, types.BuiltinFunctionType, types.ModuleType,
 )  # fmt: skip
+# what is made of values of these, by these, only ever leads to others
+_CLOSED = words("_datetime _decimal _struct datetime decimal fractions ipaddress math time uuid zoneinfo")
 # methods that only read what they are called on, whatever class has them
 _READERS = words(
     """__bool__ __call__ __class_getitem__ __contains__ __enter__ __eq__ __exit__ __ge__ __get__ __getitem__
@@ -230,6 +233,12 @@ def may_change(thing: Any, method: str) -> bool:
     if isinstance(thing, VALUES):
         return False
     return not any(cls.__module__ in VALUE_MODULES for cls in type.mro(type(thing)))
+
+
+def is_closed(where: str, values: Iterable[Any]) -> bool:
+    """Whether functions of a module give, for such values, what leads to values only: a time, a number."""
+    kinds = [value if isinstance(value, type) else type(value) for value in values]
+    return where in _CLOSED and all(kind in _PLAIN or kind.__module__ in _CLOSED for kind in kinds)
 
 
 def place(value: Any) -> tuple[str, str]:
