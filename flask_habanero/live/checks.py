@@ -165,7 +165,8 @@ def _others(draft: Draft, name: str, piece: Piece) -> list[str]:
         for module, bound in read.names
         if (live := draft.program.loaded(draft.program.unit_name(module))) is not None
     ]
-    return [*lasting.others(draft.program, read, named), *_written_later(draft, name, piece)]
+    gone = frozenset(map(id, draft.retired))  # the tables are empty when it runs: it reads none of these
+    return [*lasting.others(draft.program, read, named, gone), *_written_later(draft, name, piece)]
 
 
 def _written_later(draft: Draft, name: str, piece: Piece) -> list[str]:

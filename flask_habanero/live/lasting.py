@@ -16,6 +16,7 @@ the app's own code reads.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -202,13 +203,16 @@ def _is_set_from_outside(program: Program, cls: type, attribute: str, direct: se
 # what is used, however it was come by
 
 
-def others(program: Program, found: Findings, named: list[Any]) -> Iterator[str]:
+def others(
+    program: Program, found: Findings, named: list[Any], gone: AbstractSet[int] = frozenset()
+) -> Iterator[str]:
     """Yield what else a reader uses and may not be as the start made it, in words.
 
     Args:
         program: the running program.
         found: what the reader reads.
         named: what the names stand for that it reads: asked for by name, or made anew.
+        gone: ids of what will not be there any more when it reads.
     """
     yield from sorted(found.doubts)
     for module, qualname, name in sorted(found.cells):
@@ -217,7 +221,7 @@ def others(program: Program, found: Findings, named: list[Any]) -> Iterator[str]
             yield f"{name} of {qualname}"
     known = {id(one) for one in named}
     for key, (thing, used) in list(found.used.items()):
-        if _is_doubtful(program, thing, used, found, is_named=key in known):
+        if key not in gone and _is_doubtful(program, thing, used, found, is_named=key in known):
             yield _words(thing)
     for thing, asked in list(found.direct.values()):
         is_library = isinstance(thing, ModuleType) or (

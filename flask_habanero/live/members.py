@@ -16,11 +16,6 @@ from .steps import Members
 
 MAKERS = {"__init__", "__new__", "__post_init__"}  # objects have what these gave them when they were made
 _SHAPES = {"__new__", "__slots__", "__setstate__", "__getstate__", "__reduce__"}
-_METHOD_DECORATORS = {
-    "staticmethod", "classmethod", "property",
-    "abstractmethod", "abc.abstractmethod", "cached_property", "functools.cached_property",
-}  # fmt: skip
-
 _DATACLASS = {"dataclass", "dataclasses.dataclass"}
 
 
@@ -134,9 +129,7 @@ def _line(node: ast.stmt) -> str:
 def is_simple(node: ast.stmt) -> bool:
     """Whether a statement of a class body can be exchanged by itself."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        own = {f"{node.name}.{verb}" for verb in ("setter", "getter", "deleter")}
-        plain = (ast.unparse(decorator) in _METHOD_DECORATORS | own for decorator in node.decorator_list)
-        return node.name not in _SHAPES and all(plain)
+        return node.name not in _SHAPES
     if isinstance(node, ast.Assign):
         return all(isinstance(t, ast.Name) and t.id not in _SHAPES for t in node.targets)
     if isinstance(node, ast.AnnAssign):

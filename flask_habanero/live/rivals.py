@@ -255,10 +255,23 @@ def _readers_of_registries(draft: Draft) -> None:
     tables = {*registrations.TABLES, "commands", "iter_rules", "url_map"} - own
     ran = {(unit, qualname.partition(".<locals>")[0]) for unit, qualname, _ in draft.program.books.ran}
     for module, piece, row, uid in _statements(draft):
-        if (module, uid) not in draft.acted and row.attributes & tables:
+        asks = row.attributes & tables and _asks(piece.node, tables)
+        if (module, uid) not in draft.acted and asks:
             text = "it reads or writes Flask's own tables of views, hooks or commands"
             draft.refuse("stale", draft.where(module, piece), text)
         for key, body in row.bodies.items():
-            if body.attributes & tables and (module, key) in ran:
+            if body.attributes & tables and (module, key) in ran and _asks(piece.node, tables):
                 text = f"{key} reads or writes Flask's own tables of views, hooks or commands"
                 draft.refuse("startup", draft.where(module, piece), text)
+
+
+def _asks(node: ast.AST, tables: set[str]) -> bool:
+    """Whether a table of Flask is asked for below a node. What the map of rules has beside rules is none."""
+    below = list(ast.walk(node))
+    settings = {id(one.value) for one in below if isinstance(one, ast.Attribute) and one.attr in _OF_A_MAP}
+    asked = (one for one in below if isinstance(one, ast.Attribute) and one.attr in tables)
+    return any(one.attr != "url_map" or id(one) not in settings for one in asked)
+
+
+# `url_map.converters` and the like
+_OF_A_MAP = {"converters", "default_converters", "default_subdomain", "host_matching", "strict_slashes"}

@@ -32,6 +32,7 @@ class World:
         self._asked: set[tuple[str, str]] = set()
         self._news: dict[str, list[Row]] = {}
         self._values: dict[tuple[str, str], Value] = {}
+        self._definitions: dict[tuple[str, str], Definition | None] = {}
 
     @functools.cached_property
     def _old(self) -> World:
@@ -99,7 +100,13 @@ class World:
 
         Nested ones have names as Python gives them: ``decorate.<locals>.wrapper``, ``Page.get``.
         """
-        source = self._target.get(self._program.unit_name(module))
+        key = (self._program.unit_name(module), qualname)
+        if key not in self._definitions:
+            self._definitions[key] = self._definition(*key)
+        return self._definitions[key]
+
+    def _definition(self, module: str, qualname: str) -> Definition | None:
+        source = self._target.get(module)
         if source is None:
             return None
         found: list[ast.AST] = [ast.Module([piece.node for piece in source.parsed.pieces], [])]

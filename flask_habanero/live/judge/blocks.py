@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from ..names import never_runs
 from . import attributes
 from .comprehensions import UNROLLED
 from .findings import Raised
-from .values import ANY, NONE, Args, Bound, Live, Made, Scope, Value, alternatives, join, text_of
+from .values import ANY, KEPT, NONE, Args, Bound, Live, Made, Scope, Value, alternatives, join, text_of
 
 if TYPE_CHECKING:
     from .interpreter import Interpreter
@@ -168,7 +169,9 @@ class Blocks:
         mixed = any(ends) and len(set(ends)) > 1
         self._in.perhaps = before or left or mixed  # what follows may not be reached
         for name in {name for way in ways for name in way.names}:
-            scope.names[name] = join([way.names[name] for way in ways if name in way.names])
+            found = [way.names[name] for way in ways if name in way.names]
+            same = all(one is found[0] for one in found)  # as most are: neither branch binds them
+            scope.names[name] = found[0] if same else join(found)
         if not all(ends):
             return ""
         return ends[0] if len(set(ends)) == 1 else "loop"
@@ -204,7 +207,12 @@ class Blocks:
 
 def _leaves(body: Iterable[ast.stmt], *kinds: type[ast.stmt]) -> bool:
     """Whether statements leave by some other statements."""
-    return any(isinstance(one, kinds) for one in _reached(body))
+    return any(_may_leave(node, kinds) for node in body)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _may_leave(node: ast.stmt, kinds: tuple[type[ast.stmt], ...]) -> bool:
+    return any(isinstance(one, kinds) for one in _reached([node]))
 
 
 def _reached(body: Iterable[ast.stmt]) -> Iterable[ast.AST]:
