@@ -80,6 +80,23 @@ def _pair_up(left: list[Piece], right: list[Piece], kind: Kind, key: Callable[[P
     return found
 
 
+def displaced(pairs: list[Pair]) -> list[Pair]:
+    """Return the changed statements that stand elsewhere among those that did not move."""
+    staying = [pair for pair in pairs if pair.kind is Kind.SAME]
+    found: list[Pair] = []
+    for pair in pairs:
+        if pair.kind in (Kind.BODY, Kind.CHANGED):
+            (found if any(crosses(pair, other) for other in staying) else staying).append(pair)
+    return found
+
+
+def crosses(pair: Pair, other: Pair) -> bool:
+    """Whether two statements change places."""
+    if pair.old is None or pair.new is None or other.old is None or other.new is None:
+        return False
+    return (pair.old.index < other.old.index) != (pair.new.index < other.new.index)
+
+
 def definition(piece: Piece) -> tuple[str, ...] | None:
     """Return what a statement defines, if that names it: a function, a class, a variable, an import."""
     node = piece.node

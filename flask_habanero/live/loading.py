@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..source import Piece
 from . import names
-from .diff import Kind, Pair
+from .diff import Kind, Pair, crosses
 from .judge.findings import Findings
 
 if TYPE_CHECKING:
@@ -42,13 +42,6 @@ def _at_another_time(one: Factory, pair: Pair) -> set[str]:
     old, new = _modules(one, pair.old), _modules(one, pair.new)
     moved = pair.kind is Kind.MOVED or any(crosses(pair, other) for other in one.pairs)
     return {module for module in (old | new if moved else old ^ new) if _is_late(one, module)}
-
-
-def crosses(pair: Pair, other: Pair) -> bool:
-    """Whether two statements change places."""
-    if pair.old is None or pair.new is None or other.old is None or other.new is None:
-        return False
-    return (pair.old.index < other.old.index) != (pair.new.index < other.new.index)
 
 
 def _modules(one: Factory, piece: Piece | None) -> set[str]:

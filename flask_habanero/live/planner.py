@@ -120,13 +120,17 @@ def _statements(draft: Draft, unit: Unit, old: Source) -> None:
     draft.out.codes[name] = new_codes
     draft.out.show.append(steps.ShowSource(filename, unit.source.text))
     before, uids = program.uids(name), [0] * len(new_codes)
-    for pair in diff.compare(old.parsed, unit.source.parsed):
+    pairs = diff.compare(old.parsed, unit.source.parsed)
+    displaced = diff.displaced(pairs)
+    for pair in pairs:
         uid = before[pair.old.index] if pair.old else program.new_uid()
         if pair.new:
             uids[pair.new.index] = uid
         draft.out.uids[name] = uids
         if pair.old and pair.new:
             _pair(draft, name, pair, uid, (old_codes[pair.old.index], new_codes[pair.new.index]))
+            if pair in displaced:
+                statements.moved(draft, name, pair, uid)
         elif pair.new:
             statements.added(draft, name, pair.new, uid)
         elif pair.old:

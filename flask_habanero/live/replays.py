@@ -36,7 +36,7 @@ from . import (
     standing,
     written,
 )
-from .diff import Pair
+from .diff import Pair, crosses
 from .effects import WRITTEN_DOWN, first_refusal
 from .judge.findings import Effect, Findings
 from .judge.interpreter import Interpreter
@@ -157,7 +157,7 @@ def stays(one: Factory, pair: Pair) -> bool:
     assert pair.new is not None
     if loading.matters(one, pair, _looked_at):
         return False
-    crossed = [other for other in one.pairs if loading.crosses(pair, other)]
+    crossed = [other for other in one.pairs if crosses(pair, other)]
     return all(_independent(one, pair, other) for other in crossed)
 
 
