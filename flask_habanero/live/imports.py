@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from weakref import WeakKeyDictionary
 
 from ..errors import Reason
@@ -108,16 +108,25 @@ def referred(tree: Tree) -> set[str]:
     return found
 
 
-def let_go(old: Tree, new: Tree) -> set[str]:
-    """Return the app's modules that some import in `old` names, and none in `new`."""
+def let_go(old: Tree, new: Tree) -> bool:
+    """Whether some module of `old` is named by fewer imports in `new`."""
     changed = [name for name, source in old.items() if new.get(name) is not source]
-    lost = {one for name in changed for one in _named(old[name]) - {name}} & old.keys()
-    for name in (*changed, *new):  # of what they named, those that changed mostly still name all
-        if not lost:
-            break
-        if name in new:
-            lost -= _named(new[name]) - {name}
-    return lost
+    return any(
+        (_named(old[name]) - (_named(new[name]) if name in new else frozenset()) - {name}) & old.keys()
+        for name in changed
+    )
+
+
+def reached(tree: Tree, roots: Iterable[str]) -> set[str]:
+    """Return the app's modules that are loaded once some are: all that their imports name, and so on."""
+    found: set[str] = set()
+    todo = list(roots)
+    while todo:
+        for name in parents(todo.pop()):
+            if name in tree and name not in found:
+                found.add(name)
+                todo += _named(tree[name])
+    return found
 
 
 _names: WeakKeyDictionary[Source, frozenset[str]] = WeakKeyDictionary()

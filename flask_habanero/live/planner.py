@@ -142,8 +142,8 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
     if code[0] != code[1]:
         found = list(codes.pairs(*code))
         draft.code_pairs[name] += found
-        for was, now in found:  # what a function made and called itself at the start
-            if "<locals>" in was.co_qualname and (now is None or codes.differs(was, now)):
+        for was, now in found:  # lambdas, and what functions made: at the start somebody may have called it
+            if "<" in was.co_qualname and (now is None or codes.differs(was, now)):
                 draft.changed_functions.append((name, was.co_qualname, was.co_firstlineno))
             if now is not None and was.co_freevars != now.co_freevars:
                 draft.changed_functions += definitions.makers(draft, name, was)
@@ -166,18 +166,24 @@ def _ended(draft: Draft) -> None:
     """Deleted modules, and those that nothing imports any more: a cold start would not have them."""
     for name in draft.out.deletions:
         draft.say(name, "-module")
-    program, tree, target = draft.program, draft.program.tree, draft.out.target
-    loaded = {name: source for name, source in tree.items() if program.loaded(name) is not None}
-    unheld = imports.let_go(loaded, target)
-    # only what an import of the app's own brought in: the server's are no business of the text
-    orphans = [
-        n for n in unheld if n in target and any(p[0] in tree for p in program.books.chains.get(n, ())[-1:])
-    ]
-    for name in (*draft.out.deletions, *orphans):
+    program, tree = draft.program, draft.program.tree
+    for name in (*draft.out.deletions, *_orphans(draft)):
         module = program.loaded(name)
         if name in tree and module is not None and module.__name__ == name:
             draft.out.dropped.append(name)
             _drop(draft, name)
+
+
+def _orphans(draft: Draft) -> list[str]:
+    """Return the loaded modules that no import of the app's own leads to any more."""
+    program, tree, target = draft.program, draft.program.tree, draft.out.target
+    loaded = {name: source for name, source in tree.items() if program.loaded(name) is not None}
+    if not imports.let_go(loaded, target):
+        return []
+    # only what an import of the app's own brought in: the server's are no business of the text
+    brought = {n for n in loaded if any(p[0] in tree for p in program.books.chains.get(n, ())[-1:])}
+    held = imports.reached(target, loaded.keys() - brought)
+    return sorted((brought & target.keys()) - held)
 
 
 def _drop(draft: Draft, name: str) -> None:
