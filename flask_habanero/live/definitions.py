@@ -247,6 +247,7 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[
     node = piece.node
     assert isinstance(node, ast.ClassDef)
     draft.acted.add((name, uid))
+    draft.partly.discard((name, uid))
     where, cls = draft.where(name, piece), vars(draft.live(name)).get(node.name)
     read = {one: names.of_piece(Piece(1, one, ""), draft.out.target[name]).reads for one in node.body}
     put = [one for one in node.body if read[one] & readers]
@@ -259,6 +260,7 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[
         reasons = _member_reasons(draft, name, change)
         if not reasons:
             draft.say(name, f"={node.name}")
+            draft.partly.add((name, uid))
             _exchange(draft, name, piece, cls, change)
             return
     else:
@@ -269,6 +271,10 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[
             draft.refuse(reason.code, reason.where, reason.what, reason.hint)
 
 
+def _has_defaults(node: names.Function) -> bool:
+    return bool(node.args.defaults or any(node.args.kw_defaults))
+
+
 def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     """Evaluate an unchanged `def`'s header again and apply its decorators anew."""
     node = piece.node
@@ -277,6 +283,8 @@ def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     draft.say(name, f"={node.name}")
     loaded = draft.program.tree[name].parsed.pieces[draft.program.uids(name).index(uid)]
     raw = _raw(draft, name, loaded, node)
+    if isinstance(loaded.node, names.Function) and _has_defaults(node):
+        _function_changed(draft, name, node.name, loaded.node)
     if (why := draft.judge(name).header(node.args, node.returns)) is not None:
         draft.refuse("default", draft.where(name, node), why)
     _conform(draft, name, piece, raw)

@@ -52,6 +52,7 @@ class Draft:
         self.out = Plan(target, deletions)
         self.world = World(program, target, set(self.units))
         self.acted: set[tuple[str, int]] = set()
+        self.partly: set[tuple[str, int]] = set()  # of those, classes of which some members are made anew
         self.dirty: list[tuple[str, str]] = []
         self.rebound: set[tuple[str, str]] = set()  # the same, once they were followed
         self.dirty_config: list[tuple[Config, str]] = []  # keys of configurations that change

@@ -323,11 +323,8 @@ class Flow:
             for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
                 dotted = any((alias, member) in row.dotted for alias in local for member in members)
                 through = modules & row.reads and (cls in row.attributes or modules & row.bare)
-                definition = isinstance(piece.node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-                # a definition may name it for a base or a hint
-                read = row.calls if definition else row.calls | row.bare
-                derived = isinstance(piece.node, ast.ClassDef)
-                if dotted or (not derived and (read & local or through)):
+                read, derived = reading.calls(piece.node, row, source), isinstance(piece.node, ast.ClassDef)
+                if dotted or read & local or (not derived and through):
                     self._stale_at(reader, index, cls, local | modules)
             for key, owners in list(self.program.books.ran.items()):
                 unit, qualname, _ = key
@@ -355,7 +352,12 @@ class Flow:
     def _stale(self, module: str, uid: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
         draft = self.draft
         uids = draft.uids(module)
-        if (module, uid) in draft.acted or uid not in uids or self.program.loaded(module) is None:
+        done = (module, uid) in draft.acted and (module, uid) not in draft.partly
+        if done or uid not in uids or self.program.loaded(module) is None:
+            return
+        if (module, uid) in draft.partly and not self._first_time(
+            "members", module, uid, frozenset(local), why
+        ):
             return
         piece = draft.out.target[module].parsed.pieces[uids.index(uid)]
         node = piece.node

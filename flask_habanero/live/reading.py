@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from ..source import Source
+from ..source import Piece, Source
 from . import imports, names
 from .names import Names
 
@@ -54,6 +54,14 @@ _IMPORTING = {
     "__import__", "find_modules", "find_spec", "from_object", "get_loader", "import_module", "import_string",
     "locate", "resolve", "resolve_name", "run_module", "run_path",
 }  # fmt: skip
+
+
+def calls(node: ast.stmt, row: Names, source: Source) -> set[str]:
+    """Return the names of what a statement may call. A definition may name a class for a base or a hint."""
+    if isinstance(node, ast.ClassDef):
+        return {name for one in node.body for name in names.of_piece(Piece(1, one, ""), source).calls}
+    is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    return row.calls if is_function else row.calls | row.bare
 
 
 def derives(owner: object, qualname: str, base: object) -> bool:

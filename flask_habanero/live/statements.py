@@ -221,7 +221,9 @@ def star(draft: Draft, reader: str, module: str, name: str) -> None:
         draft.refuse("star-import", reader, what, stars.BY_NAME)
     elif name in now:
         draft.dirty.append((reader, name))
-    elif name in was - imports.binds(source) - stars.all_brought(source, draft.out.target):
+    elif name in was - imports.binds(source) - stars.all_brought(source, draft.out.target) - _children(
+        draft, reader
+    ):
         if not draft.boots:
             draft.first(reader, steps.Forget(draft.live(reader), (name,)))
         draft.dirty.append((reader, name))
