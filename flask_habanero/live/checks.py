@@ -6,10 +6,9 @@ import sys
 from types import CodeType
 
 from ..errors import Reason
-from ..source import Parsed, Piece
+from ..source import Piece
 from . import (
     configs,
-    diff,
     effects,
     entries,
     functions,
@@ -17,8 +16,8 @@ from . import (
     lasting,
     memos,
     names,
+    rebinding,
     registrations,
-    stars,
     statements,
     steps,
 )
@@ -116,7 +115,7 @@ def state(draft: Draft) -> None:
             draft.refuse("state", draft.where(name, piece), what)
     draft.out.bound = draft.rebound | _bound(draft)
     for name in _touched(draft):
-        _rebinding(draft, name, draft.program.tree[name].parsed, draft.parsed(name))
+        rebinding.check(draft, name)
 
 
 def _bound(draft: Draft) -> set[tuple[str, str]]:
@@ -186,37 +185,6 @@ def _rebound(draft: Draft, module: str) -> set[str]:
     """Return the names that functions of a module rebind, by `global`."""
     rows = names.of_source(draft.program.tree[module])
     return {one for row in rows for body in row.bodies.values() for one in body.rebinds}
-
-
-def _rebinding(draft: Draft, name: str, old: Parsed, new: Parsed) -> None:
-    """A name stands for what the last statement that binds it made: it must run if an earlier one does."""
-    for bound, index, _ in stars.overlaid(draft, name):
-        what = f"{bound} comes by a star import, and is bound here"
-        draft.refuse("bound-twice", draft.where(name, new.pieces[index]), what, stars.BY_NAME)
-    for bound in diff.bound_twice(old) | diff.bound_twice(new):
-        runs = [
-            (piece, (name, uid) in draft.acted or (name, uid) in draft.out.moved)
-            for piece, uid in zip(new.pieces, draft.uids(name), strict=True)
-            if bound in names.parsed_names(new)[piece.index].binds
-        ]
-        gone = any(
-            bound in row.binds
-            for piece, row in zip(old.pieces, names.parsed_names(old), strict=True)
-            if _ends(draft, name, piece)
-        )
-        if runs and not runs[-1][1] and (gone or any(ran for _, ran in runs)):
-            hint = "give each a name of its own, or restart"
-            draft.refuse(
-                "bound-twice",
-                draft.where(name, runs[-1][0]),
-                f"{bound} is bound by more than one statement",
-                hint,
-            )
-
-
-def _ends(draft: Draft, name: str, piece: Piece) -> bool:
-    uid = draft.program.uids(name)[piece.index]
-    return uid not in draft.out.uids.get(name, [uid])
 
 
 def live_objects(draft: Draft) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from types import CodeType, FunctionType
 
 from ..errors import Reason
@@ -242,15 +243,25 @@ def remade(draft: Draft, name: str, old: ast.stmt, piece: Piece, uid: int) -> bo
     return True
 
 
-def members_again(draft: Draft, name: str, piece: Piece, uid: int, readers: set[str], why: str) -> None:
-    """An unchanged class was built from what is another thing now: the members that read it are made anew."""
+def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: AbstractSet[str], why: str) -> None:
+    """An unchanged class was built from what is another thing now: the members that read it are made anew.
+
+    Args:
+        draft: the plan in the making.
+        name: the module.
+        piece: the class.
+        uid: its identity.
+        local: under which names its body reads what changed; empty if a function did that its body called.
+        why: what changed.
+    """
     node = piece.node
     assert isinstance(node, ast.ClassDef)
     draft.acted.add((name, uid))
     draft.partly.discard((name, uid))
     where, cls = draft.where(name, piece), vars(draft.live(name)).get(node.name)
-    read = {one: names.of_piece(Piece(1, one, ""), draft.out.target[name]).reads for one in node.body}
-    put = [one for one in node.body if read[one] & readers]
+    rows = {one: names.of_piece(Piece(1, one, ""), draft.out.target[name]) for one in node.body}
+    readers = local or rivals.reaching(draft, {why.rpartition(".")[2]})
+    put = [one for one, row in rows.items() if (row.reads | (set() if local else row.attributes)) & readers]
     change = members.ClassChange(put=put, names={bound for one in put for bound in members.bound(one)})
     members.follow(change, node, name)
     put = change.put = [one for one in node.body if change.names & set(members.bound(one))]

@@ -15,7 +15,19 @@ import ast
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from . import configs, configured, definitions, imports, memos, names, reading, stars, statements
+from . import (
+    adapters,
+    configs,
+    configured,
+    definitions,
+    imports,
+    memos,
+    names,
+    reading,
+    rebinding,
+    stars,
+    statements,
+)
 from .callers import Callers
 from .names import Names
 
@@ -115,12 +127,20 @@ class Flow:
                         self._stale(*owner, qualname)
 
     def _overlaid(self) -> bool:
-        """Of imports that bind one name the last counts: it runs again. Returns whether one does."""
+        """Of what binds one name the last counts, and who reads it needs the one before.
+
+        Returns:
+            Whether one of those must run, too.
+        """
         found = [one for one in stars.outdone(self.draft) if self._first_time("last", *one[:3])]
         for module, index, bound, is_other in found:
             self._stale_at(module, index, bound)
             self.draft.dirty += [(module, bound)] if is_other else []
-        return bool(found)
+        before = [one for one in rebinding.earlier(self.draft) if self._first_time("before", *one)]
+        for module, index, bound in before:
+            if not rebinding.is_definition(self.draft.parsed(module).pieces[index]):
+                self._stale_at(module, index, bound)
+        return bool(found or before)
 
     # functions
 
@@ -272,7 +292,8 @@ class Flow:
         if not chain or not (known or name.isupper()):
             return
         reader, uid, within = chain[-1]
-        uids = self.draft.uids(reader) if reader in self.program.tree else []
+        there = reader in self.program.tree and reader in self.draft.out.target
+        uids = self.draft.uids(reader) if there else []
         if uid not in uids:
             return
         row = names.of_source(self.draft.out.target[reader])[uids.index(uid)]
@@ -314,6 +335,7 @@ class Flow:
     def _member(self, module: str, cls: str, members: frozenset[str]) -> None:
         self._touched |= {cls, *members}
         changed = getattr(self.program.loaded(module), cls, None)
+        self._inherited(changed, members)
         for reader in self._loaded:
             source = self.draft.out.target[reader]
             if cls not in source.text:
@@ -343,6 +365,13 @@ class Flow:
         self._named(module)
         configured.source_changed(self.draft, module, cls, members)
 
+    def _inherited(self, cls: object, members: frozenset[str]) -> None:
+        """What derives from a class has other members, too, but those that it has itself."""
+        for one in adapters.below(cls) if isinstance(cls, type) else ():
+            unit, left = self.program.unit_name(one.__module__), members.difference(vars(one))
+            if left and unit in self.draft.out.target and self._first_time("inherited", one, left):
+                self.draft.dirty_members.append((unit, one.__name__, left))
+
     # stale statements
 
     def _stale_at(self, module: str, index: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
@@ -366,7 +395,7 @@ class Flow:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             definitions.redo(draft, module, piece, uid)
         elif isinstance(node, ast.ClassDef):
-            definitions.members_again(draft, module, piece, uid, set(local) or {why.rpartition(".")[2]}, why)
+            definitions.members_again(draft, module, piece, uid, local, why)
         elif (problem := draft.judge(module).statement(node)) is not None:
             draft.acted.add((module, uid))
             text = ast.unparse(node).splitlines()[0][:60]

@@ -408,6 +408,17 @@ def functions_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Functio
                 yield from functions_in(inner, prefix)
 
 
+def hinted(parsed: Parsed) -> Iterator[str]:
+    """Yield the names that a module's statements annotate, in their order."""
+    todo: list[ast.AST] = [piece.node for piece in reversed(parsed.pieces)]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+            yield one.target.id
+        elif not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
+            todo += reversed(list(ast.iter_child_nodes(one)))
+
+
 def parsed_names(parsed: Parsed) -> tuple[Names, ...]:
     """Return the names of each statement of a parsed source."""
     return of_source(parsed.source)

@@ -135,6 +135,9 @@ def _statements(draft: Draft, unit: Unit, old: Source) -> None:
             statements.added(draft, name, pair.new, uid)
         elif pair.old:
             statements.removed(draft, name, pair.old, uid)
+    hinted = [list(dict.fromkeys(names.hinted(side))) for side in (old.parsed, unit.source.parsed)]
+    if hinted[0] != hinted[1] and not draft.boots:
+        draft.last(name, steps.OrderHints(draft.live(name), tuple(hinted[1])))
 
 
 def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, CodeType]) -> None:

@@ -143,7 +143,7 @@ def _begins_without(draft: Draft, module: str, name: str, key: Any) -> bool:
 
 def _others(draft: Draft, known: set[tuple[str, str]]) -> Iterator[Statement]:
     """Yield the statements that neither run nor end, and may have to do with an object."""
-    reached = _reaching(draft, {name for _, name in known}) if known else None
+    reached = reaching(draft, {name for _, name in known}) if known else None
     for module, piece, row, uid in _statements(draft):
         if (module, uid) in draft.acted or not _does_something(piece.node, row):
             continue
@@ -167,7 +167,7 @@ def _does_something(node: ast.stmt, row: Names) -> bool:
     return bool(row.reads or row.attributes)
 
 
-def _reaching(draft: Draft, start: set[str]) -> set[str]:
+def reaching(draft: Draft, start: set[str]) -> set[str]:
     """Return the names, by their last part, through which some names are reached at the start."""
     ways: list[tuple[set[str], set[str]]] = []
     for _, piece, row, _ in _statements(draft):

@@ -7,7 +7,7 @@ returns the inverse, ready to run; nothing else in the package changes the progr
 from .classes import Members
 from .entries import Arrange, Assign, Items, Remember, TakeOut, fill
 from .functions import RAW, ClearCache, Conform, Decorate, SwapCode
-from .namespaces import DropModule, Forget, Run, ShowSource, Unhint
+from .namespaces import DropModule, Forget, OrderHints, Run, ShowSource, Unhint
 from .parts import EndRuns, Part, Unbind
 from .undo import Inverse, modules_before, remember
 
@@ -24,6 +24,7 @@ __all__ = [
     "Inverse",
     "Items",
     "Members",
+    "OrderHints",
     "Part",
     "Remember",
     "Run",

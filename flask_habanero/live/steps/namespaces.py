@@ -60,6 +60,23 @@ class Unhint:
         return restore
 
 
+@dataclass(frozen=True)
+class OrderHints:
+    """A module's annotations stand in the order of its statements, whichever of them ran."""
+
+    module: ModuleType
+    names: tuple[str, ...]
+
+    def apply(self) -> Inverse:
+        restore = remember(self.module)
+        hints = vars(self.module).get("__annotations__", {})
+        ordered = {name: hints[name] for name in (*self.names, *hints) if name in hints}
+        if list(ordered) != list(hints):
+            hints.clear()
+            hints.update(ordered)
+        return restore
+
+
 def _unhint(module: ModuleType, name: str) -> None:
     hints = vars(module).get("__annotations__", {})
     if hints.pop(name, None) is not None and not hints:
