@@ -285,7 +285,8 @@ def journals(draft: Draft) -> None:
         target
         for target in list(registrations.targets)
         for entry in registrations.entries_of(target)
-        if owner_of(entry, known) in (draft.out.withdraw | draft.out.moved)
+        if owner_of(entry, known) in draft.out.withdraw
+        or any(place[:2] in draft.out.moved for place in entry.chain or ())
     }
     if not (affected or draft.registers):
         return

@@ -277,7 +277,13 @@ def _registrations(
             _relocated(e, plan) for e, owner in pairs if owner not in ended and not plan.ends(e.chain or ())
         ]
         moving += [(target, e) for e, owner in pairs if owner in plan.moved - plan.withdraw]
-        if len(kept) != len(entries) or any(a is not b for a, b in zip(kept, entries, strict=True)):
+        # what came about while an import ran stands where that import stands now
+        elsewhere = any(place[:2] in plan.moved for e in kept for place in e.chain or ())
+        if (
+            elsewhere
+            or len(kept) != len(entries)
+            or any(a is not b for a, b in zip(kept, entries, strict=True))
+        ):
             journals[target] = sorted(kept, key=lambda e: program.position(e.chain or (), program.books.uids))
     for target, entry in [*moving, *pending]:
         journal = journals.setdefault(target, list(registrations.entries_of(target)))

@@ -224,6 +224,8 @@ class _ColdStart:
             self._read_early(item, importer)
         elif item.name != "*" and item.module in self._tree:
             self._take(item, item.name, importer)
+        else:
+            self.execute(f"{item.module}.{item.name}")  # of a namespace package
 
     def _read_early(self, item: Import, importer: str) -> None:
         if self._done.get(item.module, -1) < 0 or item.module == importer:

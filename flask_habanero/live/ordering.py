@@ -7,6 +7,7 @@ that set the same key, another one has the last word.
 
 from __future__ import annotations
 
+import ast
 import itertools
 from typing import TYPE_CHECKING
 
@@ -37,15 +38,39 @@ def _module(draft: Draft, name: str) -> None:
     ]
     ranks = [rank for rank, _ in staying]
     done = [
-        (rank, piece, draft.judge(name).read(piece.node))
+        (rank, piece, _all_of(draft, name, piece, after[piece.index]))
         for index, (rank, piece) in enumerate(staying)
         if max(ranks[:index], default=rank) > rank or min(ranks[index:]) < rank
     ]
     for (rank, first, one), (other_rank, second, other) in itertools.combinations(done, 2):
-        why = conflict(one, other) if rank > other_rank else None
+        pairs = itertools.product(one, other) if rank > other_rank else ()
+        why = next((why for a, b in pairs if (why := conflict(a, b)) is not None), None)
+        why = why or (_reads_names(draft, name, (first, one), (second, other)) if rank > other_rank else None)
         if why is not None:
             text = f"it changed places with line {first.line}, and {why}"
             draft.refuse("moved", draft.where(name, _later(first, second)), text)
+
+
+def _all_of(draft: Draft, name: str, piece: Piece, uid: int) -> list[Findings]:
+    """Return what a statement does, and what the modules do that it was the first to import."""
+    found = [draft.judge(name).read(piece.node)]
+    chains = draft.program.books.chains if isinstance(piece.node, ast.Import | ast.ImportFrom) else {}
+    for module, chain in chains.items():
+        if module in draft.out.target and any(place[:2] == (name, uid) for place in chain):
+            found += [draft.judge(module).read(one.node) for one in draft.parsed(module).pieces]
+    return found
+
+
+def _reads_names(
+    draft: Draft, name: str, one: tuple[Piece, list[Findings]], other: tuple[Piece, list[Findings]]
+) -> str | None:
+    """Return which name of a module may not be there yet for another one that it imports, in words."""
+    for (_, findings), (piece, _) in ((one, other), (other, one)):
+        bound = draft.binds(name, piece)
+        read = {key for found in findings[1:] for module, key in found.names if module == name}
+        if bound & read:
+            return f"what the other one imports reads {min(bound & read)}"
+    return None
 
 
 def _later(first: Piece, second: Piece) -> Piece:
