@@ -333,6 +333,8 @@ class Flow:
     # members of classes
 
     def _member(self, module: str, cls: str, members: frozenset[str]) -> None:
+        if not self._first_time("member", module, cls, members):
+            return
         self._touched |= {cls, *members}
         changed = getattr(self.program.loaded(module), cls, None)
         self._inherited(changed, members)
@@ -342,6 +344,8 @@ class Flow:
                 continue
             rows = names.of_source(source)
             local, modules = reading.aliases(rows, reader, module, cls)
+            if reader != module:  # who imports it from here gets the same class
+                self.draft.dirty_members += [(reader, alias, members) for alias in local]
             for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
                 dotted = any((alias, member) in row.dotted for alias in local for member in members)
                 through = modules & row.reads and (cls in row.attributes or modules & row.bare)

@@ -17,8 +17,8 @@ def aliases(rows: Iterable[Names], reader: str, module: str, name: str) -> tuple
     above = set(imports.parents(module))
     for row in rows:
         for item in row.imports:
-            if item.module == module and item.name == name:
-                local.add(item.bound)
+            if item.module == module and item.name in (name, "*"):
+                local.add(name if item.name == "*" else item.bound)
             plain = item.name is None and (item.module in above or item.module.startswith(f"{module}."))
             if plain or f"{item.module}.{item.name}" in above:
                 modules.add(item.bound)
