@@ -23,12 +23,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask.config import Config
 from flask.sansio.app import App
-from jinja2.defaults import DEFAULT_NAMESPACE
-from jinja2.filters import FILTERS as DEFAULT_FILTERS
-from jinja2.tests import TESTS as DEFAULT_TESTS
 
 from ..errors import ColdChangeError, CommitError, Reason, UndoError
-from . import calls, configs, importer, origin, registrations, startup, steps
+from . import calls, configs, importer, origin, registrations, startup, steps, templates
 from .registrations import Entry, Target
 
 if TYPE_CHECKING:
@@ -36,8 +33,6 @@ if TYPE_CHECKING:
     from .program import Books, Program
 
 Inverse = Callable[[], None]
-
-_STANDARD = {"filters": DEFAULT_FILTERS, "tests": DEFAULT_TESTS, "globals": DEFAULT_NAMESPACE}
 
 
 def stage(plan: Plan) -> None:
@@ -153,7 +148,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
         done.append(one.end())  # noqa: PERF401  # as above
     _registrations(program, plan, pending, done)
     if plan.templates or pending or plan.withdraw:
-        _templates()
+        templates.forget()
 
 
 def _fresh(
@@ -391,30 +386,13 @@ def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:
         done.append(steps.Assign(one.target, one.tables).apply())
         if isinstance(one.target, App):
             done.append(steps.Assign(one.target.url_map, one.url_map).apply())
-            _jinja(one.target, before[one.target].jinja, one.jinja, done)
+            templates.exchange(one.target, before[one.target].jinja, one.jinja, done)
+    # a blueprint that has no registrations of its own has no journal
+    registered = [bp for app in targets if isinstance(app, App) for bp in app.blueprints.values()]
+    fresh = [bp for bp in registered if not bp._got_registered_once]
+    done.extend(steps.Assign(blueprint, {"_got_registered_once": True}).apply() for blueprint in fresh)
     for target, journal in journals.items():
         old = registrations.entries_of(target)
         registrations.set_entries(target, journal)
         registrations.targets.add(target)
         done.append(lambda target=target, old=old: registrations.set_entries(target, old))  # type: ignore[misc]  # bound now
-
-
-def _jinja(
-    app: App, old: dict[str, dict[str, object]], new: dict[str, dict[str, object]], done: list[Inverse]
-) -> None:
-    """Filters, tests and globals live in Jinja's own tables, beside its defaults."""
-    for table, entries in new.items():
-        gone = [name for name in old[table] if name not in entries]
-        put = {name: value for name, value in entries.items() if old[table].get(name) is not value}
-        put.update({name: _STANDARD[table][name] for name in gone if name in _STANDARD[table]})
-        if put or gone:
-            live = getattr(app.jinja_env, table)
-            done.append(steps.Items(live, put, tuple(name for name in gone if name not in put)).apply())
-
-
-def _templates() -> None:
-    """Jinja folds constants through filters into compiled templates: compiled anew at their next use."""
-    for target in list(registrations.targets):
-        env = target.__dict__.get("jinja_env") if isinstance(target, App) else None
-        if env is not None and env.cache is not None:
-            env.cache.clear()

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from . import (
-    adapters,
+    classes,
     configs,
     configured,
     definitions,
@@ -57,13 +57,13 @@ class Flow:
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         self.program = draft.program
-        self._loaded = [
+        self.loaded = [
             n for n in draft.out.target if self.program.loaded(n) is not None and n in self.program.tree
         ]
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
-        self._touched: set[str] = set()
-        self._who = Callers(draft, self._loaded)
+        self.touched: set[str] = set()
+        self._who = Callers(draft, self.loaded)
 
     @classmethod
     def follow(cls, draft: Draft) -> None:
@@ -89,17 +89,18 @@ class Flow:
             while draft.used_variables:
                 key, read = draft.used_variables.pop()
                 if key in self.program.books.ran:
-                    self._used(key, self.program.books.ran[key], set(read))
+                    self.used(key, self.program.books.ran[key], set(read))
             while draft.dirty_members:
-                self._member(*draft.dirty_members.pop())
+                classes.follow(self, *draft.dirty_members.pop())
             while draft.dirty:
                 self._name(*draft.dirty.pop())
             while draft.dirty_config:
                 self._config(*draft.dirty_config.pop())
-        if self._touched and not draft.boots:  # a process that boots later has filled none
-            memos.empty(self.draft, self._loaded, self._touched)
+        if self.touched and not draft.boots:  # a process that boots later has filled none
+            memos.empty(self.draft, self.loaded, self.touched)
 
-    def _first_time(self, *what: Any) -> bool:
+    def first_time(self, *what: Any) -> bool:
+        """Whether something was not asked before, as it is now noted."""
         new = what not in self._seen
         self._seen.add(what)
         return new
@@ -109,11 +110,11 @@ class Flow:
         draft = self.draft
         news = [name for name in draft.units if name not in self.program.tree]
         for changed in (*news, *draft.out.deletions):
-            for reader in self._loaded:
+            for reader in self.loaded:
                 if changed.rpartition(".")[2] in draft.out.target[reader].text:
                     for index, row in enumerate(names.of_source(draft.out.target[reader])):
                         if any(changed in (i.module, f"{i.module}.{i.name}") for i in row.imports):
-                            self._stale_at(reader, index, changed)
+                            self.stale_at(reader, index, changed)
 
     def _inspectors(self) -> None:
         """What looked at code itself (its lines, its source) saw something else than it would now."""
@@ -132,20 +133,20 @@ class Flow:
         Returns:
             Whether one of those must run, too.
         """
-        found = [one for one in stars.outdone(self.draft) if self._first_time("last", *one[:3])]
+        found = [one for one in stars.outdone(self.draft) if self.first_time("last", *one[:3])]
         for module, index, bound, is_other in found:
-            self._stale_at(module, index, bound)
+            self.stale_at(module, index, bound)
             self.draft.dirty += [(module, bound)] if is_other else []
-        before = [one for one in rebinding.earlier(self.draft) if self._first_time("before", *one)]
+        before = [one for one in rebinding.earlier(self.draft) if self.first_time("before", *one)]
         for module, index, bound in before:
             if not rebinding.is_definition(self.draft.parsed(module).pieces[index]):
-                self._stale_at(module, index, bound)
+                self.stale_at(module, index, bound)
         return bool(found or before)
 
     # functions
 
     def _function(self, module: str, qualname: str, first: int) -> None:
-        if not self._first_time("function", module, qualname, first):
+        if not self.first_time("function", module, qualname, first):
             return
         key = (module, qualname, first)
         owners = self.program.books.ran.get(key, frozenset())
@@ -167,7 +168,7 @@ class Flow:
                 what,
                 "import flask_habanero before your own modules, or restart",
             )
-        self._touched.add(qualname.rpartition(".")[2])
+        self.touched.add(qualname.rpartition(".")[2])
 
     def _callers(self, key: Function, why: str) -> bool:
         """Let what called a function be stale, if that can all be done again. Returns whether it is."""
@@ -183,7 +184,7 @@ class Flow:
         else:
             self._stale(caller[0], line, why)
 
-    def _used(self, key: Function, owners: AbstractSet[Owner], read: set[str]) -> None:
+    def used(self, key: Function, owners: AbstractSet[Owner], read: set[str]) -> None:
         """A function that ran at the start used names that stand for something else now."""
         made = self._who.factory(key)
         if made is not None:
@@ -209,13 +210,13 @@ class Flow:
     # names
 
     def _name(self, module: str, name: str) -> None:
-        if not self._first_time("name", module, name):
+        if not self.first_time("name", module, name):
             return
-        self._touched.add(name)
+        self.touched.add(name)
         self.draft.rebound.add((module, name))
         sides = (tree[module].text for tree in (self.program.tree, self.draft.out.target) if module in tree)
         starred = not name.startswith("_") or any("__all__" in text for text in sides)
-        for reader in self._loaded:
+        for reader in self.loaded:
             source = self.draft.out.target[reader]
             last = module.rpartition(".")[2]
             if reader != module and name not in source.text and last not in source.text:
@@ -231,19 +232,19 @@ class Flow:
                     or through
                     or everything
                 ):
-                    self._stale_at(reader, index, name, local | modules)
+                    self.stale_at(reader, index, name, local | modules)
                     brought = [i.bound for i in row.imports if (i.module, i.name) == (module, name)]
                     self.draft.dirty += [(reader, bound) for bound in brought]
                 if any(item.module == module and item.name == "*" for item in row.imports):
                     statements.star(self.draft, reader, module, name)
             self._readers_that_ran(reader, local, modules, module, name)
-        self._dynamic_importer(module, name)
-        self._named(module)
+        self.dynamic_importer(module, name)
+        self.named(module)
         configured.source_changed(self.draft, module, name)
 
     def _config(self, config: Config, key: str) -> None:
         """A key of a configuration changes: who read it at the start used what it was then."""
-        if not self._first_time("config", id(config), key):
+        if not self.first_time("config", id(config), key):
             return
         self.draft.changed_config.add((id(config), key))
         book = configs.book_of(config)
@@ -259,11 +260,11 @@ class Flow:
         elif not self._callers(caller, configs.said(key)):
             self.draft.refuse("startup", "", f"{configs.said(key)} was read at the start")
 
-    def _named(self, module: str) -> None:
+    def named(self, module: str) -> None:
         """A string may name the module, or something in it (`from_object("shop.config.Config")`)."""
-        if not self._first_time("named", module):
+        if not self.first_time("named", module):
             return
-        for reader in self._loaded:
+        for reader in self.loaded:
             source = self.draft.out.target[reader]
             if f'"{module}' not in source.text and f"'{module}" not in source.text:
                 continue
@@ -274,7 +275,7 @@ class Flow:
     def _stale_or_ran(self, reader: str, index: int, row: Names, module: str) -> None:
         """A statement, or a function that ran at the start, has a module's name in a string."""
         if not row.bodies:
-            self._stale_at(reader, index, module)
+            self.stale_at(reader, index, module)
         for key, owners in list(self.program.books.ran.items()):
             unit, qualname, _ = key
             if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
@@ -285,7 +286,7 @@ class Flow:
                     for owner in owners:
                         self._owner(owner, unit, qualname)
 
-    def _dynamic_importer(self, module: str, name: str) -> None:
+    def dynamic_importer(self, module: str, name: str) -> None:
         """Who imports a module by its name (`from_object("settings")`) may have read anything of it."""
         chain = self.program.books.chains.get(module)
         known = name in imports.binds(self.program.tree[module]) if module in self.program.tree else False
@@ -328,57 +329,12 @@ class Flow:
                 or through
                 or reading.fetches_inside(self.draft.out.target[unit], qualname, module, name)
             ):
-                self._used(key, owners, local | modules | {name})
-
-    # members of classes
-
-    def _member(self, module: str, cls: str, members: frozenset[str]) -> None:
-        if not self._first_time("member", module, cls, members):
-            return
-        self._touched |= {cls, *members}
-        changed = getattr(self.program.loaded(module), cls, None)
-        self._inherited(changed, members)
-        for reader in self._loaded:
-            source = self.draft.out.target[reader]
-            if cls not in source.text:
-                continue
-            rows = names.of_source(source)
-            local, modules = reading.aliases(rows, reader, module, cls)
-            if reader != module:  # who imports it from here gets the same class
-                self.draft.dirty_members += [(reader, alias, members) for alias in local]
-            for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
-                dotted = any((alias, member) in row.dotted for alias in local for member in members)
-                through = modules & row.reads and (cls in row.attributes or modules & row.bare)
-                read, derived = reading.calls(piece.node, row, source), isinstance(piece.node, ast.ClassDef)
-                if dotted or read & local or (not derived and through):
-                    self._stale_at(reader, index, cls, local | modules)
-            for key, owners in list(self.program.books.ran.items()):
-                unit, qualname, _ = key
-                body = reading.body_of(self.draft.out.target.get(unit), qualname) if unit == reader else None
-                inside = body is not None and reading.fetches_inside(
-                    self.draft.out.target[unit], qualname, module, cls
-                )
-                owner = getattr(self.program.loaded(unit), qualname.partition(".")[0], None)
-                asks = body is not None and (
-                    body.others & members
-                    or (body.inherited & members and reading.derives(owner, qualname, changed))
-                )
-                if body and (body.reads & local or asks or inside):
-                    self._used(key, owners, local | {cls})
-        self._dynamic_importer(module, cls)
-        self._named(module)
-        configured.source_changed(self.draft, module, cls, members)
-
-    def _inherited(self, cls: object, members: frozenset[str]) -> None:
-        """What derives from a class has other members, too, but those that it has itself."""
-        for one in adapters.below(cls) if isinstance(cls, type) else ():
-            unit, left = self.program.unit_name(one.__module__), members.difference(vars(one))
-            if left and unit in self.draft.out.target and self._first_time("inherited", one, left):
-                self.draft.dirty_members.append((unit, one.__name__, left))
+                self.used(key, owners, local | modules | {name})
 
     # stale statements
 
-    def _stale_at(self, module: str, index: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
+    def stale_at(self, module: str, index: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
+        """Let a statement be stale, which read something that changed under local names."""
         uids = self.draft.uids(module)
         self._stale(module, uids[index], why, local)
 
@@ -388,7 +344,7 @@ class Flow:
         done = (module, uid) in draft.acted and (module, uid) not in draft.partly
         if done or uid not in uids or self.program.loaded(module) is None:
             return
-        if (module, uid) in draft.partly and not self._first_time(
+        if (module, uid) in draft.partly and not self.first_time(
             "members", module, uid, frozenset(local), why
         ):
             return

@@ -300,9 +300,7 @@ class Rebuilt:
 
 
 def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> list[Rebuilt]:
-    """Build fresh registries of apps and blueprints, and of what those register, from their journals.
-
-    The live ones are only read.
+    """Build fresh registries of apps and blueprints from their journals. The live ones are only read.
 
     Args:
         targets: apps and blueprints.
@@ -315,10 +313,9 @@ def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> l
     shadows = _Shadows(journals)
     _state.depth += 1
     try:
-        # all, before any table gets its real objects; with blueprints that only are registered
-        for target in targets:
-            shadows.of(target)
-        return [shadows.rebuilt(target, shadow) for target, shadow in list(shadows.made.items())]
+        # all, before any table gets its real objects
+        shadowed = [(target, shadows.of(target)) for target in targets]
+        return [shadows.rebuilt(target, shadow) for target, shadow in shadowed]
     finally:
         _state.depth -= 1
 
@@ -326,7 +323,7 @@ def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> l
 class _Shadows:
     def __init__(self, journals: dict[Target, list[Entry]]) -> None:
         self._journals = journals
-        self.made: dict[Target, Target] = {}
+        self._made: dict[Target, Target] = {}
         self._real: dict[int, Target] = {}
 
     def rebuilt(self, real: Target, shadow: Target) -> Rebuilt:
@@ -345,13 +342,13 @@ class _Shadows:
         return Rebuilt(real, tables, url_map, vars(shadow.__dict__["jinja_env"]))
 
     def of(self, real: Target) -> Target:
-        if real not in self.made:
+        if real not in self._made:
             shadow = copy.copy(real)
-            self.made[real], self._real[id(shadow)] = shadow, real
+            self._made[real], self._real[id(shadow)] = shadow, real
             _blank(shadow)
             for entry in self._journals.get(real, entries_of(real)):
                 self._replay(shadow, entry)
-        return self.made[real]
+        return self._made[real]
 
     def _replay(self, shadow: Target, entry: Entry) -> None:
         if entry.method in _UNREPLAYABLE:

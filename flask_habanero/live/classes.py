@@ -1,0 +1,60 @@
+"""Classes that change in place: who read, at the start, members that are others now."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from . import adapters, configured, names, reading
+
+if TYPE_CHECKING:
+    from ..source import Source
+    from .flow import Flow
+
+
+def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
+    """Let all be stale that read a class under a name, and may have read its members."""
+    if not flow.first_time("member", module, cls, members):
+        return
+    flow.touched |= {cls, *members}
+    _inherited(flow, module, cls, members)
+    for reader in flow.loaded:
+        source = flow.draft.out.target[reader]
+        if cls in source.text or "*" in source.text:
+            _in_module(flow, reader, source, (module, cls, members))
+    flow.dynamic_importer(module, cls)
+    flow.named(module)
+    configured.source_changed(flow.draft, module, cls, members)
+
+
+def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> None:
+    """What derives from a class has other members, too, but those that it has itself."""
+    cls = getattr(flow.program.loaded(module), name, None)
+    for one in adapters.below(cls) if isinstance(cls, type) else ():
+        unit, left = flow.program.unit_name(one.__module__), members.difference(vars(one))
+        if left and unit in flow.draft.out.target and flow.first_time("inherited", one, left):
+            flow.draft.dirty_members.append((unit, one.__name__, left))
+
+
+def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str, frozenset[str]]) -> None:
+    module, cls, members = changed
+    rows = names.of_source(source)
+    local, modules = reading.aliases(rows, reader, module, cls)
+    if reader != module:  # who imports it from here gets the same class
+        flow.draft.dirty_members += [(reader, alias, members) for alias in local]
+    for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
+        dotted = any((alias, member) in row.dotted for alias in local for member in members)
+        through = modules & row.reads and (cls in row.attributes or modules & row.bare)
+        read, derived = reading.calls(piece.node, row, source), isinstance(piece.node, ast.ClassDef)
+        if dotted or read & local or (not derived and through):
+            flow.stale_at(reader, index, cls, local | modules)
+    live = getattr(flow.program.loaded(module), cls, None)
+    for key, owners in list(flow.program.books.ran.items()):
+        unit, qualname, _ = key
+        body = reading.body_of(source, qualname) if unit == reader else None
+        if body is None:
+            continue
+        owner = getattr(flow.program.loaded(unit), qualname.partition(".")[0], None)
+        asks = body.others & members or (body.inherited & members and reading.derives(owner, qualname, live))
+        if body.reads & local or asks or reading.fetches_inside(source, qualname, module, cls):
+            flow.used(key, owners, local | {cls})
