@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 from . import adapters, configured, names, reading
@@ -42,11 +41,13 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
     local, modules = reading.aliases(rows, reader, module, cls)
     if reader != module:  # who imports it from here gets the same class
         flow.draft.dirty_members += [(reader, alias, members) for alias in local]
+
+    def through(row: names.Names) -> bool:
+        return bool(modules & row.reads) and (cls in row.attributes or bool(modules & row.bare))
+
     for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
         dotted = any((alias, member) in row.dotted for alias in local for member in members)
-        through = modules & row.reads and (cls in row.attributes or modules & row.bare)
-        read, derived = reading.calls(piece.node, row, source), isinstance(piece.node, ast.ClassDef)
-        if dotted or read & local or (not derived and through):
+        if dotted or reading.uses_class(piece.node, row, source, local, through):
             flow.stale_at(reader, index, cls, local | modules)
     live = getattr(flow.program.loaded(module), cls, None)
     for key, owners in list(flow.program.books.ran.items()):

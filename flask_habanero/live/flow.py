@@ -57,9 +57,9 @@ class Flow:
     def __init__(self, draft: Draft) -> None:
         self.draft = draft
         self.program = draft.program
-        self.loaded = [
-            n for n in draft.out.target if self.program.loaded(n) is not None and n in self.program.tree
-        ]
+        tree, dropped = self.program.tree, set(draft.out.dropped)
+        staying = (name for name in draft.out.target if name in tree and name not in dropped)
+        self.loaded = [name for name in staying if self.program.loaded(name) is not None]
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
         self.touched: set[str] = set()

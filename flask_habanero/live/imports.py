@@ -89,7 +89,7 @@ def _missing(item: Import, tree: Tree) -> str | None:
         there = binds(source) | {
             name.rpartition(".")[2] for name in tree if name.startswith(f"{item.module}.")
         }
-        lacking = sorted((star_names(source) or set()) - there)
+        lacking = sorted((star_names(source, tree) or set()) - there) if not is_open(source) else []
         return f"{item.module!r} has no {lacking[0]!r}, which its __all__ names" if lacking else None
     if item.name is None:
         return None
@@ -270,10 +270,22 @@ def execution_order(tree: Tree, roots: list[str]) -> dict[tuple[str, int], int]:
     return order
 
 
-def star_names(source: Source) -> set[str] | None:
+def star_names(source: Source, tree: Tree, above: frozenset[str] = frozenset()) -> set[str] | None:
     """Return what ``from source import *`` binds; None if that can't be told."""
-    if is_open(source):
+    if _is_dynamic(source) or source.name in above:
         return None
+    found = binds(source)
+    for one in names.of_source(source):
+        for item in one.imports if one.star else ():
+            if item.name == "*":
+                more = (
+                    star_names(tree[item.module], tree, above | {source.name})
+                    if item.module in tree
+                    else None
+                )
+                if more is None:
+                    return None
+                found |= more
     for piece in source.parsed.pieces:
         node = piece.node
         if isinstance(node, ast.Assign) and any(
@@ -283,7 +295,7 @@ def star_names(source: Source) -> set[str] | None:
                 return set(ast.literal_eval(node.value))
             except ValueError:
                 return None
-    return {name for name in binds(source) if not name.startswith("_")}
+    return {name for name in found if not name.startswith("_")}
 
 
 def imports_differ(old: Tree, new: Tree, changed: set[str]) -> bool:
@@ -308,7 +320,7 @@ def used_too_early(source: Source, indices: set[int] | None, tree: Tree) -> Iter
     """
     rows = names.of_source(source)
     brought = [
-        star_names(tree[i.module]) if i.module in tree else None
+        star_names(tree[i.module], tree) if i.module in tree else None
         for row in rows
         for i in row.imports
         if i.name == "*"

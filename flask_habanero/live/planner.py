@@ -43,9 +43,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
     """Return the plan for a bundle's units and deletions."""
     program.settle()
     draft = Draft(program, units, deletions)
-    for unit in units:
-        _module(draft, unit)
-    _ended(draft)
+    _modules(draft)
     for ask in (
         Flow.follow,
         checks.tables,
@@ -70,13 +68,23 @@ def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str
     """Return why a process could not come from where `twin` stands to a tree: all but what objects say."""
     draft = Draft(twin, units, deletions)
     draft.boots = True
-    for unit in units:
-        _module(draft, unit)
-    _ended(draft)
+    _modules(draft)
     for ask in (Flow.follow, checks.cold_start):
         if not draft.refused:
             ask(draft)
     return draft.finished().reasons
+
+
+def _modules(draft: Draft) -> None:
+    """Say what becomes of each module."""
+    orphans = _orphans(draft)
+    for name, unit in draft.units.items():
+        if name in orphans:
+            what = f"nothing imports {name} any more, and it changes at the same time"
+            draft.refuse("removed-effect", name, what, "save one after the other, or restart")
+        else:
+            _module(draft, unit)
+    _ended(draft, orphans)
 
 
 def _module(draft: Draft, unit: Unit) -> None:
@@ -165,12 +173,12 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
             statements.again(draft, name, pair, uid)
 
 
-def _ended(draft: Draft) -> None:
+def _ended(draft: Draft, orphans: list[str]) -> None:
     """Deleted modules, and those that nothing imports any more: a cold start would not have them."""
     for name in draft.out.deletions:
         draft.say(name, "-module")
     program, tree = draft.program, draft.program.tree
-    for name in (*draft.out.deletions, *_orphans(draft)):
+    for name in (*draft.out.deletions, *orphans):
         module = program.loaded(name)
         if name in tree and module is not None and module.__name__ == name:
             draft.out.dropped.append(name)

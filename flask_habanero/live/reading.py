@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ..source import Piece, Source
 from . import imports, names
@@ -56,12 +56,23 @@ _IMPORTING = {
 }  # fmt: skip
 
 
-def calls(node: ast.stmt, row: Names, source: Source) -> set[str]:
-    """Return the names of what a statement may call. A definition may name a class for a base or a hint."""
+def uses_class(
+    node: ast.stmt, row: Names, source: Source, local: set[str], through: Callable[[Names], bool]
+) -> bool:
+    """Whether a statement may read members of a class. A definition may name one for a base or a hint.
+
+    Args:
+        node: the statement.
+        row: what it reads.
+        source: its module.
+        local: names of the class there.
+        through: whether something reads the class as an attribute of a module.
+    """
     if isinstance(node, ast.ClassDef):
-        return {name for one in node.body for name in names.of_piece(Piece(1, one, ""), source).calls}
+        rows = [names.of_piece(Piece(1, one, ""), source) for one in node.body]
+        return any(one.calls & local or through(one) for one in rows)
     is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    return row.calls if is_function else row.calls | row.bare
+    return bool((row.calls if is_function else row.calls | row.bare) & local) or through(row)
 
 
 def derives(owner: object, qualname: str, base: object) -> bool:

@@ -26,7 +26,7 @@ def brought(row: Names, tree: Tree) -> set[str] | None:
     """Return the names that a statement's star imports bind; None if that can't be told."""
     found: set[str] = set()
     for item in row.imports if row.star else ():
-        there = imports.star_names(tree[item.module]) if item.module in tree else None
+        there = imports.star_names(tree[item.module], tree) if item.module in tree else None
         if item.name == "*" and there is None:
             return None
         found |= there or set() if item.name == "*" else set()
@@ -36,6 +36,11 @@ def brought(row: Names, tree: Tree) -> set[str] | None:
 def all_brought(source: Source, tree: Tree) -> set[str]:
     """Return the names that star imports bind in a module, as far as that can be told."""
     return {name for row in names.of_source(source) for name in brought(row, tree) or ()}
+
+
+def is_known(source: Source, tree: Tree) -> bool:
+    """Whether it can be told which names the star imports of a module bring."""
+    return all(brought(row, tree) is not None for row in names.of_source(source) if row.star)
 
 
 def check(draft: Draft, name: str, row: Names, tree: Tree, where: str) -> None:

@@ -205,13 +205,17 @@ def _gone(draft: Draft, name: str, piece: Piece) -> set[str]:
     """Return the names that a statement had bound, and that nothing binds any more."""
     row, new = names.of_source(draft.program.tree[name])[piece.index], draft.out.target.get(name)
     there = imports.binds(new) | stars.all_brought(new, draft.out.target) if new else set()
-    return (row.binds | (stars.brought(row, draft.program.tree) or set())) - there - _children(draft, name)
+    gone = (row.binds | (stars.brought(row, draft.program.tree) or set())) - there - _children(draft, name)
+    if gone and new and not stars.is_known(new, draft.out.target):
+        what = f"a star import may bring {min(gone)}, and which names it brings can't be told"
+        draft.refuse("star-import", draft.where(name, piece), what, stars.BY_NAME)
+    return gone
 
 
 def star(draft: Draft, reader: str, module: str, name: str) -> None:
     """Follow a name through a star import: bound anew if it is there, forgotten if nothing binds it now."""
     trees = (draft.program.tree, draft.out.target)
-    was, now = (imports.star_names(tree[module]) if module in tree else set() for tree in trees)
+    was, now = (imports.star_names(tree[module], tree) if module in tree else set() for tree in trees)
     source = draft.out.target[reader]
     if name == "__all__":
         for one in (was or set()) ^ (now or set()):

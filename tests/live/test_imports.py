@@ -106,7 +106,8 @@ def test_what_is_told_of_random_circles_is_what_happens(farm):
     ],
 )
 def test_the_names_that_a_star_brings(text, names):
-    assert imports.star_names(tree({"m.py": text})["m"]) == names
+    modules = tree({"m.py": text})
+    assert imports.star_names(modules["m"], modules) == names
 
 
 @pytest.mark.parametrize(
