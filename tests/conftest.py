@@ -1,6 +1,12 @@
-"""Which of the many cases run each time: a slice; all of them with ``-m long`` beside the rest."""
+"""What tests share: which of the many cases run each time, and what judges them.
+
+A slice runs; all of them with ``-m long`` beside the rest.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -26,3 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             seen[name] = seen.get(name, -1) + 1
             if seen[name] % SLICES[name]:
                 item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Any]:
+    """What judges sequences of edits against cold starts: two processes that fork."""
+    from tests.properties.generated import Bench  # only where it is wanted
+
+    bench = Bench()
+    yield bench
+    bench.close()

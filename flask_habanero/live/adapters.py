@@ -27,7 +27,7 @@ class Adapter(Protocol):
         """Do what the maker does once it knows all members, which stand in that order; return the inverse."""
 
 
-PLAIN_DECORATORS = frozenset(
+_PLAIN_DECORATORS = frozenset(
     [
         "abc.abstractmethod", "abstractmethod", "cached_property", "classmethod", "functools.cached_property",
         "property", "staticmethod",
@@ -36,7 +36,7 @@ PLAIN_DECORATORS = frozenset(
 """Decorators of methods, as they are written: what they give is a method or a descriptor, and no more."""
 
 
-def decorators_of(member: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+def _decorators_of(member: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     """Return the decorators of a method as they are written, but those that complete a property."""
     own = {f"{member.name}.{verb}" for verb in ("setter", "getter", "deleter")}
     return {ast.unparse(decorator) for decorator in member.decorator_list} - own
@@ -45,17 +45,11 @@ def decorators_of(member: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
 def _is_method(member: ast.stmt) -> bool:
     """Whether a member is a method whose decorators leave no mark on it that a maker of classes looks for."""
     if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
-        return _is_function(member) and decorators_of(member) <= PLAIN_DECORATORS
+        special = member.name.startswith("__") and member.name.endswith("__")
+        return not special and _decorators_of(member) <= _PLAIN_DECORATORS
     return isinstance(member, ast.Pass) or (
         isinstance(member, ast.Expr) and isinstance(member.value, ast.Constant)
     )
-
-
-def _is_function(member: ast.stmt) -> bool:
-    """Whether a member is a function, whatever decorates it, that Python itself does not call."""
-    if not isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
-        return False
-    return not (member.name.startswith("__") and member.name.endswith("__"))
 
 
 class _Methods:
@@ -67,19 +61,6 @@ class _Methods:
 
     def takes(self, member: ast.stmt) -> bool:
         return _is_method(member)
-
-    def settle(self, cls: type, order: Iterable[str]) -> Inverse:
-        return lambda: None
-
-
-class _Peewee:
-    """Models of peewee: what is no field of theirs is a plain member."""
-
-    def owns(self, cls: type) -> bool:
-        return any(base.__module__ == "peewee" for base in type.mro(type(cls)))
-
-    def takes(self, member: ast.stmt) -> bool:
-        return _is_function(member) or _is_method(member)
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         return lambda: None
@@ -135,7 +116,7 @@ def _forget_order(cls: Any) -> None:
     cls._unbound_fields = None  # WTForms tells it anew at the next form
 
 
-_ADAPTERS: tuple[Adapter, ...] = (_Forms(), _Peewee(), _Methods())
+_ADAPTERS: tuple[Adapter, ...] = (_Forms(), _Methods())
 
 
 def adapter_of(cls: type) -> Adapter | None:

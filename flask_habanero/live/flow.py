@@ -82,7 +82,7 @@ class Flow:
             or draft.dirty_config
             or draft.used_variables
             or sum(one.judge() for one in list(draft.factories.values()) if one is not None)
-            or self._overlaid()
+            or self._bound_twice()
         ):
             while draft.changed_functions:
                 self._function(*draft.changed_functions.pop())
@@ -127,7 +127,7 @@ class Flow:
                     if new != program.codes(owner[0])[program.uids(owner[0]).index(owner[1])]:
                         self._stale(*owner, qualname)
 
-    def _overlaid(self) -> bool:
+    def _bound_twice(self) -> bool:
         """Of what binds one name the last counts, and who reads it needs the one before.
 
         Returns:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.properties.generated import Bench, Sequence
+from tests.properties.generated import Sequence
 
 FOLDER = Path(__file__).parent.parent / "cases"
 
@@ -55,13 +54,6 @@ def read(path: Path) -> Case:
         expected.append(Expected(word != "refused", word != "live", frozenset(codes.split())))
     sequence = Sequence(entry, [*trees, trees[0]], ["by hand"] * (len(trees) - 1))
     return Case(says, sequence, python, tuple(expected[1:]))
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    bench.close()
 
 
 def test_a_case_is_read_as_it_is_written(tmp_path):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.properties.generated import Bench, Sequence
+from tests.properties.generated import Sequence
 
 PAGE = "@app.route('/')\ndef index(): return str(x)\n"
 Row = tuple[str, str, str, str]
@@ -339,13 +339,6 @@ def _more() -> Iterator[tuple[str, str, list[dict[str, str]], str]]:
         [{"app.py": factory(body, "S = 9\n")} for body in bodies],
         "app:create_app()",
     )
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    bench.close()
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.properties.generated import Bench, Sequence
+from tests.properties.generated import Sequence
 
 Row = tuple[str, str, str, str, str]
 """Name, what stands before, the statements before and after the edit, and what the page shows."""
@@ -305,13 +305,6 @@ def _params() -> Iterator[object]:
     yield row("imports", "change-places", _app(*sides, "", PAGE.format("one.R")), None)
     sides = "import one\n", "import two\nimport one\n"
     yield row("imports", "come-before", _app(*sides, "", PAGE.format("list(one.R)")), None)
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    bench.close()
 
 
 @pytest.mark.slow

@@ -11,13 +11,12 @@ import logging
 import queue
 import threading
 import types
-from collections.abc import Iterator
 
 import pytest
 from flask_habanero.live import origin, stateful, written
 from flask_habanero.source import Source
 
-from tests.properties.generated import Bench, Sequence
+from tests.properties.generated import Sequence
 
 LOG = "import logging\nlog = logging.getLogger('a')\n"
 COUNTER = "import collections\nclass C:\n    s = collections.Counter()\n"
@@ -104,13 +103,6 @@ def _sources(common: str, read: str, does: str = "pass", then: str = "") -> list
     page = f"@app.route('/')\ndef index():\n    {does}\n    return str(N)\n"
     old, new = ({"app.py": f"{head}N = {one}\n{then}{page}"} for one in ("0", read))
     return [old, new, old]
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    bench.close()
 
 
 @pytest.mark.slow

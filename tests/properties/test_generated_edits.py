@@ -6,21 +6,13 @@ A slice of what `python -m tests.properties.generated --count 2000 --seed 0` run
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
-from tests.properties.generated import Bench, Sequence, sequence
+from tests.properties.generated import Sequence, sequence
 from tests.properties.processes import Farm, hot_imports
 
 SEEDS = range(200, 250)
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    bench.close()
 
 
 @pytest.mark.slow

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.properties.generated import Bench, Sequence
+from tests.properties.generated import Sequence
 from tests.properties.processes import Sources
 
 NAMES = ("alpha", "beta", "GAMMA", "_delta", "json")
@@ -79,13 +78,6 @@ def sequence(seed: int) -> Sequence:
 
 def _sources(modules: dict[str, list[str]]) -> Sources:
     return {f"{module}.py": "\n".join(lines) + "\n" for module, lines in modules.items()}
-
-
-@pytest.fixture(scope="module")
-def bench() -> Iterator[Bench]:
-    bench = Bench()
-    yield bench
-    bench.close()
 
 
 @pytest.mark.slow
