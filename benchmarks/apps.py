@@ -1,7 +1,8 @@
-"""The apps that are measured: the sample app, and one larger that is published on PyPI."""
+"""The apps that are measured: the sample app, and two larger ones that are published on PyPI."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 WRAPPER = """\
 import os
 
-from ihatemoney.run import create_app
+{imports}
 
 from flask_habanero import Habanero
 
@@ -23,9 +24,16 @@ def name_worker(response):
     return response
 
 
-app = create_app()
+app = {create}
 app.after_request(name_worker)
 Habanero(app)
+"""
+PRIVACYIDEA_CONFIG = """\
+SECRET_KEY = PI_PEPPER = "of a benchmark"
+PI_ENCFILE = "{0}/encryption.key"
+PI_AUDIT_KEY_PRIVATE = "{0}/private.pem"
+PI_AUDIT_KEY_PUBLIC = "{0}/public.pem"
+SQLALCHEMY_DATABASE_URI = "sqlite:///{0}/privacyidea.db"
 """
 
 
@@ -78,26 +86,15 @@ def sample(_work: Path) -> App:
     )
 
 
-def published(work: Path) -> App:
+def ihatemoney(work: Path) -> App:
     """Return ihatemoney, installed into a virtual environment of its own below `work`."""
-    venv, sources = work / "venv", work / "ihatemoney-sources"
-    if not (venv / "done").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
-        install = [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--no-warn-script-location"]
-        subprocess.run([*install, "ihatemoney", "gunicorn>=22", "-e", str(ROOT)], check=True)
-        (venv / "done").touch()
-    (package,) = venv.glob("lib/python*/site-packages/ihatemoney")
-    if not sources.exists():
-        ignored = shutil.ignore_patterns("tests", "__pycache__")
-        shutil.copytree(package, sources / "ihatemoney", ignore=ignored)
-        (sources / "wsgi.py").write_text(WRAPPER)
+    wrapper = WRAPPER.format(imports="from ihatemoney.run import create_app", create="create_app()")
+    python, sources = _installed("ihatemoney", work, wrapper)
     # Once, and alone: workers that make the same database at the same moment get in each other's way
-    subprocess.run(
-        [str(venv / "bin" / "python"), "-W", "ignore", "-c", "import wsgi"], cwd=sources, check=True
-    )
+    subprocess.run([str(python), "-W", "ignore", "-c", "import wsgi"], cwd=sources, check=True)
     return App(
         name="ihatemoney",
-        python=venv / "bin" / "python",
+        python=python,
         sources=sources,
         file="ihatemoney/web.py",
         old='return render_template("download_mobile_app.html")',
@@ -107,4 +104,51 @@ def published(work: Path) -> App:
     )
 
 
-APPS = {"sample_app": sample, "ihatemoney": published}
+def privacyidea(work: Path) -> App:
+    """Return privacyIDEA, installed into a virtual environment of its own below `work`, with an empty database."""
+    config = work / "privacyidea-config" / "pi.cfg"
+    imports = (
+        f'os.environ["PRIVACYIDEA_CONFIGFILE"] = "{config}"\n\nfrom privacyidea.app import create_app'
+    )
+    create = 'create_app("production", silent=True)'
+    python, sources = _installed("privacyidea", work, WRAPPER.format(imports=imports, create=create))
+    if not (config.parent / "done").exists():
+        config.parent.mkdir(exist_ok=True)
+        config.write_text(PRIVACYIDEA_CONFIG.format(config.parent))
+        for command in ("create_enckey", "create_audit_keys", "create_tables"):
+            subprocess.run(
+                [str(python.parent / "pi-manage"), "setup", command],
+                env={**os.environ, "PRIVACYIDEA_CONFIGFILE": str(config)},
+                cwd=config.parent,  # it logs into the folder that it is in
+                check=True,
+            )
+        (config.parent / "done").touch()
+    return App(
+        name="privacyidea",
+        python=python,
+        sources=sources,
+        file="privacyidea/api/healthcheck.py",
+        old="""return send_result({"status": "OK"}), 200""",
+        new="""return send_result({{"status": "OK", "number": {}}}), 200""",
+        path="/healthz/livez",
+        shown='"number": {},',
+    )
+
+
+def _installed(name: str, work: Path, wrapper: str) -> tuple[Path, Path]:
+    """Install an app, once. Return its interpreter, and a folder with its sources and a `wsgi.py`."""
+    venv, sources = work / f"{name}-venv", work / f"{name}-sources"
+    if not (venv / "done").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+        install = [str(venv / "bin" / "python"), "-m", "pip", "install", "-q", "--no-warn-script-location"]
+        subprocess.run([*install, name, "gunicorn>=22", "-e", str(ROOT)], check=True)
+        (venv / "done").touch()
+    (package,) = venv.glob(f"lib/python*/site-packages/{name}")
+    if not sources.exists():
+        ignored = shutil.ignore_patterns("tests", "__pycache__", "static", "static_old", "translations")
+        shutil.copytree(package, sources / name, ignore=ignored)
+    (sources / "wsgi.py").write_text(wrapper)
+    return venv / "bin" / "python", sources
+
+
+APPS = {"sample_app": sample, "ihatemoney": ihatemoney, "privacyidea": privacyidea}

@@ -46,9 +46,9 @@ def by_us(app: App, server: Server, watcher: Watcher, folder: Path, number: int)
     written = edit(app, folder, number)
     event = watcher.next()
     heard = time.monotonic()
-    answered = server.await_all(app.shown.format(number))
     assert event["outcome"] == "live", event
     assert event["workers"]["at_head"] == 2, event
+    answered = server.await_all(app.shown.format(number))
     ms, at = event["ms"], event["at"]
     split = {stage: ms.get(stage, 0.0) for stage in SERVER_STAGES}
     return {

@@ -30,6 +30,9 @@ from .post import Message, Post
 if TYPE_CHECKING:
     from .worker import Worker
 
+# A datagram wakes its receiver on the sender's processor, as if the sender were about to wait, and the
+# two take turns there. Who wakes from a sleep gets a processor that is idle: measured, 2.5 ms of a push
+ASIDE_S = 0.0001
 MOST_REASONS = 50  # of one worker: a datagram is short
 log = logging.getLogger("flask_habanero")
 
@@ -110,6 +113,7 @@ class Fleet:
 
     def _prepare(self, message: Message) -> Message:
         """Plan while the leader plans, too. What it came to is asked for by `stage`."""
+        time.sleep(ASIDE_S)
         self._refusal = None
         header, body = self._staged(message["nonce"])
         try:
@@ -131,8 +135,8 @@ class Fleet:
         self.worker.moves.reopen(message["id"])
         return {}
 
-    def _commit(self, _message: Message) -> Message:
-        self.worker.catch_up()
+    def _commit(self, message: Message) -> Message:
+        self.worker.finish(message["id"])
         return self.describe()
 
     def _abort(self, message: Message) -> Message:

@@ -26,7 +26,7 @@ import sys
 import tokenize
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from symtable import SymbolTable, symtable
 from types import CodeType
 from typing import TypeGuard, TypeVar
@@ -69,6 +69,27 @@ def decode_source(data: bytes) -> str:
         return io.IncrementalNewlineDecoder(None, translate=True).decode(data.decode(encoding), final=True)
     except (UnicodeError, LookupError) as error:  # the second: "rot13" is a codec, but not one of text
         raise SyntaxError(str(error)) from error
+
+
+_Told = TypeVar("_Told")
+
+
+def once_for_each_source(tell: Callable[[Source], _Told]) -> Callable[[Source], _Told]:
+    """Let a function that tells something of a source do it once: a source does not change.
+
+    What it told is kept with the source, and goes with it.
+    """
+    key = f"{tell.__module__}.{tell.__qualname__}"
+
+    @wraps(tell)
+    def ask(source: Source) -> _Told:
+        kept = source.__dict__  # where a `cached_property` is kept, too
+        if key not in kept:
+            kept[key] = tell(source)
+        told: _Told = kept[key]
+        return told
+
+    return ask
 
 
 @dataclass(frozen=True)

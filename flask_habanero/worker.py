@@ -125,17 +125,37 @@ class Worker:
             if seen == self._seen:
                 return
             record = self.ledger.head(self.epoch)
-            if record.number != self.number or self.trouble:
+            if (record.number, record.tree_digest) != (self.number, self.head.digest) or self.trouble:
                 self._go_to(record)
             self._seen = seen
 
+    def finish(self, move_id: str) -> None:
+        """Commit what was prepared: its leader says that it is recorded. Else do as `catch_up`.
+
+        The counter must say so, too. The record itself is looked at by the next `catch_up`: that takes longer
+        than the commit, for which the requests here, and the push, are waiting.
+
+        Raises:
+            StoreError: the ledger can't be read.
+        """
+        with self.moves.lock:
+            move = self.moves.current
+            if move is None or move.id != move_id or not move.still or self.ledger.counter() == self._seen:
+                self.catch_up()
+            else:
+                self._try(lambda: self._finish(move))
+
     def _go_to(self, record: Record) -> None:
         move = self.moves.current
+        if move is not None and move.still and (move.nonce, move.number) == (record.nonce, record.number):
+            self._try(lambda: self._finish(move))
+        else:
+            self._try(lambda: self._jump(record))
+
+    def _try(self, go: Callable[[], None]) -> None:
+        """Go; what fails is kept. Raises StoreError."""
         try:
-            if move is not None and move.still and (move.nonce, move.number) == (record.nonce, record.number):
-                self._finish(move, record)
-            else:
-                self._jump(record)
+            go()
         except StoreError:
             raise
         except HabaneroError as error:
@@ -169,12 +189,12 @@ class Worker:
         finally:
             self.gate.open()
 
-    def _finish(self, move: Move, record: Record) -> None:
+    def _finish(self, move: Move) -> None:
         """Commit what was prepared, now that it is recorded."""
-        self.head = _state(move.change, record)
+        self.head = _state(move.change, move.number)
         try:
             self.moves.commit(move.id)
-            self._arrived(record.number)
+            self._arrived(move.number)
         finally:
             self.moves.drop()
 
@@ -251,7 +271,7 @@ class Worker:
         """Take note that the committed move was recorded, and let requests in."""
         move = self.moves.get(move_id)
         self._seen = self.ledger.counter()
-        self.head = _state(move.change, record)
+        self.head = _state(move.change, record.number)
         self._arrived(record.number)
         self.moves.drop()
 
@@ -268,5 +288,5 @@ class Worker:
             self.moves.lock.release()
 
 
-def _state(change: Change, record: Record) -> State:
-    return State(record.number, change.digest, dict(change.tree), dict(change.units))
+def _state(change: Change, number: int) -> State:
+    return State(number, change.digest, dict(change.tree), dict(change.units))

@@ -94,7 +94,7 @@ class Session:
         if met is None:  # stopped while the server was away
             return
         folders = Folders(met.tree.roots, met.tree.allowed)
-        with closing(watch(folders, stop, self.screen.note)) as batches:
+        with closing(watch(folders, stop, self.screen.note, self._ahead)) as batches:
             next(batches)  # from here on no event is lost
             self._view, self._tree = met.view, desk.read(self.desk, met.view)
             self._know(self._tree)
@@ -130,6 +130,13 @@ class Session:
     def _read(self, batch: Iterable[Path]) -> None:
         self._tree = reread_tree(self._tree, batch)
         self._know(self._tree)
+
+    def _ahead(self, path: Path) -> None:
+        """Compile a file that may be sent in a moment: of what was compiled, each statement is remembered."""
+        if path in self._tree.files:  # else it is new, and all folders would be read
+            tree = reread_tree(self._tree, [path])
+            names = tuple(name for name in (tree.files.get(path),) if name in tree.sources)
+            compile_all(tree, names, self._view.optimize)
 
     def _flush(self, begun: float) -> None:
         """Send what can be sent, until nothing is left or the server is away."""

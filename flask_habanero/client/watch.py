@@ -2,9 +2,10 @@
 
 ::
 
-    for batch in watch(folders, stop):      # frozenset of paths; empty: time passed
+    for batch in watch(folders, stop, note, ahead):      # frozenset of paths; empty: time passed
 
-- A lone, completely written file goes at once: that is a save in an editor.
+- A lone, completely written file goes at once: that is a save in an editor. While it is seen
+  whether it stays alone, it is looked at ahead.
 - Several files, or one that is not complete yet, or git at work, now or just before: wait until
   git is done and nothing happened for SILENCE_S, at most CAP_S.
 - Events can be lost (overflow, network mounts, symlinks out of the tree): every RESCAN_S the
@@ -97,7 +98,7 @@ def changed(old: dict[Path, Stamp], new: dict[Path, Stamp]) -> set[Path]:
 
 
 def watch(
-    folders: Folders, stop: Event, note: Callable[[str], None]
+    folders: Folders, stop: Event, note: Callable[[str], None], ahead: Callable[[Path], None]
 ) -> Generator[frozenset[Path], None, None]:
     """Yield batches of files to look at, until `stop` is set: the first, empty, once all is watched.
 
@@ -105,12 +106,13 @@ def watch(
         folders: where to look.
         stop: ends it, within TICK_S.
         note: takes a sentence if events can't be had.
+        ahead: may prepare for a file that is probably in the next batch. It must take milliseconds.
     """
     events: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
     mount = remote_mount(folders.roots)
     observer, problem = (None, f"{mount} gives no events") if mount else _observe(folders, events)
     try:
-        collector = Collector(folders, events, RESCAN_S if observer else POLL_S)
+        collector = Collector(folders, events, RESCAN_S if observer else POLL_S, ahead)
         if problem:
             note(f"{problem}: looking every {POLL_S:g} s instead")
         yield frozenset()
@@ -183,9 +185,13 @@ class Collector:
     """Makes batches of events. Knows how every file looked when it was last in a batch."""
 
     def __init__(
-        self, folders: Folders, events: queue.SimpleQueue[tuple[str, Path]], rescan_s: float
+        self,
+        folders: Folders,
+        events: queue.SimpleQueue[tuple[str, Path]],
+        rescan_s: float,
+        ahead: Callable[[Path], None],
     ) -> None:
-        self._folders, self._events, self._rescan_s = folders, events, rescan_s
+        self._folders, self._events, self._rescan_s, self._ahead = folders, events, rescan_s, ahead
         self._locks = [lock for lock in map(git.lock_of, folders.roots) if lock]
         self._indexes = [
             lock.with_suffix("") for lock in self._locks
@@ -204,11 +210,18 @@ class Collector:
             self._rescan()
         if not self._batch and not self._folder_came_or_went:
             return frozenset()
-        while self._take(GRACE_S):
-            pass
+        self._gather()
         if not self._may_go():
             self._settle()
         return self._done()
+
+    def _gather(self) -> None:
+        """Take what comes within GRACE_S, and again so long after each; use the time."""
+        since = time.monotonic()
+        if self._may_go():
+            self._ahead(*self._batch)
+        while self._take(since + GRACE_S - time.monotonic()):
+            since = time.monotonic()
 
     def _take(self, timeout_s: float) -> bool:
         """Add the next event to the batch. Returns whether there was one, of any use or none."""

@@ -6,11 +6,10 @@ function that ran does something else now.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from . import factory, names, startup
+from . import factory, reading, startup
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -61,16 +60,8 @@ class Callers:
                 found |= above
         return found
 
-    @functools.cached_property
-    def may_have_run(self) -> set[str]:
-        """Every name that the start may have called, by its last part: for modules that ran before us."""
-        rows = [row for name in self._loaded for row in names.of_source(self._program.tree[name])]
-        found = {name for row in rows for name in row.calls | row.called_attributes}
-        bodies = [(key.rpartition(".")[2], body) for row in rows for key, body in row.bodies.items()]
-        while True:
-            more = {
-                name for last, body in bodies if last in found for name in body.reads | body.attributes
-            } - found
-            if not more:
-                return found
-            found |= more
+    def may_have_run(self, name: str) -> bool:
+        """Whether the start may have called a function, told by its last part: for modules that ran before us."""
+        sources = [self._program.tree[one] for one in self._loaded]
+        reached = reading.reaching(sources, {name})
+        return any(not reached.isdisjoint(reading.called(source)) for source in sources)

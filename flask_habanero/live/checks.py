@@ -29,7 +29,7 @@ from .program import owner_of
 def cold_start(draft: Draft) -> None:
     """Refuse what a cold start of the target would stumble over."""
     changed = {*draft.units, *draft.out.deletions}
-    for reason in imports.broken(draft.out.target, changed, draft.program.tree):
+    for reason in imports.broken(draft.out.target, changed, draft.own):
         _refuse(draft, reason)
     _first_imports(draft)
     _packages(draft)
@@ -44,8 +44,7 @@ def _refuse(draft: Draft, reason: Reason) -> None:
 def _first_imports(draft: Draft) -> None:
     """Modules that the release loads for the first time run whole: each statement must be harmless."""
     target = draft.out.target
-    loaded = {name for name in target if draft.program.loaded(name) is not None}
-    for name in imports.newly_loaded(draft.ran_imports, target, loaded):
+    for name in imports.newly_loaded(draft.ran_imports, target, draft.loaded):
         source = target[name]
         for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
             found = draft.judge(name).effects(piece.node)
@@ -59,7 +58,7 @@ def _first_imports(draft: Draft) -> None:
 
 def _packages(draft: Draft) -> None:
     """What comes from other packages is imported before the commit, and must be installed."""
-    wanted = dict.fromkeys(imports.foreign(draft.ran_imports, draft.out.target))
+    wanted = dict.fromkeys(imports.foreign(draft.ran_imports, draft.own))
     draft.out.preload = [module for module in wanted if module not in sys.modules]
     for missing in [module for module in draft.out.preload if not imports.is_there(module)]:
         what = f"no module named {missing!r} here"
@@ -227,8 +226,10 @@ def _swap(
 
 
 def _suspended(draft: Draft) -> None:
+    if draft.live_functions.complete:
+        return
     changing = {swap.functions[0].__code__ for swap in draft.out.swaps}
-    for name in draft.program.tree if changing else ():
+    for name in draft.loaded if changing else ():
         live = draft.program.loaded(name)
         if live is not None and (held := functions.suspended(live, changing)):
             draft.refuse("suspended", name, f"{held} is in the middle of code that changed")

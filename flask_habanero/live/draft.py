@@ -131,6 +131,11 @@ class Draft:
         return module
 
     @cached_property
+    def loaded(self) -> frozenset[str]:
+        """The units, as they are and as they will be, that were loaded when this was asked first."""
+        return self.program.all_loaded({*self.program.tree, *self.out.target})
+
+    @cached_property
     def roots(self) -> list[str]:
         """The app's modules that the server imported, before those that the app itself did."""
         units = [
@@ -141,6 +146,11 @@ class Draft:
         held = imports.referred({unit: tree[unit] for unit in first if unit in tree})
         # what came before us left no chain: among those, the ones that none of the others imports
         return list(dict.fromkeys([*(unit for unit in first if unit not in held), *first, *units]))
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """The app's own top-level names, before and after."""
+        return imports.tops(self.program.tree) | imports.tops(self.out.target)
 
     @cached_property
     def imports_differ(self) -> bool:
@@ -162,7 +172,7 @@ class Draft:
         modules = {module for module, _ in (*self.acted, *self.remade_codes)} | set(self.code_pairs)
         live = [found for name in sorted(modules) if (found := self.program.loaded(name)) is not None]
         tables = [vars(target) for target in list(registrations.targets)]
-        return functions.live_functions(live, tables, wanted) if wanted else {}
+        return functions.live_functions(live, tables, wanted) if wanted else functions.Found()
 
     def holders(self, name: str, code: CodeType) -> list[FunctionType]:
         """Return one module's live functions that have a code: equal text elsewhere is somebody else's."""

@@ -59,7 +59,7 @@ class Flow:
         self.program = draft.program
         tree, dropped = self.program.tree, set(draft.out.dropped)
         staying = (name for name in draft.out.target if name in tree and name not in dropped)
-        self.loaded = [name for name in staying if self.program.loaded(name) is not None]
+        self.loaded = [name for name in staying if name in draft.loaded]
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
         self.touched: set[str] = set()
@@ -159,7 +159,7 @@ class Flow:
         if (
             not owners
             and not self.program.was_watched(module)
-            and qualname.rpartition(".")[2] in self._who.may_have_run
+            and self._who.may_have_run(qualname.rpartition(".")[2])
         ):
             what = f"{qualname} may have run at the start, before we could watch"
             self.draft.refuse(

@@ -29,7 +29,17 @@ from typing import Any
 
 from .codes import children, walk
 
-Found = dict[CodeType, list[FunctionType]]
+
+class Found(dict[CodeType, list[FunctionType]]):
+    """Live functions by their code.
+
+    Attributes:
+        complete: whether nothing else refers to their code, no suspended generator either.
+    """
+
+    complete = False
+
+
 _LONGEST = 1_000  # a longer container is a cache or a table: what it holds, the reference counts tell
 
 
@@ -45,30 +55,28 @@ def live_functions(modules: list[ModuleType], roots: Iterable[Any], wanted: Set[
         wanted: code of the functions that will change.
     """
     reached = _all_reached(modules, roots, wanted)
-    found = _by_code(_walk_heap(modules) if reached is None else reached)
-    return {code: holders for code, holders in found.items() if code in wanted}
+    found = Found()
+    for function in _walk_heap(modules) if reached is None else reached:
+        if function.__code__ in wanted:
+            found.setdefault(function.__code__, []).append(function)
+    found.complete = reached is not None
+    return found
 
 
 def _all_reached(
     modules: list[ModuleType], roots: Iterable[Any], wanted: Set[CodeType]
 ) -> list[FunctionType] | None:
     """Return the functions with these globals that can be reached; None if one with a wanted code can't."""
-    spaces = {id(vars(module)) for module in modules}
     near = [vars(module) for module in modules]
-    for start in (
-        (near, [*near, *roots]) if COUNTS else ()
-    ):  # what registries hold, a namespace mostly holds, too
+    spaces = set(map(id, near))
+    tops = {code.co_qualname.partition(".")[0] for code in wanted}
+    named = [space[name] for space in near for name in tops & space.keys()]
+    # what registries hold, a namespace mostly holds, too; and most functions are under their own name there
+    for start in (named, near, [*near, *roots]) if COUNTS else ():
         reached = [function for function in _reach(start) if id(function.__globals__) in spaces]
         if _is_complete(reached, wanted):
             return reached
     return None
-
-
-def _by_code(found: Iterable[FunctionType]) -> Found:
-    result: Found = defaultdict(list)
-    for function in found:
-        result[function.__code__].append(function)
-    return result
 
 
 # reach

@@ -10,10 +10,11 @@ import ast
 import builtins
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
-from weakref import WeakKeyDictionary
+from collections.abc import Set as AbstractSet
+from typing import Any
 
 from ..errors import Reason
-from ..source import Source
+from ..source import Source, once_for_each_source
 from . import names
 from .names import Import
 
@@ -45,7 +46,7 @@ def tops(tree: Tree) -> frozenset[str]:
     return frozenset(name.partition(".")[0] for name in tree)
 
 
-def is_own(name: str, own: frozenset[str]) -> bool:
+def is_own(name: str, own: AbstractSet[str]) -> bool:
     """Whether a module name lies among the app's own top-level names."""
     return name.partition(".")[0] in own
 
@@ -59,14 +60,20 @@ def _is_dynamic(source: Source) -> bool:
     return "__getattr__" in source.text or "globals()" in source.text or "sys.modules" in source.text
 
 
-def binds(source: Source) -> set[str]:
+@once_for_each_source
+def binds(source: Source) -> frozenset[str]:
     """Return the names that a module's statements bind."""
-    return {name for one in names.of_source(source) for name in one.binds}
+    return frozenset(name for one in names.of_source(source) for name in one.binds)
 
 
-def broken(tree: Tree, changed: set[str], before: Tree) -> Iterator[Reason]:
-    """Yield the imports that a cold start fails at: of changed modules, and of those that import them."""
-    own = tops(tree) | tops(before)
+def broken(tree: Tree, changed: set[str], own: AbstractSet[str]) -> Iterator[Reason]:
+    """Yield the imports that a cold start fails at: of changed modules, and of those that import them.
+
+    Args:
+        tree: the modules, as they will be.
+        changed: those that change, or go.
+        own: the app's own top-level names.
+    """
     for module, source in tree.items():
         if module not in changed and changed.isdisjoint(_named(source)):
             continue
@@ -129,20 +136,18 @@ def reached(tree: Tree, roots: Iterable[str]) -> set[str]:
     return found
 
 
-_names: WeakKeyDictionary[Source, frozenset[str]] = WeakKeyDictionary()
-
-
+@once_for_each_source
 def _named(source: Source) -> frozenset[str]:
     """Return all that a source's imports may name: modules, their packages, and what may be a module."""
-    if source not in _names:  # of all that a plan asks for, one is new
-        items = [item for row in names.of_source(source) for item in (*row.imports, *row.inner_imports)]
-        _names[source] = frozenset(
-            name for item in items for name in (*parents(item.module), f"{item.module}.{item.name}")
-        )
-    return _names[source]
+    items = {
+        (item.module, item.name)
+        for row in names.of_source(source)
+        for item in (*row.imports, *row.inner_imports)
+    }
+    return frozenset(name for module, one in items for name in (*parents(module), f"{module}.{one}"))
 
 
-def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]:
+def newly_loaded(items: list[Import], tree: Tree, loaded: AbstractSet[str]) -> list[str]:
     """Return the app's modules that imports would load for the first time, in the order of their start."""
     found: list[str] = []
 
@@ -164,9 +169,8 @@ def newly_loaded(items: list[Import], tree: Tree, loaded: set[str]) -> list[str]
     return found
 
 
-def foreign(items: list[Import], tree: Tree) -> list[str]:
+def foreign(items: list[Import], own: AbstractSet[str]) -> list[str]:
     """Return the modules of other packages that some unguarded imports need."""
-    own = tops(tree)
     return [i.module for i in items if not i.guarded and i.module and not is_own(i.module, own)]
 
 
@@ -301,11 +305,8 @@ def star_names(source: Source, tree: Tree, above: frozenset[str] = frozenset()) 
 def imports_differ(old: Tree, new: Tree, changed: set[str]) -> bool:
     """Whether changed modules import other things, or bind names in another order, than before."""
 
-    def outline(source: Source | None) -> list[tuple[tuple[str, ...], tuple[tuple[str, str | None], ...]]]:
-        if source is None:
-            return []
-        rows = names.of_source(source)
-        return [(tuple(sorted(r.binds)), tuple((i.module, i.name) for i in r.imports)) for r in rows]
+    def outline(source: Source | None) -> list[Any]:
+        return [row.outline for row in names.of_source(source)] if source else []
 
     return any(outline(old.get(name)) != outline(new.get(name)) for name in changed)
 

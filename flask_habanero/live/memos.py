@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator, Mapping
-from types import CellType, FunctionType
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from . import functions, names, registrations, steps
+from . import functions, names, reading, registrations, steps
 
 if TYPE_CHECKING:
     from ..source import Source
     from .draft import Draft
+
+_Memo = functools._lru_cache_wrapper
 
 
 def is_table(tree: Mapping[str, Source], module: str, name: str) -> bool:
@@ -73,74 +76,49 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
         loaded: the app's loaded modules.
         touched: functions and names, by their last part, that do or are something else now.
     """
-    found: dict[int, Any] = {}
-    properties: list[tuple[type, str]] = []
+    target = draft.out.target
+    reached = reading.reaching([target[module] for module in loaded], touched)
+    found: dict[int, Callable[[], object]] = {}
     for module in loaded:
         live = draft.live(module)
-        for value in list(vars(live).values()):
-            found.update((id(memo), memo) for memo in _memos(value, live.__name__))
-            if isinstance(value, type) and value.__module__ == live.__name__:
-                properties += _properties(value)
-    used_in_templates = registrations.template_functions()
-    if not (found or properties or used_in_templates):
-        return
-    reached = _reaching(draft, loaded, touched)
-    for value in found.values():
-        if getattr(value, "__name__", "") in reached:
-            draft.out.clear.append(steps.ClearCache(value.cache_clear))
-    for cls, name in properties:
-        if name in reached:
-            draft.out.clear.append(steps.ClearCache(functools.partial(functions.forget_cached, cls, name)))
-    draft.out.templates = bool(reached & used_in_templates)
+        space = vars(live)
+        everywhere = reading.ANYWHERE in reached
+        for name in [*space] if everywhere else reading.holding(target[module], reached):
+            _collect(name, space.get(name), live.__name__, reached, found)
+    draft.out.clear += [steps.ClearCache(clear) for clear in found.values()]
+    draft.out.templates = not reached.isdisjoint(registrations.template_functions())
 
 
-def _memos(value: object, module: str) -> Iterator[Any]:
-    """Yield the memos that a name of a module stands for, or has in it."""
-    if type(value) is functools._lru_cache_wrapper:
-        yield value
-    elif isinstance(value, FunctionType):
-        yield from _wrapped(value, WRAPPED)
-    elif isinstance(value, type) and value.__module__ == module:
-        yield from _members(value)
+def _collect(
+    name: str, value: Any, module: str, reached: set[str], into: dict[int, Callable[[], object]]
+) -> None:
+    """Note what empties the memos that a name of a module stands for, or has in it."""
+    kind = type(value)  # never `isinstance`: a proxy would be asked for what it stands for
+    if kind is _Memo or kind is FunctionType:
+        for memo in _wrapped(value, WRAPPED):
+            if name in reached or getattr(memo, "__name__", "") in reached:
+                into[id(memo)] = memo.cache_clear
+    elif issubclass(kind, type) and value.__module__ == module:
+        for key, member in list(vars(value).items()):
+            one = member.__func__ if type(member) in (staticmethod, classmethod) else member
+            is_property = type(one) is functools.cached_property
+            made_of = one.func if is_property else one
+            if key not in reached and getattr(made_of, "__name__", "") not in reached:
+                continue
+            if type(one) is _Memo:
+                into[id(one)] = one.cache_clear
+            elif is_property:
+                into[id(one)] = functools.partial(functions.forget_cached, value, key)
 
 
 WRAPPED = 6  # decorators around a memo; who writes more?
 
 
-def _wrapped(value: FunctionType, depth: int) -> Iterator[Any]:
-    """Yield the memos among the variables of a function that some decorators made."""
-    for cell in value.__closure__ or () if depth else ():
-        inner = cell.cell_contents if cell != CellType() else None
-        if type(inner) is functools._lru_cache_wrapper:
-            yield inner
-        elif isinstance(inner, FunctionType):
-            yield from _wrapped(inner, depth - 1)
-
-
-def _members(cls: type) -> Iterator[object]:
-    for member in list(vars(cls).values()):
-        one = member.__func__ if type(member) in (staticmethod, classmethod) else member
-        if type(one) is functools._lru_cache_wrapper:
-            yield one
-
-
-def _properties(cls: type) -> Iterator[tuple[type, str]]:
-    for name, member in list(vars(cls).items()):
-        if type(member) is functools.cached_property:
-            yield cls, name
-
-
-def _reaching(draft: Draft, loaded: list[str], touched: set[str]) -> set[str]:
-    """Return the functions through which names are reached, themselves included."""
-    bodies = [
-        (key.rpartition(".")[2], body)
-        for module in loaded
-        for row in names.of_source(draft.out.target[module])
-        for key, body in row.bodies.items()
-    ]
-    found = set(touched)
-    while True:
-        more = {last for last, body in bodies if not found.isdisjoint(body.reads | body.attributes)} - found
-        if not more:
-            return found
-        found |= more
+def _wrapped(value: Any, depth: int) -> Iterator[Any]:
+    """Yield a memo, or those among the variables of a function that some decorators made."""
+    if type(value) is _Memo:
+        yield value
+    elif type(value) is FunctionType and depth >= 0:
+        for cell in value.__closure__ or ():
+            with suppress(ValueError):  # it is empty
+                yield from _wrapped(cell.cell_contents, depth - 1)

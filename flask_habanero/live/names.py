@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..source import Parsed, Piece, Source
+from ..source import Parsed, Piece, Source, once_for_each_source
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -65,7 +65,13 @@ class Names:
     imports: list[Import] = field(default_factory=list)
     inner_imports: list[Import] = field(default_factory=list)  # inside functions: not at import
     bodies: dict[str, Body] = field(default_factory=dict)  # qualified name -> body
+    hints: list[str] = field(default_factory=list)  # names of the module that are annotated, in their order
     star: bool = False
+
+    @functools.cached_property
+    def outline(self) -> tuple[list[str], list[tuple[str, str | None]]]:
+        """What it binds and imports."""
+        return sorted(self.binds), [(item.module, item.name) for item in self.imports]
 
 
 def of_piece(piece: Piece, source: Source) -> Names:
@@ -75,19 +81,23 @@ def of_piece(piece: Piece, source: Source) -> Names:
     return reader.names
 
 
-@functools.lru_cache(maxsize=4096)
+@once_for_each_source
 def of_source(source: Source) -> tuple[Names, ...]:
     """Return the names of each statement of a source. Remembered."""
     return tuple(_remembered(piece, source) for piece in source.parsed.pieces)
 
 
-_known: dict[tuple[str, int, str, bool], Names] = {}
+_known: dict[tuple[str, str, bool, int], Names] = {}
 _MOST = 50_000  # statements; of an app of a million lines, less than are loaded at a time
 
 
 def _remembered(piece: Piece, source: Source) -> Names:
-    """An edit leaves most statements as they are: what they bind and read is told once."""
-    key = (piece.digest, piece.line, source.name, source.package)
+    """An edit leaves most statements as they are: what they bind and read is told once.
+
+    Where they stand matters only to imports, which have lines.
+    """
+    has_lines = piece.text is None or "import" in piece.text[0]
+    key = (piece.digest, source.name, source.package, piece.line if has_lines else 0)
     if key not in _known:
         if len(_known) >= _MOST:
             _known.clear()
@@ -172,6 +182,8 @@ class _Reader(ast.NodeVisitor):
         for one in (node.value, node.annotation, node.target):
             if one is not None:
                 self.visit(one)
+        if isinstance(node.target, ast.Name) and not self._local:
+            self.names.hints.append(node.target.id)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
         if node.name:
@@ -408,15 +420,9 @@ def functions_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Functio
                 yield from functions_in(inner, prefix)
 
 
-def hinted(parsed: Parsed) -> Iterator[str]:
-    """Yield the names that a module's statements annotate, in their order."""
-    todo: list[ast.AST] = [piece.node for piece in reversed(parsed.pieces)]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
-            yield one.target.id
-        elif not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
-            todo += reversed(list(ast.iter_child_nodes(one)))
+def hinted(source: Source) -> list[str]:
+    """Return the names that a module's statements annotate, in their order."""
+    return list(dict.fromkeys(name for row in of_source(source) for name in row.hints))
 
 
 def parsed_names(parsed: Parsed) -> tuple[Names, ...]:

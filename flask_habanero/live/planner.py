@@ -143,7 +143,7 @@ def _statements(draft: Draft, unit: Unit, old: Source) -> None:
             statements.added(draft, name, pair.new, uid)
         elif pair.old:
             statements.removed(draft, name, pair.old, uid)
-    hinted = [list(dict.fromkeys(names.hinted(side))) for side in (old.parsed, unit.source.parsed)]
+    hinted = [names.hinted(side) for side in (old, unit.source)]
     if hinted[0] != hinted[1] and not draft.boots:
         draft.last(name, steps.OrderHints(draft.live(name), tuple(hinted[1])))
 
@@ -188,7 +188,7 @@ def _ended(draft: Draft, orphans: list[str]) -> None:
 def _orphans(draft: Draft) -> list[str]:
     """Return the loaded modules that no import of the app's own leads to any more."""
     program, tree, target = draft.program, draft.program.tree, draft.out.target
-    loaded = {name: source for name, source in tree.items() if program.loaded(name) is not None}
+    loaded = {name: source for name, source in tree.items() if name in draft.loaded}
     if not imports.let_go(loaded, target):
         return []
     # only what an import of the app's own brought in: the server's are no business of the text

@@ -15,7 +15,7 @@ import functools
 import itertools
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import CellType, CodeType, ModuleType
@@ -177,6 +177,12 @@ class Program:
             return module
         main = sys.modules.get("__main__")
         return main if main is not None and self.unit_name("__main__") == name else None
+
+    def all_loaded(self, names: Set[str]) -> frozenset[str]:
+        """Return which of some units something has imported."""
+        found = {name for name in names & sys.modules.keys() if sys.modules[name] is not None}
+        main = self.unit_name("__main__")
+        return frozenset(found | ({main} & names if "__main__" in sys.modules else set()))
 
     def unit_name(self, module: str) -> str:
         """Return the name under which a live module's source is known (`__main__` is mapped by file)."""

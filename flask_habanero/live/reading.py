@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from ..source import Piece, Source
+from ..source import Piece, Source, once_for_each_source
 from . import imports, names
 from .names import Names
 
@@ -48,6 +49,62 @@ def body_of(source: Source | None, qualname: str) -> names.Body | None:
         if top in row.bodies:
             return row.bodies[top]
     return None
+
+
+ANYWHERE = "*"  # what a statement binds that writes into namespaces
+_WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
+
+
+@once_for_each_source
+def _readers(source: Source) -> dict[str, tuple[str, ...]]:
+    """Return name -> who has it in it: functions that read it, and what statements made of it, by last parts."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in names.of_source(source):
+        for key, body in row.bodies.items():
+            for name in body.reads | body.attributes:
+                found[name] |= {key.rpartition(".")[2], *body.rebinds}
+        read = row.reads | row.attributes
+        bound = row.binds if _WRITERS.isdisjoint(read) else {*row.binds, ANYWHERE}
+        for name in read if bound else ():
+            found[name] |= bound
+    return {name: tuple(readers) for name, readers in found.items()}
+
+
+@once_for_each_source
+def _outermost(source: Source) -> dict[str, tuple[str, ...]]:
+    """Return the last part of a function's name -> the module's names in which there is one of it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in names.of_source(source):
+        for key in row.bodies:
+            found[key.rpartition(".")[2]].add(key.partition(".")[0])
+    return {last: tuple(tops) for last, tops in found.items()}
+
+
+def holding(source: Source, reached: set[str]) -> set[str]:
+    """Return the names of a module that stand for something reached, or for a class with a member that is."""
+    tops = _outermost(source)
+    return (reached & imports.binds(source)) | {top for last in reached & tops.keys() for top in tops[last]}
+
+
+@once_for_each_source
+def called(source: Source) -> frozenset[str]:
+    """Return what a module's statements may call while they run, by its last part."""
+    return frozenset(
+        name for row in names.of_source(source) for name in (*row.calls, *row.called_attributes)
+    )
+
+
+def reaching(sources: Iterable[Source], wanted: Iterable[str]) -> set[str]:
+    """Return through what some names are reached, told by last parts; the names included."""
+    tables = [_readers(source) for source in sources]
+    found = set(wanted)
+    todo = list(found)
+    while todo:
+        name = todo.pop()
+        more = {reader for table in tables for reader in table.get(name, ())} - found
+        found |= more
+        todo += more
+    return found
 
 
 _IMPORTING = {

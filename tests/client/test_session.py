@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from flask_habanero.client import session as module
+from flask_habanero.client.build import compile_all
 from flask_habanero.client.choose import first_watch, nobody, whole_tree, yes
 from flask_habanero.client.desk import Desk
 from flask_habanero.client.memory import Store
@@ -334,6 +335,24 @@ def test_a_fault_of_ours_does_not_end_it(watching, project, server, monkeypatch)
     project.write("shop.views", "x = 1\n")
     watching.shows(("live", "shop/views.py", "0 held"))
     assert ("fault", "ZeroDivisionError()") in watching.lines
+
+
+@pytest.mark.parametrize(
+    ("text", "units"), [("class Order:\n    z = 1\n", 1), ("class Order(:\n", 0), ("\0", 0), (None, 0)]
+)
+def test_a_file_is_compiled_ahead_whatever_is_in_it_and_nothing_is_sent(
+    watching, project, server, text, units, monkeypatch
+):
+    watching.stop.set()
+    watching.thread.join(10)
+    compiled = []
+    monkeypatch.setattr(module, "compile_all", lambda *a: compiled.append(compile_all(*a)))
+    path, head = project.path("shop.models"), server.head
+    path.unlink() if text is None else path.write_text(text)
+    watching.session._ahead(path)
+    watching.session._ahead(path.with_name("new.py"))  # which the tree does not know
+    assert [len(found) for found, _ in compiled] == [units]
+    assert server.head == head
 
 
 def test_a_burst_is_one_release(watching, project, server):

@@ -31,8 +31,9 @@ class Watched:
         self.folder.mkdir()
         for name in ("views", "pricing", "models"):
             (self.folder / f"{name}.py").write_text(f"x = '{name}'\n")
-        self.notes, self.stop = [], threading.Event()
-        self.batches = watch(Folders((folder,), frozenset({"shop"})), self.stop, self.notes.append)
+        self.notes, self.ahead, self.stop = [], [], threading.Event()
+        folders = Folders((folder,), frozenset({"shop"}))
+        self.batches = watch(folders, self.stop, self.notes.append, self.ahead.append)
         assert next(self.batches) == frozenset()  # all is watched from here on
 
     def path(self, name):
@@ -118,6 +119,18 @@ def test_a_lone_save_does_not_wait_for_silence(watched, save, monkeypatch):
     assert watched.collect({"views.py"}) == [{"views.py"}]
 
 
+def test_a_lone_save_is_looked_at_while_it_is_seen_whether_it_stays_alone(watched):
+    atomic_replace(watched)
+    watched.collect({"views.py"})
+    assert watched.ahead == [watched.path("views.py")]
+
+
+def test_a_deletion_is_not_looked_at_ahead(watched):
+    watched.path("views.py").unlink()
+    watched.collect({"views.py"})
+    assert watched.ahead == []
+
+
 def test_a_deletion_is_a_batch(watched):
     watched.path("views.py").unlink()
     assert watched.collect({"views.py"}) == [{"views.py"}]
@@ -190,7 +203,7 @@ def test_it_ends_when_it_is_told_to(watched):
 
 
 def collector(folder, rescan_s=0.0):
-    return Collector(Folders((folder,), frozenset({"shop"})), queue.SimpleQueue(), rescan_s)
+    return Collector(Folders((folder,), frozenset({"shop"})), queue.SimpleQueue(), rescan_s, lambda _: None)
 
 
 def found_by(collects):
@@ -211,7 +224,7 @@ def test_events_that_lag_behind_git_are_one_batch(tmp_path, monkeypatch):
     for path in paths:
         path.write_text("x = 1\n")
     events = queue.SimpleQueue()
-    collects = Collector(Folders((tmp_path,), frozenset({"a", "b"})), events, 60.0)
+    collects = Collector(Folders((tmp_path,), frozenset({"a", "b"})), events, 60.0, lambda _: None)
     for text in ("x = 2\n", "x = 3\n"):
         (git / "index.lock").write_text("new")
         for path in paths:
@@ -285,7 +298,7 @@ def test_an_emptied_file_waits_a_moment(tmp_path, monkeypatch):
     path = tmp_path / "shop" / "views.py"
     path.write_text("x = 1\n")
     events = queue.SimpleQueue()
-    collects = Collector(Folders((tmp_path,), frozenset({"shop"})), events, 3600)
+    collects = Collector(Folders((tmp_path,), frozenset({"shop"})), events, 3600, lambda _: None)
     path.write_text("")
     events.put((COMPLETE, path))
     begun = time.monotonic()
@@ -300,7 +313,7 @@ def test_a_tree_that_never_stands_still_goes_at_the_cap(tmp_path, monkeypatch):
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "index.lock").write_text("")
     events = queue.SimpleQueue()
-    collects = Collector(Folders((tmp_path,), frozenset({"shop"})), events, 3600)
+    collects = Collector(Folders((tmp_path,), frozenset({"shop"})), events, 3600, lambda _: None)
     events.put((COMPLETE, tmp_path / "shop" / "views.py"))
     assert collects.next(1) == {tmp_path / "shop" / "views.py"}
 
