@@ -105,11 +105,9 @@ def ihatemoney(work: Path) -> App:
 
 
 def privacyidea(work: Path) -> App:
-    """Return privacyIDEA, installed into a virtual environment of its own below `work`, with an empty database."""
+    """Return privacyIDEA, installed into an environment of its own below `work`, with an empty database."""
     config = work / "privacyidea-config" / "pi.cfg"
-    imports = (
-        f'os.environ["PRIVACYIDEA_CONFIGFILE"] = "{config}"\n\nfrom privacyidea.app import create_app'
-    )
+    imports = f'os.environ["PRIVACYIDEA_CONFIGFILE"] = "{config}"\n\nfrom privacyidea.app import create_app'
     create = 'create_app("production", silent=True)'
     python, sources = _installed("privacyidea", work, WRAPPER.format(imports=imports, create=create))
     if not (config.parent / "done").exists():

@@ -135,8 +135,9 @@ class Session:
         """Compile a file that may be sent in a moment: of what was compiled, each statement is remembered."""
         if path in self._tree.files:  # else it is new, and all folders would be read
             tree = reread_tree(self._tree, [path])
-            names = tuple(name for name in (tree.files.get(path),) if name in tree.sources)
-            compile_all(tree, names, self._view.optimize)
+            name = tree.files.get(path)
+            if name in tree.sources:  # it may be gone, or hold no text
+                compile_all(tree, (name,), self._view.optimize)
 
     def _flush(self, begun: float) -> None:
         """Send what can be sent, until nothing is left or the server is away."""

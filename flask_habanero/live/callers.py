@@ -61,7 +61,7 @@ class Callers:
         return found
 
     def may_have_run(self, name: str) -> bool:
-        """Whether the start may have called a function, told by its last part: for modules that ran before us."""
+        """Whether the start may have called a function, by its last part: for modules that ran before us."""
         sources = [self._program.tree[one] for one in self._loaded]
         reached = reading.reaching(sources, {name})
         return any(not reached.isdisjoint(reading.called(source)) for source in sources)

@@ -118,7 +118,7 @@ def definition(piece: Piece) -> tuple[str, ...] | None:
 
 def bound_twice(parsed: Parsed) -> set[str]:
     """Return the names that more than one statement of a source binds."""
-    counts = Counter(name for one in names.parsed_names(parsed) for name in one.binds)
+    counts = Counter(name for one in names.of_source(parsed.source) for name in one.binds)
     return {name for name, count in counts.items() if count > 1}
 
 

@@ -12,7 +12,7 @@ from ..source import Parsed, Piece, Source, compile_nodes
 from . import adapters, diff, effects, names
 from .codes import children
 from .diff import Kind
-from .steps import Members
+from .steps import Members, Put
 
 MAKERS = {"__init__", "__new__", "__post_init__"}  # objects have what these gave them when they were made
 _SHAPES = {"__new__", "__slots__", "__setstate__", "__getstate__", "__reduce__"}
@@ -155,14 +155,17 @@ def step(
 ) -> Members:
     """Return the step that makes the change. Each member is compiled inside a class of that name."""
     put = []
+    every = [tuple(mangled(name, node.name) for name in bound(member)) for member in node.body]
     for member in change.put:
         hollow = ast.ClassDef(node.name, [], [], [member], [])
         if hasattr(node, "type_params"):
             hollow.type_params = []  # type: ignore[attr-defined]  # of 3.12 and later
         ast.copy_location(hollow, node)
         (code,) = children(compile_nodes([hollow], parsed, filename))
-        put += [(mangled(name, node.name), code) for name in bound(member)]
-    order = tuple(mangled(name, node.name) for member in node.body for name in bound(member))
+        at = node.body.index(member)
+        made = {name for names in every[:at] for name in names}
+        put.append(Put(every[at], code, frozenset(name for names in every[at:] for name in names) - made))
+    order = tuple(name for names in every for name in names)
     return Members(cls, module, tuple(put), tuple(mangled(name, node.name) for name in change.drop), order)
 
 

@@ -78,7 +78,7 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     """
     target = draft.out.target
     reached = reading.reaching([target[module] for module in loaded], touched)
-    found: dict[int, Callable[[], object]] = {}
+    found: dict[int, Callable[[], None]] = {}
     for module in loaded:
         live = draft.live(module)
         space = vars(live)
@@ -90,7 +90,7 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
 
 
 def _collect(
-    name: str, value: Any, module: str, reached: set[str], into: dict[int, Callable[[], object]]
+    name: str, value: Any, module: str, reached: set[str], into: dict[int, Callable[[], None]]
 ) -> None:
     """Note what empties the memos that a name of a module stands for, or has in it."""
     kind = type(value)  # never `isinstance`: a proxy would be asked for what it stands for

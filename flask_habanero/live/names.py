@@ -8,11 +8,11 @@ by qualified name, because they matter as soon as somebody calls them at import.
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from ..source import Parsed, Piece, Source, once_for_each_source
+from ..source import Piece, Source, once_for_each_source
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -68,7 +68,7 @@ class Names:
     hints: list[str] = field(default_factory=list)  # names of the module that are annotated, in their order
     star: bool = False
 
-    @functools.cached_property
+    @cached_property
     def outline(self) -> tuple[list[str], list[tuple[str, str | None]]]:
         """What it binds and imports."""
         return sorted(self.binds), [(item.module, item.name) for item in self.imports]
@@ -423,8 +423,3 @@ def functions_in(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Functio
 def hinted(source: Source) -> list[str]:
     """Return the names that a module's statements annotate, in their order."""
     return list(dict.fromkeys(name for row in of_source(source) for name in row.hints))
-
-
-def parsed_names(parsed: Parsed) -> tuple[Names, ...]:
-    """Return the names of each statement of a parsed source."""
-    return of_source(parsed.source)

@@ -57,7 +57,7 @@ _WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
 
 @once_for_each_source
 def _readers(source: Source) -> dict[str, tuple[str, ...]]:
-    """Return name -> who has it in it: functions that read it, and what statements made of it, by last parts."""
+    """Return name -> who reads it, by last parts: functions, and what statements made of it."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in names.of_source(source):
         for key, body in row.bodies.items():
@@ -89,9 +89,7 @@ def holding(source: Source, reached: set[str]) -> set[str]:
 @once_for_each_source
 def called(source: Source) -> frozenset[str]:
     """Return what a module's statements may call while they run, by its last part."""
-    return frozenset(
-        name for row in names.of_source(source) for name in (*row.calls, *row.called_attributes)
-    )
+    return frozenset(name for row in names.of_source(source) for name in (*row.calls, *row.called_attributes))
 
 
 def reaching(sources: Iterable[Source], wanted: Iterable[str]) -> set[str]:

@@ -32,7 +32,7 @@ def earlier(draft: Draft) -> list[tuple[str, int, str]]:
 
 def _earlier(draft: Draft, name: str) -> list[tuple[str, int, str]]:
     parsed, uids = draft.parsed(name), draft.uids(name)
-    rows, twice = names.parsed_names(parsed), diff.bound_twice(parsed)
+    rows, twice = names.of_source(parsed.source), diff.bound_twice(parsed)
     found = []
     for piece, uid in zip(parsed.pieces, uids, strict=True) if twice else ():
         if (name, uid) not in draft.acted:
@@ -58,11 +58,11 @@ def check(draft: Draft, name: str) -> None:
         runs = [
             (piece, (name, uid) in draft.acted or (name, uid) in draft.out.moved)
             for piece, uid in zip(new.pieces, draft.uids(name), strict=True)
-            if bound in names.parsed_names(new)[piece.index].binds
+            if bound in names.of_source(new.source)[piece.index].binds
         ]
         gone = any(
             bound in row.binds
-            for piece, row in zip(old.pieces, names.parsed_names(old), strict=True)
+            for piece, row in zip(old.pieces, names.of_source(old.source), strict=True)
             if _ends(draft, name, piece)
         )
         if runs and not runs[-1][1] and (gone or any(ran for _, ran in runs)):

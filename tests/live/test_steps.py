@@ -62,7 +62,8 @@ def told(module: ModuleType) -> dict[str, str]:
 def members(cls: type, module: ModuleType, *drop: str, **texts: str) -> steps.Members:
     """Return the step that gives a class members of some texts."""
     put = tuple(
-        (name, code(f"class {cls.__name__}:\n    {text}").co_consts[0]) for name, text in texts.items()
+        steps.Put((name,), code(f"class {cls.__name__}:\n    {text}").co_consts[0])
+        for name, text in texts.items()
     )
     return steps.Members(cls, module, put, drop, tuple(texts))
 

@@ -6,12 +6,26 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask.views import MethodView
 
 from .. import adapters
 from .undo import GONE, Inverse
+
+
+class Put(NamedTuple):
+    """One statement of a class's body, to run again.
+
+    Attributes:
+        names: the members that it makes.
+        code: a class body of only this statement.
+        unseen: members that the whole body has not made yet when it comes there.
+    """
+
+    names: tuple[str, ...]
+    code: CodeType
+    unseen: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -20,12 +34,13 @@ class Members:
 
     cls: type
     module: ModuleType
-    put: tuple[tuple[str, CodeType], ...]  # name, and a class body of only the statement which makes it
+    put: tuple[Put, ...]
     drop: tuple[str, ...]
     order: tuple[str, ...]  # of all members, as they stand in the source
 
     def apply(self) -> Inverse:
-        names = {"__annotations__", "__doc__", "methods", *self.drop, *(name for name, _ in self.put)}
+        put = {name for one in self.put for name in one.names}
+        names = {"__annotations__", "__doc__", "methods", *self.drop, *put}
         before = {name: self.cls.__dict__.get(name, GONE) for name in names}
         inverse = self._inverse(before)
         try:
@@ -49,8 +64,8 @@ class Members:
                 delattr(self.cls, name)
             if hints is not None:
                 self.cls.__dict__["__annotations__"].pop(name, None)
-        for name, code in self.put:
-            self._put(name, code)
+        for one in self.put:
+            self._put(one)
         _abstract_methods(self.cls)
         self._http_methods()
         adapter = adapters.adapter_of(self.cls)
@@ -82,14 +97,11 @@ class Members:
             del self.cls.methods
             self.cls.__init_subclass__()
 
-    def _put(self, name: str, code: CodeType) -> None:
+    def _put(self, put: Put) -> None:
         """Run one statement of the class body where it sees the class's names; take what it binds."""
-        body = {
-            key: value
-            for key, value in self.cls.__dict__.items()
-            if key not in ("__annotations__", "__doc__")
-        }
-        exec(code, vars(self.module), body)
+        unseen = {"__annotations__", "__doc__", *put.unseen}
+        body = {key: value for key, value in self.cls.__dict__.items() if key not in unseen}
+        exec(put.code, vars(self.module), body)
         if "__classcell__" in body:  # super() and __class__ in the new method mean the class that there is
             body["__classcell__"].cell_contents = self.cls
         if "__annotations__" in body:
@@ -97,10 +109,11 @@ class Members:
                 **self.cls.__dict__.get("__annotations__", {}),
                 **body["__annotations__"],
             }
-        if name in body:
-            setattr(self.cls, name, body[name])
-            if hasattr(body[name], "__set_name__"):
-                body[name].__set_name__(self.cls, name)
+        for name in put.names:
+            if name in body:
+                setattr(self.cls, name, body[name])
+                if hasattr(body[name], "__set_name__"):
+                    body[name].__set_name__(self.cls, name)
 
 
 def _abstract_methods(cls: type) -> None:
