@@ -135,7 +135,7 @@ class Session:
         """Compile a file that may be sent in a moment: of what was compiled, each statement is remembered."""
         if path in self._tree.files:  # else it is new, and all folders would be read
             tree = reread_tree(self._tree, [path])
-            name = tree.files.get(path)
+            name = tree.files.get(path, "")
             if name in tree.sources:  # it may be gone, or hold no text
                 compile_all(tree, (name,), self._view.optimize)
 
