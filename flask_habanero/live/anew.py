@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sansio.app import App
 
 from ..source import Source
-from . import functions, holders, names, registrations, stars, steps
+from . import functions, holders, names, origin, registrations, stars, steps
 from .judge.interpreter import Interpreter
 from .judge.values import Live
 from .program import owner_of
@@ -70,8 +70,11 @@ def _gathered(draft: Draft) -> holders.Anew:
         live = draft.program.loaded(module)
         if live is not None and name in vars(live):
             anew.names.setdefault(id(vars(live)), set()).add(name)
+            value = vars(live)[name]
+            anew.known[id(value)] += 1 + origin.has_copied(live, name, value)
             if _is_replaced(draft, module, name):
-                _add(anew, f"{module}.{name}", vars(live)[name])
+                _add(anew, f"{module}.{name}", value)
+            del value
     for word, function in _functions(draft):
         _add(anew, word, function)
     for target in list(registrations.targets):

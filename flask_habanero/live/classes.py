@@ -38,24 +38,26 @@ def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> N
 def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str, frozenset[str]]) -> None:
     module, cls, members = changed
     rows = names.of_source(source)
-    local, modules = reading.aliases(rows, reader, module, cls)
+    imports_it = reader == module or reading.may_read(source, module, cls)
+    local, modules = reading.aliases(rows, reader, module, cls) if imports_it else (set(), set())
     if reader != module:  # who imports it from here gets the same class
         flow.draft.dirty_members += [(reader, alias, members) for alias in local]
 
     def through(row: names.Names) -> bool:
         return bool(modules & row.reads) and (cls in row.attributes or bool(modules & row.bare))
 
-    for index, (piece, row) in enumerate(zip(source.parsed.pieces, rows, strict=True)):
+    pieces = zip(source.parsed.pieces, rows, strict=True) if local or modules else ()
+    for index, (piece, row) in enumerate(pieces):
         dotted = any((alias, member) in row.dotted for alias in local for member in members)
         if dotted or reading.uses_class(piece.node, row, source, local, through):
             flow.stale_at(reader, index, cls, local | modules)
     live = getattr(flow.program.loaded(module), cls, None)
-    for key, owners in list(flow.program.books.ran.items()):
-        unit, qualname, _ = key
-        body = reading.body_of(source, qualname) if unit == reader else None
+    for key, owners in flow.ran_in(reader):
+        qualname = key[1]
+        body = reading.body_of(source, qualname)
         if body is None:
             continue
-        owner = getattr(flow.program.loaded(unit), qualname.partition(".")[0], None)
+        owner = getattr(flow.program.loaded(reader), qualname.partition(".")[0], None)
         asks = body.others & members or (body.inherited & members and reading.derives(owner, qualname, live))
         if body.reads & local or asks or reading.fetches_inside(source, qualname, module, cls):
             flow.used(key, owners, local | {cls})

@@ -50,6 +50,19 @@ def under(code: CodeType, filename: str) -> CodeType:
     return renamed(code)
 
 
+def own(code: CodeType) -> CodeType:
+    """Return a copy of the code, and of all that it holds, for functions that live.
+
+    Nobody else holds it, the books neither; and live functions share it as they do after a cold start, with
+    each other and with the function that makes them. So it can be counted whether all were found.
+    """
+    return under(code, code.co_filename)
+
+
+apart: set[str] = set()
+"""Qualified names of functions that live with a copy of their own, so that counting says nothing of them."""
+
+
 def children(code: CodeType) -> list[CodeType]:
     """Return the code objects that this one creates functions and classes from, in order."""
     return [const for const in code.co_consts if type(const) is CodeType]
@@ -64,11 +77,12 @@ def walk(code: CodeType) -> Iterator[CodeType]:
 
 def named_children(code: CodeType) -> dict[tuple[str, int], CodeType]:
     """Return the held code objects by (name, how many of that name stood before)."""
-    seen: Counter[str] = Counter()
+    seen: dict[str, int] = {}
     result = {}
     for child in children(code):
-        result[child.co_name, seen[child.co_name]] = child
-        seen[child.co_name] += 1
+        before = seen.get(child.co_name, 0)
+        result[child.co_name, before] = child
+        seen[child.co_name] = before + 1
     return result
 
 
@@ -79,11 +93,10 @@ def pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType | N
     only where both sides hold equally many: else nobody can say which became which.
     """
     mine, theirs = named_children(old), named_children(new)
-    counts = [Counter(name for name, _ in side) for side in (mine, theirs)]
+    counts = [Counter(name for name, _ in side if name[0] == "<") for side in (mine, theirs) if side]
     for key, child in mine.items():
-        anonymous = key[0].startswith("<")
         partner = theirs.get(key)
-        if partner is None or (anonymous and counts[0][key[0]] != counts[1][key[0]]):
+        if partner is None or counts[0][key[0]] != counts[1][key[0]]:
             yield from ((code, None) for code in walk(child))
         else:
             yield child, partner

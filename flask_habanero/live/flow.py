@@ -12,7 +12,9 @@ A stale statement runs again if that can be judged harmless. Else the change is 
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from collections.abc import Set as AbstractSet
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import (
@@ -64,6 +66,17 @@ class Flow:
         # functions and names, by their last part, that do or are something else
         self.touched: set[str] = set()
         self._who = Callers(draft, self.loaded)
+
+    def ran_in(self, module: str) -> list[tuple[Function, frozenset[Owner]]]:
+        """Return the functions of a module that ran at the start, with the statements that they ran for."""
+        return self._ran.get(module, [])
+
+    @cached_property
+    def _ran(self) -> dict[str, list[tuple[Function, frozenset[Owner]]]]:
+        found = defaultdict(list)
+        for key, owners in list(self.program.books.ran.items()):
+            found[key[0]].append((key, owners))
+        return found
 
     @classmethod
     def follow(cls, draft: Draft) -> None:
@@ -218,8 +231,7 @@ class Flow:
         starred = not name.startswith("_") or any("__all__" in text for text in sides)
         for reader in self.loaded:
             source = self.draft.out.target[reader]
-            last = module.rpartition(".")[2]
-            if reader != module and name not in source.text and last not in source.text:
+            if reader != module and not reading.may_read(source, module, name):
                 continue
             rows = names.of_source(source)
             local, modules = reading.aliases(rows, reader, module, name)
@@ -276,9 +288,9 @@ class Flow:
         """A statement, or a function that ran at the start, has a module's name in a string."""
         if not row.bodies:
             self.stale_at(reader, index, module)
-        for key, owners in list(self.program.books.ran.items()):
+        for key, owners in self.ran_in(reader):
             unit, qualname, _ = key
-            if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
+            if qualname.partition(".<locals>")[0] in row.bodies:
                 made = self._who.factory(key)
                 if made is not None:
                     made.stale_where(lambda node: reading.mentions(node, module))
@@ -305,9 +317,9 @@ class Flow:
             return
         if not within:
             self._stale(reader, uid, module)
-        for key, owners in list(self.program.books.ran.items()) if within else ():
+        for key, owners in self.ran_in(reader) if within else ():
             unit, qualname, _ = key
-            if unit == reader and qualname.partition(".<locals>")[0] in row.bodies:
+            if qualname.partition(".<locals>")[0] in row.bodies:
                 made = self._who.factory(key)
                 if made is not None:
                     made.stale_at(within)
@@ -318,9 +330,9 @@ class Flow:
     def _readers_that_ran(
         self, reader: str, local: set[str], modules: set[str], module: str, name: str
     ) -> None:
-        for key, owners in list(self.program.books.ran.items()):
+        for key, owners in self.ran_in(reader):
             unit, qualname, _ = key
-            body = reading.body_of(self.draft.out.target.get(unit), qualname) if unit == reader else None
+            body = reading.body_of(self.draft.out.target.get(unit), qualname)
             if body is None:
                 continue
             through = modules & body.reads and (name in body.attributes or modules & body.bare)

@@ -27,7 +27,7 @@ from types import (
 )
 from typing import Any
 
-from .codes import children, walk
+from .codes import apart, children, walk
 
 
 class Found(dict[CodeType, list[FunctionType]]):
@@ -54,7 +54,8 @@ def live_functions(modules: list[ModuleType], roots: Iterable[Any], wanted: Set[
         roots: further objects through which functions are held (registries).
         wanted: code of the functions that will change.
     """
-    reached = _all_reached(modules, roots, wanted)
+    can_count = COUNTS and not any(code.co_qualname in apart for code in wanted)
+    reached = _all_reached(modules, roots, wanted) if can_count else None
     found = Found()
     for function in _walk_heap(modules) if reached is None else reached:
         if function.__code__ in wanted:
@@ -72,7 +73,7 @@ def _all_reached(
     tops = {code.co_qualname.partition(".")[0] for code in wanted}
     named = [space[name] for space in near for name in tops & space.keys()]
     # what registries hold, a namespace mostly holds, too; and most functions are under their own name there
-    for start in (named, near, [*near, *roots]) if COUNTS else ():
+    for start in (named, near, [*near, *roots]):
         reached = [function for function in _reach(start) if id(function.__globals__) in spaces]
         if _is_complete(reached, wanted):
             return reached

@@ -39,6 +39,7 @@ class Anew:
         tables: registries, by id, that are rebuilt.
         kept: registrations, by id, that stay -> what people call them.
         purged: objects that hold something, by id -> the keys, attributes or elements that go from them.
+        known: objects, by id -> how many references of `names`, and of our own copies, there are to each.
     """
 
     objects: list[Any] = field(default_factory=list)
@@ -48,6 +49,7 @@ class Anew:
     tables: set[int] = field(default_factory=set)
     kept: dict[int, str] = field(default_factory=dict)
     purged: dict[int, list[Any]] = field(default_factory=dict)
+    known: Counter[int] = field(default_factory=Counter)
 
 
 def is_plain(value: Any) -> bool:
@@ -59,7 +61,7 @@ def is_plain(value: Any) -> bool:
 
 def held(anew: Anew) -> tuple[str, str] | None:
     """Return (what, by what) for a replaced object that something staying holds; None if there is none."""
-    if not anew.objects:
+    if not _others(anew):
         return None
     with thawed():
         found = _walk(anew)
@@ -69,6 +71,15 @@ def held(anew: Anew) -> tuple[str, str] | None:
             time.sleep(pause)  # requests go on meanwhile
             found = _walk(anew)
     return found
+
+
+def _others(anew: Anew) -> bool:
+    """Whether more refers to replaced objects than is known: mostly nothing does, and no heap is walked."""
+    objects = anew.objects
+    return any(
+        sys.getrefcount(objects[index]) - _OWN > anew.known[id(objects[index])]
+        for index in range(len(objects))
+    )
 
 
 def _walk(anew: Anew) -> tuple[str, str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -34,11 +35,11 @@ _ALWAYS = {
 }
 
 
-def parents(name: str) -> Iterator[str]:
-    """Yield a dotted name's packages, outermost first, then the name."""
+@functools.lru_cache(maxsize=16_384)  # asked for the same modules again and again
+def parents(name: str) -> tuple[str, ...]:
+    """Return a dotted name's packages, outermost first, then the name."""
     parts = name.split(".")
-    for size in range(1, len(parts) + 1):
-        yield ".".join(parts[:size])
+    return tuple(".".join(parts[:size]) for size in range(1, len(parts) + 1))
 
 
 def tops(tree: Tree) -> frozenset[str]:
@@ -251,6 +252,17 @@ class _ColdStart:
             raise _CircleError(f"{importer}:{item.line}", what)
 
 
+@once_for_each_source
+def _needed(source: Source) -> list[list[str]]:
+    """Return the names of what each statement's imports load, in their order, if it is a module."""
+    found = []
+    for row in names.of_source(source):
+        items = dict.fromkeys((item.module, item.name) for item in row.imports)
+        needed = (one for module, name in items for one in (*parents(module), f"{module}.{name}"))
+        found.append(list(dict.fromkeys(needed)))
+    return found
+
+
 def execution_order(tree: Tree, roots: list[str]) -> dict[tuple[str, int], int]:
     """Return when a cold start ends each statement: (module, index) -> rank. What no root reaches is last."""
     order: dict[tuple[str, int], int] = {}
@@ -260,12 +272,9 @@ def execution_order(tree: Tree, roots: list[str]) -> dict[tuple[str, int], int]:
         if name in begun or name not in tree:
             return
         begun.add(name)
-        for index, row in enumerate(names.of_source(tree[name])):
-            for item in row.imports:
-                for one in parents(item.module):
-                    execute(one)
-                if item.name:
-                    execute(f"{item.module}.{item.name}")
+        for index, needed in enumerate(_needed(tree[name])):
+            for one in needed:
+                execute(one)
             order[name, index] = len(order)
 
     for root in [*roots, *tree]:

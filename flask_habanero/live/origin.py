@@ -68,6 +68,12 @@ def is_rebound(module: ModuleType, name: str) -> bool:
     return was.get(name, _GONE) is not vars(module).get(name, _GONE)
 
 
+def has_copied(module: ModuleType, name: str, value: object) -> bool:
+    """Whether our copy of a module's namespace refers to an object under a name."""
+    copied = _names.get(module.__name__)
+    return copied is not None and copied.get(name, _GONE) is value
+
+
 def renew(names: Iterable[tuple[str, str]], loaded: Callable[[str], ModuleType | None]) -> Inverse:
     """Take what a release bound for what the start left; return what takes that back.
 

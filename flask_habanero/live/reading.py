@@ -26,6 +26,26 @@ def aliases(rows: Iterable[Names], reader: str, module: str, name: str) -> tuple
     return local, modules
 
 
+@once_for_each_source
+def _fetched(source: Source) -> tuple[frozenset[tuple[str, str | None]], frozenset[str]]:
+    """Return what a module's imports fetch: (module, name), and the modules that a name of its leads to."""
+    rows = names.of_source(source)
+    outer = [item for row in rows for item in row.imports]
+    inner = [item for row in rows for item in row.inner_imports]
+    whole = {f"{item.module}.{item.name}" for item in (*outer, *inner)}
+    whole |= {above for item in outer if item.name is None for above in imports.parents(item.module)}
+    return frozenset((i.module, i.name) for i in (*outer, *inner)), frozenset(
+        {*whole, *(i.module for i in inner)}
+    )
+
+
+def may_read(source: Source, module: str, name: str) -> bool:
+    """Whether another module may get at a name of a module, by what it imports."""
+    fetched, whole = _fetched(source)
+    direct = (module, name) in fetched or (module, "*") in fetched
+    return direct or not whole.isdisjoint(imports.parents(module))
+
+
 def fetches(row: Names, module: str, name: str, *, starred: bool) -> bool:
     """Whether a statement imports a name of a module; `starred` if a star import may bring it."""
     return any(i.module == module and (i.name == name or (i.name == "*" and starred)) for i in row.imports)

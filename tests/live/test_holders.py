@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import types
+from collections import Counter
 
 import pytest
 from flask_habanero.live import holders
@@ -200,3 +201,29 @@ def test_of_equal_constants_any_will_do(value):
 @pytest.mark.parametrize("value", [[1], {}, (1, []), object(), print])
 def test_all_else_is_told_apart(value):
     assert not is_plain(value)
+
+
+def refuse_to_walk(_anew: Anew) -> None:
+    raise AssertionError("the heap was walked")
+
+
+def replaced(module: types.ModuleType) -> Anew:
+    """Return that `thing` is bound anew, and that its name is known to refer to it."""
+    space = id(vars(module))
+    known = Counter({id(module.thing): 1})
+    return Anew([module.thing], ["kept.thing"], {space: {"thing"}}, {space: "kept"}, known=known)
+
+
+def test_no_heap_is_walked_for_what_only_known_names_hold(monkeypatch):
+    module = run("")
+    monkeypatch.setattr(holders, "_walk", refuse_to_walk)
+    assert holders.held(replaced(module)) is None
+
+
+@pytest.mark.parametrize("more", ["other = thing", "other = [thing]", "other = Slotted(thing)"])
+def test_a_reference_more_than_is_known_is_looked_for(more, monkeypatch):
+    module = run(more)
+    assert holders.held(replaced(module)) is not None
+    monkeypatch.setattr(holders, "_walk", refuse_to_walk)
+    with pytest.raises(AssertionError, match="walked"):
+        holders.held(replaced(module))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from ..codes import docstring
+from ..codes import apart, docstring, own
 from .undo import Inverse, remember
 
 _HEADER = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__")
@@ -26,8 +26,7 @@ class SwapCode:
         before = [(function, function.__code__, function.__doc__) for function in self.functions]
         was, now = docstring(self.functions[0].__code__), docstring(self.code)
         for function in self.functions:
-            # one function may have been imported under another file name (a symlink): keep what it shows
-            function.__code__ = self.code.replace(co_filename=function.__code__.co_filename)
+            function.__code__ = self._code_for(function)
             if was != now and function.__doc__ == was:
                 function.__doc__ = now
 
@@ -37,6 +36,14 @@ class SwapCode:
                 function.__doc__ = doc
 
         return inverse
+
+    def _code_for(self, function: FunctionType) -> CodeType:
+        """Return the code. A function that was imported under another file name (a symlink) keeps that."""
+        name = function.__code__.co_filename
+        if name == self.code.co_filename:
+            return self.code
+        apart.add(self.code.co_qualname)
+        return self.code.replace(co_filename=name)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,7 @@ class Decorate:
             for name in self.forget & attributes.keys():
                 delattr(self.function, name)
             scratch: dict[str, Any] = {RAW: self.function}
-            exec(self.code, vars(self.module), scratch)
+            exec(own(self.code), vars(self.module), scratch)
         except BaseException:
             inverse()
             raise

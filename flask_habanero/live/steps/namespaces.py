@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import CodeType, ModuleType
 
 from .. import importer
+from ..codes import own
 from .undo import GONE, Inverse, remember
 
 
@@ -21,7 +22,7 @@ class Run:
     def apply(self) -> Inverse:
         restore = remember(self.module)
         try:
-            exec(self.code, vars(self.module))
+            exec(own(self.code), vars(self.module))
         except BaseException:  # also SystemExit: whatever a statement raises, its names go back
             restore()
             raise

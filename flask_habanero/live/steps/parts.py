@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-from .. import startup
+from .. import codes, startup
 from .undo import GONE, Inverse, remember
 
 
@@ -64,7 +64,8 @@ class Part:
         known_runs = {id(run) for found in startup.runs.values() for run in found}
         try:
             closure = tuple(own[name] for name in self.code.co_freevars)
-            FunctionType(self.code, vars(self.module), closure=closure)()
+            codes.apart.update(one.co_qualname for one in codes.walk(self.code))
+            FunctionType(codes.own(self.code), vars(self.module), closure=closure)()
         except BaseException:
             inverse()
             restore()
