@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import adapters, configured, names, reading
+from . import adapters, configured, instances, names, reading
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -49,7 +49,8 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
     pieces = zip(source.parsed.pieces, rows, strict=True) if local or modules else ()
     for index, (piece, row) in enumerate(pieces):
         dotted = any((alias, member) in row.dotted for alias in local for member in members)
-        if dotted or reading.uses_class(piece.node, row, source, local, through):
+        used = dotted or reading.uses_class(piece.node, row, source, local, through)
+        if used and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
             flow.stale_at(reader, index, cls, local | modules)
     live = getattr(flow.program.loaded(module), cls, None)
     for key, owners in flow.ran_in(reader):
@@ -59,5 +60,6 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
             continue
         owner = getattr(flow.program.loaded(reader), qualname.partition(".")[0], None)
         asks = body.others & members or (body.inherited & members and reading.derives(owner, qualname, live))
-        if body.reads & local or asks or reading.fetches_inside(source, qualname, module, cls):
+        makes = body.reads & local and not instances.may_stay_in(flow, changed, reader, qualname, local)
+        if asks or makes or reading.fetches_inside(source, qualname, module, cls):
             flow.used(key, owners, local | {cls})

@@ -125,6 +125,15 @@ def reaching(sources: Iterable[Source], wanted: Iterable[str]) -> set[str]:
     return found
 
 
+def is_class(source: Source, qualname: str) -> bool:
+    """Whether a source defines a class of that name, at the top or in other classes."""
+    found: list[ast.AST] = [piece.node for piece in source.parsed.pieces]
+    for name in qualname.split("."):
+        classes = [one for node in found for one in ast.walk(node) if isinstance(one, ast.ClassDef)]
+        found = [inner for one in classes if one.name == name for inner in (one, *one.body)]
+    return bool(found)
+
+
 _IMPORTING = {
     "__import__", "find_modules", "find_spec", "from_object", "get_loader", "import_module", "import_string",
     "locate", "resolve", "resolve_name", "run_module", "run_path",

@@ -1,0 +1,123 @@
+"""Objects of a class that changes stay, with what they have become, where making them read nothing of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+import importlib, json, sys
+sys.path.insert(0, "")
+from flask_habanero.live import program, startup
+from flask_habanero.source import Source, build_unit
+program.install()
+app = importlib.import_module("app")
+running = program.attach(app.app, ("app",))
+startup.stop()
+app.shelf.things.append("put by a request")
+before = id(app.shelf)
+new = sys.stdin.read()
+plan = running.plan([build_unit(Source("app", "app.py", package=False, text=new))], [])
+if not plan.reasons:
+    running.commit(plan)
+shown = getattr(app.shelf, "sorted_things", None)
+print(json.dumps({
+    "codes": [reason.code for reason in plan.reasons],
+    "same": id(app.shelf) == before,
+    "things": app.shelf.things,
+    "shows": str(shown() if callable(shown) else shown),
+}))
+"""
+APP = """\
+from flask import Flask
+{head}
+app = Flask(__name__)
+class Shelf({base}):
+    def __init__(self):
+        self.things = []
+        {init}
+    {old}
+{made}
+{after}
+"""
+NEW = "def sorted_things(self): return sorted(self.things)"
+
+
+def edit(tmp_path: Path, new: str, **parts: str) -> Any:
+    """Start an app, put something on its shelf, release an edit of the class; return what became of it."""
+    usual = {"head": "", "base": "object", "init": "", "old": "pass", "made": "shelf = Shelf()", "after": ""}
+    before = APP.format(**usual | parts)
+    (tmp_path / "app.py").write_text(before)
+    (tmp_path / "check.py").write_text(SCRIPT)
+    after = APP.format(**usual | parts | {"old": new})
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "check.py"],
+        input=after,
+        cwd=tmp_path,
+        env={"PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+STAY: dict[str, dict[str, str]] = {
+    "made at the top": {},
+    "a method that others' code has, too": {"new": f"{NEW}\n    def update(self): pass"},
+    "made in an if": {"made": "if True:\n    shelf = Shelf()"},
+    "made by a function": {"made": "def make():\n    return Shelf()\nshelf = make()"},
+    "given to a function of the app": {"after": "def keep(it): app.kept = it\nkeep(shelf)"},
+    "kept by the app": {"after": "app.extensions['shelf'] = shelf"},
+    "of another class of the app": {"head": "class Base:\n    pass", "base": "Base"},
+    "of a class of others": {
+        "head": "import threading",
+        "base": "threading.Event",
+        "init": "super().__init__()",
+    },
+    "used at the start": {"after": "shelf.things.append('at the start')"},
+}
+GO: dict[str, dict[str, str]] = {
+    "its constructor reads the member": {
+        "old": "def sorted_things(self): return 1",
+        "init": "self.size = self.sorted_things",
+        "new": f"@property\n    {NEW}",
+    },
+    "it asks whether there is one": {"init": "self.can = hasattr(self, 'sorted_things')"},
+    "it lists its members": {"init": "self.all = dir(self)"},
+    "a statement lists them": {"after": "ALL = dir(shelf)"},
+    "a statement asks": {"after": "CAN = getattr(shelf, 'sorted_things', None)"},
+    "a class answers for all": {
+        "head": "class Base:\n    def __getattr__(self, name): raise AttributeError",
+        "base": "Base",
+    },
+    "others hold it, and know the name": {
+        "after": "import atexit; atexit.register(list, [shelf])",
+        "new": f"{NEW}\n    def append(self): pass",
+    },
+}
+
+
+@pytest.mark.parametrize("name", STAY)
+def test_it_stays_with_its_state(tmp_path, name):
+    parts = dict(STAY[name])
+    found = edit(tmp_path, parts.pop("new", NEW), **parts)
+    assert (found["codes"], found["same"]) == ([], True)
+    assert "put by a request" in found["things"]
+    assert "put by a request" in found["shows"]
+
+
+@pytest.mark.parametrize("name", GO)
+def test_it_does_not_stay(tmp_path, name):
+    parts = dict(GO[name])
+    found = edit(tmp_path, parts.pop("new", NEW), **parts)
+    assert found["codes"] or not found["same"]
