@@ -30,7 +30,7 @@ from typing import Any
 from . import git
 from .tree import is_code_folder, walk
 
-GRACE_S = 0.002  # lets the second event of a pair, or the second file of "save all", arrive
+GRACE_S = 0.001  # lets the second event of a pair arrive; two files saved together are mostly further apart
 SILENCE_S = 0.06  # git checkout pauses up to 48 ms between files
 JUST_S = 0.5  # for so long after git has written its index, the events of what it checked out may still come
 CAP_S = 3.0  # for a tree that never stands still
