@@ -94,8 +94,8 @@ def _class_of(flow: Flow, changed: Changed) -> type | None:
     cls = getattr(flow.program.loaded(module), name, None)
     if not isinstance(cls, type) or not effects.is_plain_class(cls):
         return None
-    if any(member.startswith("__") for member in members):
-        return None
+    if any(one.startswith("__") and one.endswith("__") and one != "__doc__" for one in members):
+        return None  # Python itself reads those
     answering = any(not _ANSWERING.isdisjoint(vars(base)) for base in cls.__mro__[:-1])
     return None if answering or not all(map(flow.program.was_watched, flow.loaded)) else cls
 

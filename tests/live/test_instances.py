@@ -74,6 +74,7 @@ def edit(tmp_path: Path, new: str, **parts: str) -> Any:
 STAY: dict[str, dict[str, str]] = {
     "made at the top": {},
     "a method that others' code has, too": {"new": f"{NEW}\n    def update(self): pass"},
+    "a private method, and a docstring": {"new": f"'Things.'\n    def __tidy(self): pass\n    {NEW}"},
     "made in an if": {"made": "if True:\n    shelf = Shelf()"},
     "made by a function": {"made": "def make():\n    return Shelf()\nshelf = make()"},
     "given to a function of the app": {"after": "def keep(it): app.kept = it\nkeep(shelf)"},
