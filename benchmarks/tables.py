@@ -68,16 +68,47 @@ def request_table(result: Result) -> str:
     return "\n".join(lines)
 
 
+def engine_table(result: Result) -> str:
+    """Return what plans and commits take against three sizes, medians in ms, and the memory over releases."""
+    lines = [
+        "| app and heap | function: plan / commit | constant: plan / commit | method: plan / commit |",
+        "|---|--:|--:|--:|",
+    ]
+    usual = result["heap"]["rows"][0]["modules"]
+    for row in result["modules"]:
+        lines.append(_engine_row(f"{row['modules']:,} modules", row))
+    for row in result["lines"]:
+        lines.append(_engine_row(f"{usual} modules, {row['lines']['function']:,} lines in the one", row))
+    for row in result["heap"]["rows"]:
+        held = "one list" if row["held"] == "table" else "lists of a thousand"
+        lines.append(_engine_row(f"{usual} modules, and {row['objects']:,} objects in {held}", row))
+    if result["memory"]:
+        found = result["memory"]["rss_mb"]
+        told = ", ".join(f"{number:,}: {size:.0f}" for number, size in found[:: max(len(found) // 5, 1)])
+        lines += ["", f"Memory of a process after so many releases, MiB: {told}."]
+    return "\n".join(lines)
+
+
+def _engine_row(name: str, row: Result) -> str:
+    edits = (row["edits"][edit] for edit in ("function", "constant", "method"))
+    return _row(name, [f"{one['plan']['median']:.1f} / {one['commit']['median']:.2f}" for one in edits])
+
+
+TABLES = {
+    "save to live": ("save_to_live.json", live_table),
+    "request": ("request_overhead.json", request_table),
+    "engine": ("engine.json", engine_table),
+}
+
+
 def write(page: Path, folder: Path) -> str:
     """Return a page with what stands between its markers renewed."""
     text = page.read_text("utf-8")
-    live = json.loads((folder / "save_to_live.json").read_text())
-    request = json.loads((folder / "request_overhead.json").read_text())
-    for name, table in (("save to live", live_table(live)), ("request", request_table(request))):
+    for name, (file, table) in TABLES.items():
+        result = json.loads((folder / file).read_text())
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
-        measured = machine_line(live if name == "save to live" else request)
-        text = before + f"{begin}\n{measured}\n\n{table}\n\n{end}" + rest.partition(end)[2]
+        text = before + f"{begin}\n{machine_line(result)}\n\n{table(result)}\n\n{end}" + rest.partition(end)[2]
     return text
 
 
