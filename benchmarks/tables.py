@@ -75,13 +75,13 @@ def engine_table(result: Result) -> str:
         "|---|--:|--:|--:|",
     ]
     usual = result["heap"]["rows"][0]["modules"]
-    for row in result["modules"]:
-        lines.append(_engine_row(f"{row['modules']:,} modules", row))
+    lines += [_engine_row(f"{row['modules']:,} modules", row) for row in result["modules"]]
     for row in result["lines"]:
-        lines.append(_engine_row(f"{usual} modules, {row['lines']['function']:,} lines in the one", row))
+        size = row["lines"]["function"]
+        lines += [_engine_row(f"{usual} modules, {size:,} lines in the one", row)]
     for row in result["heap"]["rows"]:
         held = "one list" if row["held"] == "table" else "lists of a thousand"
-        lines.append(_engine_row(f"{usual} modules, and {row['objects']:,} objects in {held}", row))
+        lines += [_engine_row(f"{usual} modules, and {row['objects']:,} objects in {held}", row)]
     if result["memory"]:
         found = result["memory"]["rss_mb"]
         told = ", ".join(f"{number:,}: {size:.0f}" for number, size in found[:: max(len(found) // 5, 1)])
@@ -108,7 +108,9 @@ def write(page: Path, folder: Path) -> str:
         result = json.loads((folder / file).read_text())
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
-        text = before + f"{begin}\n{machine_line(result)}\n\n{table(result)}\n\n{end}" + rest.partition(end)[2]
+        text = (
+            before + f"{begin}\n{machine_line(result)}\n\n{table(result)}\n\n{end}" + rest.partition(end)[2]
+        )
     return text
 
 

@@ -103,11 +103,9 @@ def nobody_inside(plan: Plan) -> None:
 
 def _only_lines(plan: Plan, code: object) -> bool:
     swap = next(swap for swap in plan.swaps if swap.functions[0].__code__ == code)
-    old = swap.functions[0].__code__
-    return (
-        old.co_code == swap.code.co_code
-        and old.co_names == swap.code.co_names
-        and old.co_consts == swap.code.co_consts
+    old, new = swap.functions[0].__code__, swap.code
+    return new is not None and all(
+        getattr(old, name) == getattr(new, name) for name in ("co_code", "co_names", "co_consts")
     )
 
 

@@ -54,7 +54,7 @@ def live_functions(modules: list[ModuleType], roots: Iterable[Any], wanted: Set[
         roots: further objects through which functions are held (registries).
         wanted: code of the functions that will change.
     """
-    can_count = COUNTS and not any(code.co_qualname in apart for code in wanted)
+    can_count = _can_count() and not any(code.co_qualname in apart for code in wanted)
     reached = _all_reached(modules, roots, wanted) if can_count else None
     found = Found()
     for function in _walk_heap(modules) if reached is None else reached:
@@ -193,14 +193,15 @@ def _references(code: CodeType) -> int:
     return sys.getrefcount(code) - _WAY_IN
 
 
+@functools.cache  # asked at the first plan: while the start is recorded, the record refers to code, too
 def _can_count() -> bool:
+    """Whether this interpreter counts references to code as we expect."""
     scratch: dict[str, Any] = {}
     exec("def f():\n def g(): pass\n return g", scratch)  # noqa: S102  # a code object that nobody else holds
     scratch["g"] = scratch["f"]()
     return (_references(scratch["f"].__code__), _references(scratch["g"].__code__)) == (1, 2)
 
 
-COUNTS = _can_count()
 _FROZEN = gc.get_freeze_count()  # CPython itself freezes some hundred objects at its start
 
 

@@ -183,7 +183,7 @@ def _is_unknown_elsewhere(flow: Flow, cls: type, members: frozenset[str]) -> boo
 
 def _others_functions() -> Iterator[FunctionType]:
     for one in gc.get_objects():
-        if type(one) is FunctionType and startup.is_foreign(one.__code__):
+        if type(one) is FunctionType and startup.is_foreign_file(one.__code__.co_filename):
             yield one
 
 

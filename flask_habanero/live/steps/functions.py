@@ -15,18 +15,20 @@ _HEADER = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__")
 RAW = "_habanero_raw"
 
 
-@dataclass(frozen=True)
+@dataclass
 class SwapCode:
-    """Functions of one definition get new code. Their identity, closures and attributes stay."""
+    """Functions of one definition get new code, once. Their identity, closures and attributes stay."""
 
     functions: tuple[FunctionType, ...]
-    code: CodeType
+    code: CodeType | None  # given away, see `codes.own`: a plan may be kept for longer than it is needed
 
     def apply(self) -> Inverse:
+        new, self.code = self.code, None
+        assert new is not None, "a step is applied once"
         before = [(function, function.__code__, function.__doc__) for function in self.functions]
-        was, now = docstring(self.functions[0].__code__), docstring(self.code)
+        was, now = docstring(self.functions[0].__code__), docstring(new)
         for function in self.functions:
-            function.__code__ = self._code_for(function)
+            function.__code__ = _fitting(new, function)
             if was != now and function.__doc__ == was:
                 function.__doc__ = now
 
@@ -37,13 +39,14 @@ class SwapCode:
 
         return inverse
 
-    def _code_for(self, function: FunctionType) -> CodeType:
-        """Return the code. A function that was imported under another file name (a symlink) keeps that."""
-        name = function.__code__.co_filename
-        if name == self.code.co_filename:
-            return self.code
-        apart.add(self.code.co_qualname)
-        return self.code.replace(co_filename=name)
+
+def _fitting(code: CodeType, function: FunctionType) -> CodeType:
+    """Return the code. A function that was imported under another file name (a symlink) keeps that."""
+    name = function.__code__.co_filename
+    if name == code.co_filename:
+        return code
+    apart.add(code.co_qualname)
+    return code.replace(co_filename=name)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,69 @@
+"""The live functions of a definition are found by counting, also after releases: no heap is walked for them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import importlib, sys
+sys.path.insert(0, "")
+from flask_habanero.live import functions, program, startup
+from flask_habanero.source import Source, build_unit
+program.install()
+import flask_habanero.live.planner  # as a server may: while the start is recorded
+app = importlib.import_module("app")
+running = program.attach(app.app, ("app",))
+startup.stop()
+kept = []
+walk = functions._walk_heap
+functions._walk_heap = lambda modules: print("walked") or walk(modules)
+text = open("app.py").read()
+for number in range(1, 4):
+    text = text.replace(f"return {number - 1}", f"return {number}") + "\\n"
+    plan = running.plan([build_unit(Source("app", "app.py", package=False, text="\\n" * number + text))], [])
+    assert not plan.reasons, plan.reasons
+    kept += [plan, running.commit(plan)]
+    print(app.app.test_client().get("/").text, app.made())
+"""
+APP = """\
+import functools
+from flask import Flask
+app = Flask(__name__)
+def shown(view):
+    @functools.wraps(view)
+    def wrapper():
+        return f"<{view()}>"
+    return wrapper
+def make():
+    def inner():
+        return 0
+    return inner
+made = make()
+@app.route("/")
+@shown
+def index():
+    return 0
+class Page:
+    def get(self):
+        return 0
+"""
+
+
+def test_releases_walk_no_heap_for_functions_that_namespaces_lead_to(tmp_path):
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "check.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "check.py"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split("\n")[:-1]
+    if sys.version_info < (3, 12) and lines[0] == "walked":
+        del lines[0]  # what recorded the start there still refers to code that ran
+    assert lines == [f"<{number}> {number}" for number in (1, 2, 3)]
