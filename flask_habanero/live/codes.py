@@ -56,7 +56,8 @@ def own(code: CodeType) -> CodeType:
     Nobody else holds it, the books neither; and live functions share it as they do after a cold start, with
     each other and with the function that makes them. So it can be counted whether all were found.
     """
-    return under(code, code.co_filename)
+    copied: CodeType = marshal.loads(marshal.dumps(code))  # ten times as fast as `replace`, one by one
+    return copied
 
 
 apart: set[str] = set()

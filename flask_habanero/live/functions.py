@@ -40,6 +40,7 @@ class Found(dict[CodeType, list[FunctionType]]):
     complete = False
 
 
+_FARTHEST = 20_000  # objects that are gone through
 _LONGEST = 1_000  # a longer container is a cache or a table: what it holds, the reference counts tell
 
 
@@ -92,6 +93,8 @@ def _reach(roots: list[Any]) -> Iterator[FunctionType]:
         if id(one) in seen:
             continue
         seen.add(id(one))
+        if len(seen) > _FARTHEST:
+            return  # the counts say whether that was all; going through the heap takes no longer
         if type(one) is FunctionType:
             yield one
         todo.extend(_inside(one))

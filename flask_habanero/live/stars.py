@@ -7,10 +7,11 @@ it brings, though its text shows none.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import imports, names
+from . import imports, names, startup
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -26,11 +27,22 @@ def brought(row: Names, tree: Tree) -> set[str] | None:
     """Return the names that a statement's star imports bind; None if that can't be told."""
     found: set[str] = set()
     for item in row.imports if row.star else ():
-        there = imports.star_names(tree[item.module], tree) if item.module in tree else None
-        if item.name == "*" and there is None:
-            return None
-        found |= there or set() if item.name == "*" else set()
+        if item.name == "*":
+            own = item.module in tree
+            there = imports.star_names(tree[item.module], tree) if own else _of_others(item.module)
+            if there is None:
+                return None
+            found |= there
     return found
+
+
+def _of_others(name: str) -> set[str] | None:
+    """Return what a loaded module of others brings: a cold start loads the same. None if it isn't loaded."""
+    live = sys.modules.get(name)
+    if live is None or not startup.is_foreign_file(getattr(live, "__file__", None)):
+        return None
+    found = getattr(live, "__all__", None)
+    return set(found) if found is not None else {one for one in vars(live) if not one.startswith("_")}
 
 
 def all_brought(source: Source, tree: Tree) -> set[str]:

@@ -1,4 +1,4 @@
-"""The live functions of a definition are found by counting, after releases, too: no heap is walked for them."""
+"""The live functions of a definition are found by counting, also after releases: no heap is walked."""
 
 from __future__ import annotations
 
