@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from types import CodeType
 
 from ..errors import BundleError
+from ..source import dump_code
 
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _MAX_CODES = 50_000  # in one statement; bounds the walk of a hostile or broken one
@@ -56,7 +57,7 @@ def own(code: CodeType) -> CodeType:
     Nobody else holds it, the books neither; and live functions share it as they do after a cold start, with
     each other and with the function that makes them. So it can be counted whether all were found.
     """
-    copied: CodeType = marshal.loads(marshal.dumps(code))  # ten times as fast as `replace`, one by one
+    copied: CodeType = marshal.loads(dump_code(code))  # ten times as fast as `replace`, one by one
     return copied
 
 
