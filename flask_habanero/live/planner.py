@@ -145,7 +145,8 @@ def _statements(draft: Draft, unit: Unit, old: Source) -> None:
             statements.removed(draft, name, pair.old, uid)
     hinted = [names.hinted(side) for side in (old, unit.source)]
     if hinted[0] != hinted[1] and not draft.boots:
-        draft.last(name, steps.OrderHints(draft.live(name), tuple(hinted[1])))
+        gone = tuple(one for one in hinted[0] if one not in hinted[1])
+        draft.last(name, steps.OrderHints(draft.live(name), tuple(hinted[1]), gone))
 
 
 def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, CodeType]) -> None:

@@ -63,10 +63,11 @@ class Unhint:
 
 @dataclass(frozen=True)
 class OrderHints:
-    """A module's annotations stand in the order of its statements, whichever of them ran."""
+    """A module's annotations are those of its statements, in their order, whichever of them ran."""
 
     module: ModuleType
     names: tuple[str, ...]
+    gone: tuple[str, ...]  # names that no statement annotates any more
 
     def apply(self) -> Inverse:
         restore = remember(self.module)
@@ -75,6 +76,8 @@ class OrderHints:
         if list(ordered) != list(hints):
             hints.clear()
             hints.update(ordered)
+        for name in self.gone:
+            _unhint(self.module, name)
         return restore
 
 
