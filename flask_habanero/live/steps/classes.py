@@ -116,6 +116,23 @@ class Members:
                     body[name].__set_name__(self.cls, name)
 
 
+@dataclass(frozen=True)
+class ClassLine:
+    """A class says in which line it stands (from 3.13 on): its source is looked for there."""
+
+    module: ModuleType
+    name: str
+    line: int
+
+    def apply(self) -> Inverse:
+        cls = vars(self.module).get(self.name)
+        was = vars(cls).get("__firstlineno__") if isinstance(cls, type) else None
+        if not isinstance(cls, type) or was is None or cls.__module__ != self.module.__name__:
+            return lambda: None
+        type.__setattr__(cls, "__firstlineno__", self.line)
+        return lambda: type.__setattr__(cls, "__firstlineno__", was)
+
+
 def _abstract_methods(cls: type) -> None:
     for one in (cls, *adapters.below(cls)):
         if isinstance(one, abc.ABCMeta):
