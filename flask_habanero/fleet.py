@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .worker import Worker
 
 # A datagram wakes its receiver on the sender's processor, as if the sender were about to wait, and the
-# two take turns there. Who wakes from a sleep gets a processor that is idle: measured, 2.5 ms of a push
+# two take turns there. Who wakes from a sleep gets a processor that is idle
 ASIDE_S = 0.0001
 MOST_REASONS = 50  # of one worker: a datagram is short
 log = logging.getLogger("flask_habanero")

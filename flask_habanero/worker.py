@@ -140,7 +140,7 @@ class Worker:
         """
         with self.moves.lock:
             move = self.moves.current
-            if move is None or move.id != move_id or not move.still or self.ledger.counter() == self._seen:
+            if move is None or move.id != move_id or not move.still or self.ledger.counted() != move.number:
                 self.catch_up()
             else:
                 self._try(lambda: self._finish(move))

@@ -55,6 +55,18 @@ def test_a_push_is_live_in_every_worker(host: Host) -> None:
     assert set(report.ms) == {"verify", "plan", "prepare", "quiesce", "commit", "record", "converge", "total"}
 
 
+def test_who_is_told_to_commit_what_is_not_recorded_does_not(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    request = host.peer(one).request_for("push", {"shop": "x = 2"})
+    two.worker.prepare("a move", request)
+    assert two.worker.moves.quiesce("a move") == ()
+    two.worker.finish("a move")
+    assert (two.worker.number, two.program.tree["shop"].text) == (0, "x = 1")
+    two.worker.moves.abort("a move")
+    assert host.peer(one).push({"shop": "x = 3"}).outcome == "live"
+    assert (two.worker.number, two.program.tree["shop"].text) == (1, "x = 3")
+
+
 def test_a_module_that_a_request_imported_meanwhile_is_planned_for(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

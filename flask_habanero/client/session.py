@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -133,7 +133,11 @@ class Session:
 
     def _ahead(self, path: Path) -> None:
         """Compile a file that may be sent in a moment: of what was compiled, each statement is remembered."""
-        if path in self._tree.files:  # else it is new, and all folders would be read
+        if path not in self._tree.files:  # it is new, and all folders would be read
+            return
+        with suppress(
+            Exception
+        ):  # no word of it here: what fails, fails again when it is to be sent, and is shown
             tree = reread_tree(self._tree, [path])
             name = tree.files.get(path, "")
             if name in tree.sources:  # it may be gone, or hold no text

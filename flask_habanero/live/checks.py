@@ -8,6 +8,7 @@ from types import CodeType
 from ..errors import Reason
 from ..source import Piece
 from . import (
+    codes,
     configs,
     effects,
     entries,
@@ -195,8 +196,20 @@ def live_objects(draft: Draft) -> None:
                 _ended_code(draft, name, old)
             else:
                 _swap(draft, name, (old, new), goals)
+        _class_lines(draft, name)
     draft.bind()
     _suspended(draft)
+
+
+def _class_lines(draft: Draft, name: str) -> None:
+    """Classes that stand elsewhere now say so, before any statement makes one anew."""
+    lines = {
+        (old.co_qualname, old.co_firstlineno): new.co_firstlineno
+        for old, new in draft.code_pairs[name]
+        if new is not None and codes.is_class(old) and old.co_firstlineno != new.co_firstlineno
+    }
+    if lines:
+        draft.first(name, steps.ClassLines(draft.live(name), lines))
 
 
 def _ended_code(draft: Draft, name: str, old: CodeType) -> None:

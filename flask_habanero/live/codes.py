@@ -6,6 +6,7 @@ Also: walking the tree of code objects that one statement holds, and pairing two
 from __future__ import annotations
 
 import functools
+import inspect
 import marshal
 import sys
 from collections import Counter
@@ -63,6 +64,11 @@ def own(code: CodeType) -> CodeType:
 
 apart: set[str] = set()
 """Qualified names of functions that live with a copy of their own, so that counting says nothing of them."""
+
+
+def is_class(code: CodeType) -> bool:
+    """Whether this is the body of a class: alone of what a statement holds it has no variables of its own."""
+    return not code.co_flags & inspect.CO_OPTIMIZED
 
 
 def children(code: CodeType) -> list[CodeType]:

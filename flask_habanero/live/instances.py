@@ -167,14 +167,11 @@ def _definition(source: Source, qualname: str) -> names.Function | None:
 def _is_unknown_elsewhere(flow: Flow, cls: type, members: frozenset[str]) -> bool:
     """Whether no code of others knows the names, lists what an object has, or holds one of these objects."""
     bases = {base.__module__ for base in cls.__mro__[:-1]} - flow.program.tree.keys()
-    there = frozenset(name for name in members if any(name in vars(base) for base in cls.__mro__))
     with functions.thawed():
         for function in _others_functions():
             listing = _ENUMERATING if function.__module__ in bases else frozenset[str]()
             for code in walk(function.__code__):
-                # who asked for what was not there has failed, unless that was what it wanted to know
-                named = members if "AttributeError" in code.co_names else there
-                if not named.isdisjoint(code.co_names) or not listing.isdisjoint(code.co_names):
+                if not members.isdisjoint(code.co_names) or not listing.isdisjoint(code.co_names):
                     return False
                 if any(type(const) is str and const in members for const in code.co_consts):
                     return False

@@ -13,7 +13,7 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import Reason
-from ..source import Piece, Source, Unit
+from ..source import Source, Unit
 from . import (
     anew,
     checks,
@@ -137,7 +137,6 @@ def _statements(draft: Draft, unit: Unit, old: Source) -> None:
         draft.out.uids[name] = uids
         if pair.old and pair.new:
             _pair(draft, name, pair, uid, (old_codes[pair.old.index], new_codes[pair.new.index]))
-            _class_line(draft, name, pair.old, pair.new)
             if pair in displaced:
                 statements.moved(draft, name, pair, uid)
         elif pair.new:
@@ -148,12 +147,6 @@ def _statements(draft: Draft, unit: Unit, old: Source) -> None:
     if hinted[0] != hinted[1] and not draft.boots:
         gone = tuple(one for one in hinted[0] if one not in hinted[1])
         draft.last(name, steps.OrderHints(draft.live(name), tuple(hinted[1]), gone))
-
-
-def _class_line(draft: Draft, name: str, old: Piece, new: Piece) -> None:
-    """A class that stands elsewhere now says so."""
-    if isinstance(new.node, ast.ClassDef) and old.line != new.line and not draft.boots:
-        draft.last(name, steps.ClassLine(draft.live(name), new.node.name, new.line))
 
 
 def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, CodeType]) -> None:

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
+from tests.live.started import run
+
 SCRIPT = """
-import importlib, sys
-sys.path.insert(0, "")
-from flask_habanero.live import functions, program, startup
-from flask_habanero.source import Source, build_unit
-program.install()
-import flask_habanero.live.planner  # as a server may: while the start is recorded
-app = importlib.import_module("app")
-running = program.attach(app.app, ("app",))
-startup.stop()
 kept = []
 walk = functions._walk_heap
 functions._walk_heap = lambda modules: print("walked") or walk(modules)
 text = open("app.py").read()
 for number in range(1, 4):
     text = text.replace(f"return {number - 1}", f"return {number}") + "\\n"
-    plan = running.plan([build_unit(Source("app", "app.py", package=False, text="\\n" * number + text))], [])
+    plan = planned("\\n" * number + text)
     assert not plan.reasons, plan.reasons
     kept += [plan, running.commit(plan)]
     print(app.app.test_client().get("/").text, app.made())
@@ -51,19 +43,8 @@ class Page:
 """
 
 
-def test_releases_walk_no_heap_for_functions_that_namespaces_lead_to(tmp_path):
-    (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "check.py").write_text(SCRIPT)
-    done = subprocess.run(
-        [sys.executable, "check.py"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.split("\n")[:-1]
+def test_releases_walk_no_heap_for_functions_that_namespaces_lead_to(tmp_path: Path) -> None:
+    lines = run(tmp_path, APP, SCRIPT).splitlines()
     if sys.version_info < (3, 12) and lines[0] == "walked":
         del lines[0]  # what recorded the start there still refers to code that ran
     assert lines == [f"<{number}> {number}" for number in (1, 2, 3)]

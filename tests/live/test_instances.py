@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.live.started import run
+
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
-import importlib, json, sys
-sys.path.insert(0, "")
-from flask_habanero.live import program, startup
-from flask_habanero.source import Source, build_unit
-program.install()
-app = importlib.import_module("app")
-running = program.attach(app.app, ("app",))
-startup.stop()
 app.shelf.things.append("put by a request")
 before = id(app.shelf)
-new = sys.stdin.read()
-plan = running.plan([build_unit(Source("app", "app.py", package=False, text=new))], [])
+plan = planned(sys.stdin.read())
 if not plan.reasons:
     running.commit(plan)
 shown = getattr(app.shelf, "sorted_things", None)
@@ -53,22 +44,8 @@ NEW = "def sorted_things(self): return sorted(self.things)"
 def edit(tmp_path: Path, new: str, **parts: str) -> Any:
     """Start an app, put something on its shelf, release an edit of the class; return what became of it."""
     usual = {"head": "", "base": "object", "init": "", "old": "pass", "made": "shelf = Shelf()", "after": ""}
-    before = APP.format(**usual | parts)
-    (tmp_path / "app.py").write_text(before)
-    (tmp_path / "check.py").write_text(SCRIPT)
-    after = APP.format(**usual | parts | {"old": new})
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(
-        [sys.executable, "check.py"],
-        input=after,
-        cwd=tmp_path,
-        env={"PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    before, after = (APP.format(**usual | parts | more) for more in ({}, {"old": new}))
+    return json.loads(run(tmp_path, before, SCRIPT, after))
 
 
 STAY: dict[str, dict[str, str]] = {

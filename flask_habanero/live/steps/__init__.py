@@ -4,7 +4,7 @@ The only place that assigns ``__code__`` or sets attributes of the user's object
 returns the inverse, ready to run; nothing else in the package changes the program.
 """
 
-from .classes import ClassLine, Members, Put
+from .classes import ClassLines, Members, Put
 from .entries import Arrange, Assign, Items, Remember, TakeOut, fill
 from .functions import RAW, ClearCache, Conform, Decorate, SwapCode
 from .namespaces import DropModule, Forget, OrderHints, Run, ShowSource, Unhint
@@ -15,7 +15,7 @@ __all__ = [
     "RAW",
     "Arrange",
     "Assign",
-    "ClassLine",
+    "ClassLines",
     "ClearCache",
     "Conform",
     "Decorate",

@@ -117,20 +117,32 @@ class Members:
 
 
 @dataclass(frozen=True)
-class ClassLine:
-    """A class says in which line it stands (from 3.13 on): its source is looked for there."""
+class ClassLines:
+    """Classes say in which line they stand (from 3.13 on): their source is looked for there."""
 
     module: ModuleType
-    name: str
-    line: int
+    lines: Mapping[tuple[str, int], int]  # (qualified name, line as loaded) -> line
 
     def apply(self) -> Inverse:
-        cls = vars(self.module).get(self.name)
-        was = vars(cls).get("__firstlineno__") if isinstance(cls, type) else None
-        if not isinstance(cls, type) or was is None or cls.__module__ != self.module.__name__:
-            return lambda: None
-        type.__setattr__(cls, "__firstlineno__", self.line)
-        return lambda: type.__setattr__(cls, "__firstlineno__", was)
+        before: list[tuple[type, int]] = []
+        for cls in filter(None, map(self._named, {name for name, _ in self.lines})):
+            was = vars(cls)["__firstlineno__"]
+            before.append((cls, was))
+            type.__setattr__(cls, "__firstlineno__", self.lines.get((cls.__qualname__, was), was))
+
+        def inverse() -> None:
+            for cls, was in before:
+                type.__setattr__(cls, "__firstlineno__", was)
+
+        return inverse
+
+    def _named(self, name: str) -> type | None:
+        """Return the module's own class of a name, if it says where it stands."""
+        one: Any = self.module
+        for part in name.split("."):
+            one = vars(one).get(part) if isinstance(one, type | ModuleType) else None
+        ours = isinstance(one, type) and (one.__module__, one.__qualname__) == (self.module.__name__, name)
+        return one if ours and "__firstlineno__" in vars(one) else None
 
 
 def _abstract_methods(cls: type) -> None:
