@@ -71,7 +71,7 @@ def body_of(source: Source | None, qualname: str) -> names.Body | None:
     return None
 
 
-ANYWHERE = "*"  # what a statement binds that writes into namespaces
+ANYWHERE = "*"  # what a statement binds, or a function, that writes into namespaces
 _WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
 
 
@@ -80,13 +80,13 @@ def _readers(source: Source) -> dict[str, tuple[str, ...]]:
     """Return name -> who reads it, by last parts: functions, and what statements made of it."""
     found: dict[str, set[str]] = defaultdict(set)
     for row in names.of_source(source):
-        for key, body in row.bodies.items():
-            for name in body.reads | body.attributes:
-                found[name] |= {key.rpartition(".")[2], *body.rebinds}
-        read = row.reads | row.attributes
-        bound = row.binds if _WRITERS.isdisjoint(read) else {*row.binds, ANYWHERE}
-        for name in read if bound else ():
-            found[name] |= bound
+        bodies = (
+            (b.reads | b.attributes, {key.rpartition(".")[2], *b.rebinds}) for key, b in row.bodies.items()
+        )
+        for read, made in (*bodies, (row.reads | row.attributes, row.binds)):
+            reader = made if _WRITERS.isdisjoint(read) else {*made, ANYWHERE}
+            for name in read if reader else ():
+                found[name] |= reader
     return {name: tuple(readers) for name, readers in found.items()}
 
 

@@ -66,6 +66,7 @@ def test_most_modules_are_told_apart():
         ("cached = remember(price)\ndef total(): return cached()", {"price", "cached", "total"}),
         ("class Page:\n def get(self): return price", {"price", "get"}),
         ("def fill():\n global kept\n kept = price", {"price", "fill", "kept"}),
+        ("def fill(): globals()['a'] = price", {"price", "fill", reading.ANYWHERE}),
         ("for one in 'ab': globals()[one] = price", {"price", "one", reading.ANYWHERE}),
         ("def total(): return 1", {"price"}),
     ],
