@@ -135,9 +135,7 @@ class Session:
         """Compile a file that may be sent in a moment: of what was compiled, each statement is remembered."""
         if path not in self._tree.files:  # it is new, and all folders would be read
             return
-        with suppress(
-            Exception
-        ):  # no word of it here: what fails, fails again when it is to be sent, and is shown
+        with suppress(Exception):  # said by _flush, where the same fails again
             tree = reread_tree(self._tree, [path])
             name = tree.files.get(path, "")
             if name in tree.sources:  # it may be gone, or hold no text
