@@ -191,6 +191,8 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
             "live/steps/classes.py",
             "live/steps/entries.py",
             "live/steps/functions.py",
+            "live/steps/growth.py",
+            "live/steps/mappings.py",
             "live/steps/namespaces.py",
             "live/steps/undo.py",
             "live/registrations.py",
@@ -278,7 +280,7 @@ BROAD = {
     **dict.fromkeys(
         (
             ("live/steps/" + name, "BaseException")
-            for name in ("classes.py", "functions.py", "namespaces.py", "parts.py")
+            for name in ("classes.py", "functions.py", "growth.py", "namespaces.py", "parts.py")
         ),
         "a statement that fails half-way gives its names back, SystemExit too",
     ),

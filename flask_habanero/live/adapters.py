@@ -8,10 +8,32 @@ from __future__ import annotations
 
 import ast
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from . import mapped
+
 Inverse = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Members that come and go.
+
+    Attributes:
+        put: the statements that make the new ones.
+        gone: those that had made the ones that were there.
+        names: of all of them.
+        body: the class's body, as it will be.
+        callee: what an expression in it stands for.
+    """
+
+    put: Sequence[ast.stmt]
+    gone: Sequence[ast.stmt]
+    names: Set[str]
+    body: Sequence[ast.stmt]
+    callee: mapped.Callee
 
 
 class Adapter(Protocol):
@@ -20,8 +42,8 @@ class Adapter(Protocol):
     def owns(self, cls: type) -> bool:
         """Whether this is a class of that kind."""
 
-    def takes(self, member: ast.stmt) -> bool:
-        """Whether a class of that kind has the member after it was set, or not after it was deleted."""
+    def takes(self, cls: type, change: Exchange) -> bool:
+        """Whether a class of that kind has members once they were set, and not once they were deleted."""
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         """Do what the maker does once it knows all members, which stand in that order; return the inverse."""
@@ -56,11 +78,37 @@ class _Methods:
     """Classes that read their fields from their members, and pass over plain methods."""
 
     def owns(self, cls: type) -> bool:
-        fields = ("__dataclass_fields__", "__mapper__", "__slots__")
+        fields = ("__dataclass_fields__", "__slots__")
         return isinstance(cls, enum.EnumMeta) or any(name in vars(cls) for name in fields)
 
-    def takes(self, member: ast.stmt) -> bool:
-        return _is_method(member)
+    def takes(self, cls: type, change: Exchange) -> bool:
+        return all(map(_is_method, (*change.put, *change.gone)))
+
+    def settle(self, cls: type, order: Iterable[str]) -> Inverse:
+        return lambda: None
+
+
+def _is_assignment(member: ast.stmt) -> bool:
+    return isinstance(member, ast.Assign) and all(isinstance(one, ast.Name) for one in member.targets)
+
+
+class _Mapped:
+    """SQLAlchemy: a mapped class takes methods and constants, and such columns as no cold start would refuse.
+
+    It lets no column go, and takes none in the place of another.
+    """
+
+    def owns(self, cls: type) -> bool:
+        return mapped.is_mapped(cls) and not hasattr(cls, "__dataclass_fields__")
+
+    def takes(self, cls: type, change: Exchange) -> bool:
+        more = [one for one in change.put if mapped.told_to_mapper(one, change.callee)]
+        plain = [one for one in (*change.put, *change.gone) if one not in more]
+        passed_over = all(
+            _is_method(one) or mapped.is_constant(one) or mapped.is_hybrid(one, change.callee)
+            for one in plain
+        )
+        return passed_over and (not more or mapped.grows(cls, more, change.body, change.callee))
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         return lambda: None
@@ -72,11 +120,8 @@ class _Forms:
     def owns(self, cls: type) -> bool:
         return any(base.__module__ == "wtforms.form" for base in type.mro(type(cls)))
 
-    def takes(self, member: ast.stmt) -> bool:
-        plain = isinstance(member, ast.Assign) and all(
-            isinstance(target, ast.Name) for target in member.targets
-        )
-        return plain or _is_method(member)
+    def takes(self, cls: type, change: Exchange) -> bool:
+        return all(_is_method(one) or _is_assignment(one) for one in (*change.put, *change.gone))
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         classes = [cls, *below(cls)]
@@ -116,7 +161,7 @@ def _forget_order(cls: Any) -> None:
     cls._unbound_fields = None  # WTForms tells it anew at the next form
 
 
-_ADAPTERS: tuple[Adapter, ...] = (_Forms(), _Methods())
+_ADAPTERS: tuple[Adapter, ...] = (_Forms(), _Mapped(), _Methods())
 
 
 def adapter_of(cls: type) -> Adapter | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
-from . import adapters, configured, instances, names, reading
+from . import adapters, configured, instances, mapped, names, reading
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -24,6 +25,13 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     flow.dynamic_importer(module, cls)
     flow.named(module)
     configured.source_changed(flow.draft, module, cls, members)
+
+
+def _only_maps(flow: Flow, reader: str, node: ast.stmt, local: set[str]) -> bool:
+    """Whether a statement is a mapped class that names another one to SQLAlchemy, and asks it for nothing."""
+    cls = getattr(flow.program.loaded(reader), getattr(node, "name", ""), None)
+    is_mapped = isinstance(node, ast.ClassDef) and isinstance(cls, type) and mapped.is_mapped(cls)
+    return is_mapped and mapped.only_names(node, local, flow.draft.judge(reader).callee)
 
 
 def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> None:
@@ -50,6 +58,8 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
     for index, (piece, row) in enumerate(pieces):
         dotted = any((alias, member) in row.dotted for alias in local for member in members)
         used = dotted or reading.uses_class(piece.node, row, source, local, through)
+        if used and not dotted and _only_maps(flow, reader, piece.node, local):
+            continue
         if used and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
             flow.stale_at(reader, index, cls, local | modules)
     live = getattr(flow.program.loaded(module), cls, None)

@@ -10,7 +10,20 @@ from types import CodeType, FunctionType
 
 from ..errors import Reason
 from ..source import Piece, compile_nodes
-from . import codes, configured, diff, effects, entries, members, names, rivals, slots, statements, steps
+from . import (
+    codes,
+    configured,
+    diff,
+    effects,
+    entries,
+    mapping,
+    members,
+    names,
+    rivals,
+    slots,
+    statements,
+    steps,
+)
 from .diff import Pair, title
 from .draft import RESTART, Draft, FindFunction
 from .skeleton import alike, same_own_level
@@ -177,7 +190,7 @@ def class_(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     cls = vars(draft.live(name)).get(new.name)
     if new.name in diff.bound_twice(draft.program.tree[name].parsed) | diff.bound_twice(draft.parsed(name)):
         draft.refuse("bound-twice", draft.where(name, new), f"{new.name} is bound by more than one statement")
-    change = members.compare(old, new, cls, name)
+    change = members.compare(old, new, cls, name, draft.judge(name).callee)
     reasons = change.reasons or _member_reasons(draft, name, change)
     if reasons:
         if not remade(draft, name, pair.old.node, pair.new, uid):
@@ -207,6 +220,9 @@ def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.
     assert isinstance(node, ast.ClassDef)
     step = members.step(change, node, cls, draft.live(name), draft.parsed(name), draft.filename(name))
     draft.act(name, piece, 1, lambda: step)
+    draft.made_members[name, node.name] |= {bound for one in change.put for bound in members.bound(one)}
+    if change.mapped:
+        mapping.changes(draft, name)
     draft.dirty_members.append((name, node.name, frozenset(change.names)))
     if change.names & members.MAKERS:
         draft.shape_changed.append((name, node.name))
@@ -264,10 +280,15 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
     put = [one for one, row in rows.items() if (row.reads | (set() if local else row.attributes)) & readers]
     change = members.ClassChange(put=put, names={bound for one in put for bound in members.bound(one)})
     members.follow(change, node, name)
-    put = change.put = [one for one in node.body if change.names & set(members.bound(one))]
     head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
+    made = draft.made_members[name, node.name]  # by this release, of what is there when it comes to the class
+    if change.names and change.names <= made and not head & readers:
+        draft.partly.add((name, uid))
+        return
+    change.names -= made
+    put = change.put = [one for one in node.body if change.names & set(members.bound(one))]
     fits = isinstance(cls, type) and put and not head & readers and all(map(members.is_simple, put))
-    if fits and isinstance(cls, type) and members.takes(cls, node, change):
+    if fits and isinstance(cls, type) and members.takes(cls, node, change, draft.judge(name).callee):
         reasons = _member_reasons(draft, name, change)
         if not reasons:
             draft.say(name, f"={node.name}")

@@ -18,7 +18,7 @@ from . import names, slots
 from .judge.classes import is_plain_meta
 from .judge.findings import Effect, Findings
 from .judge.interpreter import Interpreter
-from .judge.values import Class, Function, Scope, join
+from .judge.values import Bound, Class, Function, Live, Scope, join
 from .world import World
 
 
@@ -93,6 +93,13 @@ class Judge:
 
         interpreter.attempt(tell)
         return next((effect.why or "it registers" for effect in interpreter.effects), None)
+
+    def callee(self, node: ast.expr) -> object:
+        """Return the live function or class that an expression of the module stands for, None if none."""
+        interpreter = Interpreter(self._world)
+        found = interpreter.attempt(lambda: interpreter.value(node, interpreter.scope_of(self._module)))
+        found = found.function if isinstance(found, Bound) else found
+        return found.object if isinstance(found, Live) and not interpreter.effects else None
 
     def decorated(self, node: names.Function) -> Decorated:
         """Return what applying a definition's decorators comes to."""

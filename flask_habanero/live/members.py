@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 
 from ..errors import Reason
 from ..source import Parsed, Piece, Source, compile_nodes
-from . import adapters, diff, effects, names
+from . import adapters, diff, effects, mapped, names
 from .codes import children
 from .diff import Kind
-from .steps import Members, Put
+from .steps import Grow, Members, Put
 
 MAKERS = {"__init__", "__new__", "__post_init__"}  # objects have what these gave them when they were made
 _SHAPES = {"__new__", "__slots__", "__setstate__", "__getstate__", "__reduce__"}
@@ -27,6 +27,7 @@ class ClassChange:
     drop: list[str] = field(default_factory=list)
     gone: list[ast.stmt] = field(default_factory=list)  # the statements that these members had before
     names: set[str] = field(default_factory=set)  # members that are new, other, or gone
+    mapped: tuple[str, ...] = ()  # of the new ones, those that SQLAlchemy's mapper is told of
     reasons: list[Reason] = field(default_factory=list)
 
 
@@ -40,7 +41,9 @@ def header(node: ast.ClassDef) -> str:
     return "|".join(ast.dump(part) for part in header_nodes(node))
 
 
-def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> ClassChange:
+def compare(
+    old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str, callee: mapped.Callee
+) -> ClassChange:
     """Return what must be done to a live class so that it becomes what its statement now says."""
     change = ClassChange()
 
@@ -77,10 +80,23 @@ def compare(old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str) -> C
             refuse(
                 "class-member", member, f"`{_line(member)}` in a class body", "restart to take this change"
             )
-    if change.names and not takes(cls, new, change):
-        why = f"class {new.name}: members can't be exchanged in place in a class that builds itself from them"
-        refuse("class-builder", new, why, "restart to take it")
+    if change.names:
+        _exchangeable(cls, new, change, callee, refuse)
     return change
+
+
+def _exchangeable(
+    cls: type, new: ast.ClassDef, change: ClassChange, callee: mapped.Callee, refuse: Callable[..., None]
+) -> None:
+    """Refuse what the class does not take; note what SQLAlchemy's mapper is told of."""
+    if not takes(cls, new, change, callee):
+        why = f"class {new.name}: members can't be exchanged in place in a class that builds itself from them"
+        if mapped.is_mapped(cls):
+            why = f"class {new.name}: a mapped class takes new columns of its own, and lets none change or go"
+        refuse("class-builder", new, why, "restart to take it")
+    elif mapped.is_mapped(cls):
+        told = [member for member in change.put if mapped.told_to_mapper(member, callee)]
+        change.mapped = tuple(name for member in told for name in bound(member))
 
 
 def follow(change: ClassChange, node: ast.ClassDef, module: str) -> None:
@@ -91,7 +107,7 @@ def follow(change: ClassChange, node: ast.ClassDef, module: str) -> None:
         change.names |= more
 
 
-def takes(cls: type, new: ast.ClassDef, change: ClassChange) -> bool:
+def takes(cls: type, new: ast.ClassDef, change: ClassChange, callee: mapped.Callee) -> bool:
     """Whether a class has the new members once they are set, and not the old ones once they are gone."""
     if hasattr(cls, "as_view") and adapters.below(cls):
         return False  # Flask told the methods of the views below it when they were made
@@ -100,7 +116,7 @@ def takes(cls: type, new: ast.ClassDef, change: ClassChange) -> bool:
         return False
     if adapter is None:
         return effects.is_plain_class(cls) and not new.decorator_list
-    return all(map(adapter.takes, (*change.put, *change.gone)))
+    return adapter.takes(cls, adapters.Exchange(change.put, change.gone, change.names, new.body, callee))
 
 
 def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
@@ -166,7 +182,12 @@ def step(
         made = {name for names in every[:at] for name in names}
         put.append(Put(every[at], code, frozenset(name for names in every[at:] for name in names) - made))
     order = tuple(name for names in every for name in names)
-    return Members(cls, module, tuple(put), tuple(mangled(name, node.name) for name in change.drop), order)
+    drop = tuple(mangled(name, node.name) for name in change.drop)
+    if change.mapped:
+        return Grow(
+            cls, module, tuple(put), drop, order, change.mapped, tuple(mapped.engines(mapped.kept(cls)))
+        )
+    return Members(cls, module, tuple(put), drop, order)
 
 
 def mangled(name: str, cls: str) -> str:

@@ -6,7 +6,7 @@ import ast
 import sys
 
 from ..source import Piece
-from . import configured, effects, entries, imports, names, registrations, slots, stars, steps
+from . import configured, effects, entries, imports, mapping, names, registrations, slots, stars, steps
 from .diff import Pair, title
 from .draft import Draft
 
@@ -152,7 +152,7 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
     row = names.of_source(draft.out.target[name])[piece.index]
     if _never_runs(node):
         return
-    found = draft.judge(name).effects(node)
+    found = mapping.take_in(draft, name, piece, draft.judge(name).effects(node))
     if (why := effects.first_refusal(found)) is not None:
         draft.refuse("effect", draft.where(name, piece), why)
     configured.written(draft, found)

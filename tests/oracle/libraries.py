@@ -10,6 +10,18 @@ from typing import Any
 from .graph import ADDRESS, Graph
 
 
+def settle(graph: Graph) -> None:
+    """Let SQLAlchemy connect its mappers, as the first query does."""
+    if "sqlalchemy.orm" not in sys.modules:
+        return
+    from sqlalchemy.orm import configure_mappers
+
+    try:
+        configure_mappers()
+    except Exception as error:  # noqa: BLE001  # each query would fail like this: a finding, on both sides
+        graph.word("mappers", f"{type(error).__name__}: {error}")
+
+
 def describe(graph: Graph, modules: Iterable[ModuleType]) -> None:
     """Add words for mapped classes, tables and forms that the modules have."""
     found = {id(value): value for module in modules for value in _values(module)}
@@ -66,7 +78,14 @@ def _mapper(graph: Graph, cls: type) -> None:
 
     mapper: Any = inspect(cls)
     name = f"mapped {cls.__module__}.{cls.__qualname__}"
-    graph.word(name, f"{mapper.local_table} {[(p.key, type(p).__name__) for p in mapper.attrs]}")
+    # back references of other classes come in the order in which those are set up, which nothing reads
+    own = [
+        (p.key, type(p).__name__)
+        for p in mapper.attrs
+        if p.key in mapper._init_properties or hasattr(p, "columns")
+    ]
+    others = sorted(p.key for p in mapper.attrs if p.key not in dict(own))
+    graph.word(name, f"{mapper.local_table} {own} {others}")
     graph.word(f"{name} events", f"{len(list(mapper.dispatch.before_insert))} before_insert")
 
 

@@ -83,6 +83,7 @@ def fingerprint(
     ran = ["__main__"] if root and main.startswith(root) else []
     modules = [*ran, *(name for name in sorted(sys.modules) if name.partition(".")[0] in own)]
     graph.word("sys.modules", f"{modules}")
+    libraries.settle(graph)
     for name in modules:
         _module(graph, name, sys.modules[name])
     for index, app in enumerate(apps):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from werkzeug.local import LocalProxy
 from werkzeug.utils import cached_property
 
+from . import known
 from .values import (
     ANY,
     NONE,
@@ -170,6 +171,9 @@ def _of_instance(value: Live, name: str) -> Found:
 def _asked_for(value: Value, name: str) -> Found:
     """What `__getattr__` is to give, if there is one."""
     member = find(class_of(value), "__getattr__")
+    if member is not None and isinstance(value, Live) and known.place(member.live) in known.LOOKING:
+        found = getattr(value.object, name, None)
+        return Live(found) if found is not None else ANY
     return Property(member.raw, value, (Live(name),)) if member is not None else ANY
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask.sansio.app import App
 
+from .. import mapped
 from . import attributes, containers, known
 from .values import (
     ANY,
@@ -37,11 +38,41 @@ class Classes:
         if meta is None:
             self._in.notes.unknown(f"base class of `{cls.name}` may act on its subclasses")
             return cls
+        if not keywords and (base := self._mapping_base(cls)) is not None:
+            return self._mapped(cls, base, meta)
         if not (isinstance(meta, Live) and is_plain_meta(meta.object)):
             return self._by_metaclass(meta, cls, keywords, text)
         cls.meta = meta
         self.tell_members(cls)
         self._tell_bases(cls, keywords)
+        return cls
+
+    def _mapping_base(self, cls: Class) -> type | None:
+        """Return the base for whose sake SQLAlchemy maps a class, if nobody else acts on its subclasses."""
+        found = None
+        for base in _bases(cls):
+            if isinstance(base, Class) and "__init_subclass__" not in base.members:
+                continue
+            if not (isinstance(base, Live) and isinstance(base.object, type)):
+                return None
+            if mapped.maps(base.object):
+                found = base.object
+            elif not is_plain_meta(type(base.object)) or _acts(base.object):
+                return None
+        return found
+
+    def _mapped(self, cls: Class, base: type, meta: Value) -> Value:
+        """SQLAlchemy maps a class: its members are descriptions, and those that it calls are gone through."""
+        cls.meta = meta
+        self.tell_members(cls)
+        hidden = [name for name, member in cls.members.items() if mapped.is_asked(_kind(member))]
+        hidden += [n for one in base.__mro__ for n, m in vars(one).items() if mapped.is_asked(type(m))]
+        if hidden:
+            self._in.notes.unknown(f"mapping `{cls.name}` calls its `{hidden[0]}`")
+        elif mapped.heard():
+            self._in.notes.unknown(f"who listens to what SQLAlchemy maps may act on `{cls.name}`")
+        else:
+            self._in.notes.maps((base, *mapped.known_to(base)), f"mapping `{cls.name}`")
         return cls
 
     def _tell_bases(self, cls: Class, keywords: dict[str, Value]) -> None:
@@ -194,6 +225,15 @@ class Classes:
             return this if plain else self._in.calls.unknown(args)
         self._in.call(Bound(init.raw, this), args)
         return this
+
+
+def _acts(base: type) -> bool:
+    return any("__init_subclass__" in vars(one) for one in base.__mro__ if one is not object)
+
+
+def _kind(value: Value) -> type | None:
+    """Return the class of what a member is, if that is known."""
+    return value.kind if isinstance(value, Made) else type(value.object) if isinstance(value, Live) else None
 
 
 def _bases(cls: Class) -> list[Value]:

@@ -20,8 +20,8 @@ class Effect:
 
     Attributes:
         kind: "unknown", "registers" (by Flask's own methods), "config", "memo" (is to be emptied),
-            "attribute", "item" (of a container), "global", "import".
-        target: the live object that changes; None where it is not known.
+            "attribute", "item" (of a container), "global", "import", "maps" (by SQLAlchemy).
+        target: the live object that changes; None where it is not known; of "maps" what learns of it.
         name: the attribute, method or name.
         why: in words, for a person.
         args: what a container's method is called with, or the new value of an attribute.
@@ -135,6 +135,10 @@ class Findings:
     def config(self, config: Config, method: str, args: Args) -> None:
         """Note that an app's configuration is written."""
         self.add(Effect("config", config, method, "", args))
+
+    def maps(self, known_to: tuple[object, ...], what: str) -> None:
+        """Note that SQLAlchemy takes a class or a table in, which it does not let go."""
+        self.add(Effect("maps", known_to, "", f"{what} can't be taken back"))
 
     def memo(self, memo: Any) -> None:
         """Note that what a memo holds comes from what changes: it is to be emptied."""

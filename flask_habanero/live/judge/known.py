@@ -71,6 +71,7 @@ PURE_NAMES = frozenset(
 )
 # of libraries that describe things: what they make is a description, in use only once it is put somewhere
 DESCRIBING = (
+    "flask_sqlalchemy.extension.SQLAlchemy.relationship",
     "marshmallow_sqlalchemy.convert.ModelConverter.",
     "sqlalchemy.ext.hybrid.",
     "sqlalchemy.orm._orm_constructors.",
@@ -89,6 +90,8 @@ DESCRIBING = (
     "sqlalchemy.sql.sqltypes.",
     "sqlalchemy.dialects.",
 )
+# `__getattr__` that only looks into modules
+LOOKING = frozenset([("flask_sqlalchemy.extension", "SQLAlchemy.__getattr__")])
 # what such a function gives is an instance of: module, class
 _GIVEN = {"marshmallow_sqlalchemy.convert.ModelConverter.field_for": ("marshmallow.fields", "Field")}
 IMPURE_NAMES = frozenset(

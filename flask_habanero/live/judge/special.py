@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask.sansio.app import App
 
+from .. import mapped
 from . import attributes, callbacks, containers, known
 from .builtin import Builtins
 from .findings import Raised
@@ -54,6 +55,13 @@ class Special:
             return self._builtins.of(place[1], args)
         if known.is_impure(value):
             return self._in.calls.unknown(args)
+        if mapped.makes_table(value):
+            given = [one.object for one in args.every() if isinstance(one, Live)]
+            self._in.notes.uses_all(args.every())
+            self._in.notes.maps(
+                tuple(mapped.metadata_of(value, given)), f"`{args.text}` is a table, and that"
+            )
+            return Made(Live(value), open=True, inert=True)
         if known.describes(value):
             self._in.notes.uses_all(args.every())
             cls = known.given(value)

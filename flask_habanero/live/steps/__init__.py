@@ -7,6 +7,8 @@ returns the inverse, ready to run; nothing else in the package changes the progr
 from .classes import ClassLines, Members, Put
 from .entries import Arrange, Assign, Items, Remember, TakeOut, fill
 from .functions import RAW, ClearCache, Conform, Decorate, SwapCode
+from .growth import ConfigureMappers, Grow
+from .mappings import Mappings
 from .namespaces import DropModule, Forget, OrderHints, Run, ShowSource, Unhint
 from .parts import EndRuns, Part, Unbind
 from .undo import Inverse, modules_before, remember
@@ -17,13 +19,16 @@ __all__ = [
     "Assign",
     "ClassLines",
     "ClearCache",
+    "ConfigureMappers",
     "Conform",
     "Decorate",
     "DropModule",
     "EndRuns",
     "Forget",
+    "Grow",
     "Inverse",
     "Items",
+    "Mappings",
     "Members",
     "OrderHints",
     "Part",

@@ -66,6 +66,8 @@ class Members:
                 self.cls.__dict__["__annotations__"].pop(name, None)
         for one in self.put:
             self._put(one)
+        if hints is not None:
+            self._hints_in_order()
         _abstract_methods(self.cls)
         self._http_methods()
         adapter = adapters.adapter_of(self.cls)
@@ -87,6 +89,12 @@ class Members:
 
         return inverse
 
+    def _hints_in_order(self) -> None:
+        """Annotations stand in the order of the members."""
+        hints = self.cls.__dict__["__annotations__"]
+        names = [name for name in self.order if name in hints]
+        self.cls.__annotations__ = {name: hints[name] for name in dict.fromkeys([*names, *hints])}
+
     def _http_methods(self) -> None:
         """Flask tells a view's HTTP methods from its members once, when the class is made."""
         if (
@@ -99,9 +107,7 @@ class Members:
 
     def _put(self, put: Put) -> None:
         """Run one statement of the class body where it sees the class's names; take what it binds."""
-        unseen = {"__annotations__", "__doc__", *put.unseen}
-        body = {key: value for key, value in self.cls.__dict__.items() if key not in unseen}
-        exec(put.code, vars(self.module), body)
+        body = self._body(put)
         if "__classcell__" in body:  # super() and __class__ in the new method mean the class that there is
             body["__classcell__"].cell_contents = self.cls
         if "__annotations__" in body:
@@ -111,9 +117,20 @@ class Members:
             }
         for name in put.names:
             if name in body:
-                setattr(self.cls, name, body[name])
-                if hasattr(body[name], "__set_name__"):
-                    body[name].__set_name__(self.cls, name)
+                self._set(put, name, body)
+
+    def _body(self, put: Put) -> dict[str, Any]:
+        """Return the names of a class body in which one of its statements has run."""
+        unseen = {"__annotations__", "__doc__", *put.unseen}
+        body = {key: value for key, value in self.cls.__dict__.items() if key not in unseen}
+        exec(put.code, vars(self.module), body)
+        return body
+
+    def _set(self, put: Put, name: str, body: Mapping[str, Any]) -> None:
+        """Let the class have a member that a statement has made."""
+        setattr(self.cls, name, body[name])
+        if hasattr(body[name], "__set_name__"):
+            body[name].__set_name__(self.cls, name)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,279 @@
+"""SQLAlchemy's mapped classes: which statements map, and what a class that is mapped can still take.
+
+No dependency: classes are known by where they come from, and nothing is imported here. SQLAlchemy maps
+a class when its statement has run, and takes columns and relationships later, too (what its documentation
+calls appending to a mapped class); it lets none of them go. What the database has is another matter:
+a plan says that a migration is needed.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import sys
+from collections.abc import Callable, Container, Iterable, Iterator
+from types import FunctionType
+from typing import Any
+
+_MAKERS = ("sqlalchemy.", "flask_sqlalchemy.")
+_PYTHONS = ("builtins", "abc", "typing")
+# what their constructors make is told to the mapper when it becomes a member
+_COLUMNS = frozenset(
+    [
+        ("sqlalchemy.sql.schema", "Column"),
+        ("sqlalchemy.orm._orm_constructors", "mapped_column"),
+    ]
+)
+_RELATIONS = frozenset(
+    [
+        ("flask_sqlalchemy.extension", "SQLAlchemy.relationship"),
+        ("sqlalchemy.orm._orm_constructors", "relationship"),
+    ]
+)
+# with others a column is no column more, but another key, another mapping
+_OF_COLUMNS = frozenset(
+    [
+        "comment", "default", "doc", "index", "info", "insert_default", "nullable", "onupdate", "quote",
+        "server_default", "server_onupdate", "type_", "unique",
+    ]
+)  # fmt: skip
+_OF_CLASSES = ("metadata", "query", "query_class", "registry")  # what leads to all columns
+_OF_HYBRIDS = ("setter", "getter", "deleter", "expression", "comparator", "update_expression")
+_EVENTS = ("instrument_class", "after_mapper_constructed", "before_mapper_configured", "mapper_configured")
+
+Callee = Callable[[ast.expr], object]
+"""Returns the live object that an expression stands for, None if that can't be told."""
+
+
+def maps(base: object) -> bool:
+    """Whether SQLAlchemy maps a class that derives from a live one, and nobody else acts on it."""
+    if not isinstance(base, type):
+        return False
+    acting = [one for one in base.__mro__ if "__init_subclass__" in vars(one)]
+    acting += [
+        one for one in type.mro(type(base)) if {"__new__", "__init__", "__prepare__"} & vars(one).keys()
+    ]
+    found = [f"{one.__module__}." for one in acting if one.__module__ not in _PYTHONS]
+    known = all(where.startswith(_MAKERS) for where in found)
+    return known and any(where.startswith("sqlalchemy.orm.") for where in found)
+
+
+def known_to(base: Any) -> tuple[object, ...]:
+    """Return what learns of a class that derives from such a base."""
+    return tuple(
+        found for name in ("metadata", "registry") if (found := getattr(base, name, None)) is not None
+    )
+
+
+def is_asked(kind: type | None) -> bool:
+    """Whether SQLAlchemy calls members of a class while it maps what has them."""
+    return kind is not None and any(
+        one.__module__ == "sqlalchemy.orm.decl_api" and "declared_attr" in one.__name__
+        for one in kind.__mro__
+    )
+
+
+def makes_table(value: object) -> bool:
+    """Whether calling something makes a table, which its metadata knows from then on."""
+    made = isinstance(value, type) and any(
+        _is(one, "sqlalchemy.sql.schema", "Table") for one in value.__mro__
+    )
+    return made and f"{getattr(value, '__module__', '')}.".startswith(_MAKERS)
+
+
+def metadata_of(table: Any, given: Iterable[object]) -> list[object]:
+    """Return the metadata that may know a new table: what it is given, or all that Flask-SQLAlchemy has."""
+    kind = getattr(sys.modules.get("sqlalchemy.sql.schema"), "MetaData", ())
+    found = [one for one in given if isinstance(one, kind)]
+    cells = getattr(vars(table).get("__new__"), "__closure__", None) or ()
+    return found or [one for cell in cells for one in getattr(cell.cell_contents, "metadatas", {}).values()]
+
+
+def is_mapped(cls: type) -> bool:
+    """Whether SQLAlchemy has mapped a class."""
+    return "__mapper__" in vars(cls)
+
+
+def grows(cls: Any, more: Iterable[ast.stmt], body: Iterable[ast.stmt], callee: Callee) -> bool:
+    """Whether a class's mapping takes columns and relationships, and then is as a cold start makes it.
+
+    Args:
+        cls: the class.
+        more: the statements of the new ones.
+        body: the class's whole body, as it will be.
+        callee: what an expression in it stands for.
+    """
+    more = list(more)
+    if not all(_is_new(cls, one) and told_to_mapper(one, callee) for one in more):
+        return False
+    # a new column takes its place beside one that the class has itself
+    if not any(is_column(one, callee) for one in body if one not in more):
+        return False
+    mapper, table = cls.__mapper__, cls.__table__
+    alone = (
+        not mapper.inherits and mapper.polymorphic_on is None and len(list(mapper.self_and_descendants)) == 1
+    )
+    plain = mapper.local_table is table and type(table).__module__.startswith(_MAKERS)
+    named = (mapper.include_properties, mapper.exclude_properties, mapper.column_prefix)
+    told = any(
+        "__setattr__" in vars(one) for one in type(cls).__mro__ if one.__module__.startswith("sqlalchemy.")
+    )
+    return alone and plain and told and not any(named) and not heard("sqlalchemy.orm.", "sqlalchemy.sql.")
+
+
+def _is_new(cls: type, node: ast.stmt) -> bool:
+    """Whether no class that a class derives from, or it itself, has a member of that name."""
+    name = member_name(node)
+    return name is not None and not name.startswith("__") and not hasattr(cls, name)
+
+
+def heard(*makers: str) -> bool:
+    """Whether somebody but some packages listens to what is mapped, and so would act on it."""
+    orm, schema = sys.modules.get("sqlalchemy.orm"), sys.modules.get("sqlalchemy.sql.schema")
+    if orm is None or schema is None:
+        return False
+    asked = [(orm.Mapper, event) for event in _EVENTS]
+    asked += [
+        (one, f"{when}_parent_attach")
+        for one in (schema.Table, schema.Column)
+        for when in ("before", "after")
+    ]
+    heard = [one for owner, event in asked for one in _listeners(owner, event)]
+    return not all(f"{one.__module__}.".startswith(makers or _MAKERS) for one in heard)
+
+
+def _listeners(owner: Any, event: str) -> Iterator[FunctionType]:
+    """Yield the functions that listen to an event, whoever wrapped them."""
+    level = getattr(owner.dispatch, event, None)
+    todo: list[Any] = [
+        one for found in dict(getattr(level, "_clslevel", None) or {}).values() for one in found
+    ]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, FunctionType):
+            yield one
+            todo += [cell.cell_contents for cell in one.__closure__ or ()]
+
+
+def is_column(node: ast.stmt, callee: Callee) -> bool:
+    """Whether a member is a column, and nothing more."""
+    if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.annotation, ast.Subscript):
+        return _place(callee(node.annotation.value)) == ("sqlalchemy.orm.base", "Mapped")
+    call = _call(node)
+    if call is None or _place(callee(call.func)) not in _COLUMNS:
+        return False
+    first = call.args[0] if call.args else None
+    renamed = isinstance(first, ast.Constant) and first.value != member_name(node)
+    return not renamed and all(one.arg in _OF_COLUMNS for one in call.keywords)
+
+
+def told_to_mapper(node: ast.stmt, callee: Callee) -> bool:
+    """Whether a member is one that a mapped class's mapper is told of."""
+    return is_column(node, callee) or is_relation(node, callee)
+
+
+def is_relation(node: ast.stmt, callee: Callee) -> bool:
+    """Whether a member is a relationship."""
+    call = _call(node)
+    return call is not None and _place(callee(call.func)) in _RELATIONS
+
+
+def only_names(node: ast.AST, local: Container[str], callee: Callee) -> bool:
+    """Whether a class's body, as far as it runs, says another's name and asks it for nothing but columns.
+
+    Args:
+        node: the class statement.
+        local: names of the other class there.
+        callee: what an expression stands for.
+    """
+    told: set[ast.AST] = set()
+    for one in _running(node):
+        if isinstance(one, ast.AnnAssign):
+            told.update(ast.walk(one.annotation))
+        elif isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
+            told.add(one.value)
+        elif isinstance(one, ast.Call) and _place(callee(one.func)) in _RELATIONS:
+            told.update(one.args)
+    return all(one in told for one in _running(node) if isinstance(one, ast.Name) and one.id in local)
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what runs when a class is made: all but the bodies of its functions."""
+    todo = [node]
+    while todo:
+        one = todo.pop()
+        yield one
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo += [one.args, *getattr(one, "decorator_list", ())]
+        else:
+            todo += ast.iter_child_nodes(one)
+
+
+def is_hybrid(node: ast.stmt, callee: Callee) -> bool:
+    """Whether a member is a hybrid property or method, or completes one: the mapper passes over them, too."""
+    if not isinstance(node, ast.FunctionDef) or node.name.startswith("__"):
+        return False
+    own = {f"{node.name}.{part}" for part in _OF_HYBRIDS}
+    decorators = [one for one in node.decorator_list if ast.unparse(one) not in own]
+    return bool(node.decorator_list) and all(
+        _place(callee(one))[0] == "sqlalchemy.ext.hybrid" for one in decorators
+    )
+
+
+def is_constant(node: ast.stmt) -> bool:
+    """Whether a member is a value that the mapper passes over."""
+    if not isinstance(node, ast.Assign) or not all(isinstance(one, ast.Name) for one in node.targets):
+        return False
+    names = [one.id for one in node.targets if isinstance(one, ast.Name)]
+    return not any(name.startswith("__") for name in names) and _is_plain(node.value)
+
+
+def _is_plain(node: ast.expr) -> bool:
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return all(map(_is_plain, node.elts))
+    if isinstance(node, ast.Dict):
+        return all(one is not None and _is_plain(one) for one in (*node.keys, *node.values))
+    return isinstance(node, ast.Constant)
+
+
+def member_name(node: ast.stmt) -> str | None:
+    """Return the name of the one member that a statement makes by assigning to it; None if it does not."""
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+    return targets[0].id if len(targets) == 1 and isinstance(targets[0], ast.Name) else None
+
+
+def _call(node: ast.stmt) -> ast.Call | None:
+    """Return the call whose result becomes a member."""
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    return value if member_name(node) and isinstance(value, ast.Call) else None
+
+
+def _place(value: object) -> tuple[str, str]:
+    return str(getattr(value, "__module__", "")), str(getattr(value, "__qualname__", ""))
+
+
+def _is(cls: type, module: str, name: str) -> bool:
+    return (cls.__module__, cls.__name__) == (module, name)
+
+
+def kept(cls: type) -> Iterator[object]:
+    """Yield what the extension keeps that a class was mapped by: its engines, if it is Flask-SQLAlchemy."""
+    extension = getattr(cls, "__fsa__", None)
+    for found in dict(getattr(extension, "_app_engines", None) or {}).values():
+        yield from dict(found).values()
+
+
+def engines(values: Iterable[object]) -> list[Any]:
+    """Return the engines there are: each keeps statements that it compiled without the new columns.
+
+    Args:
+        values: what may be one and can't be seen by the garbage collector, which passes over what is frozen.
+    """
+    kind = getattr(sys.modules.get("sqlalchemy.engine"), "Engine", None)
+    if kind is None:
+        return []
+    found = [
+        one for one in (*gc.get_objects(), *values) if isinstance(one, kind)
+    ]  # of no other kind: no proxies
+    return list({id(one): one for one in found}.values())

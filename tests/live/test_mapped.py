@@ -1,0 +1,181 @@
+"""Mapped classes take columns, relationships and other classes in while they serve; queries see them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.live.started import run
+
+pytest.importorskip("flask_sqlalchemy", reason="Flask-SQLAlchemy is not installed")
+pytestmark = pytest.mark.slow
+
+APP = """\
+import os
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Column, ForeignKey, Integer, String, event, select, text
+from sqlalchemy.orm import Mapper, backref, mapped_column, relationship, validates
+{head}
+app = Flask(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///" + os.path.abspath("shop.db")
+db = SQLAlchemy(app)
+class User(db.Model):
+    {first}
+    id = Column(Integer, primary_key=True)
+    name = Column(String(20))
+    {old}
+class Post(db.Model):
+    id = Column(Integer, primary_key=True)
+    author_id = Column(ForeignKey("user.id"))
+    author = db.relationship(User)
+    {post}
+{after}
+"""
+SCRIPT = """
+with app.app.app_context():
+    app.db.create_all()
+    app.db.session.add(app.Post(author=app.User(name="ann")))
+    app.db.session.commit()
+    def all_users():  # compiled once, and kept by the engine
+        app.db.session.expire_all()
+        return str(app.db.session.execute(app.select(app.User)).scalars().all()[0].__dict__.keys())
+    all_users()
+plan = planned(sys.stdin.read())
+result = {"codes": [reason.code for reason in plan.reasons], "words": [str(step) for step in plan.steps]}
+if not plan.reasons:
+    try:
+        running.commit(plan)
+    except Exception as error:
+        result["failed"] = str(error)
+    with app.app.app_context():
+        for statement in %r:
+            app.db.session.execute(app.text(statement))
+        result["users"] = all_users()
+        result["columns"] = [column.name for column in app.User.__table__.columns]
+        result["attributes"] = [one.key for one in app.User.__mapper__.attrs]
+        result["posts"] = [post.author.name for post in app.Post.query]
+        if "check" in vars(app):
+            result["check"] = app.check()
+print(json.dumps(result))
+"""
+
+
+def edit(tmp_path: Path, *migration: str, before: dict[str, str] | None = None, **parts: str) -> Any:
+    """Start an app, use it, release an edit, migrate the database; return what became of it."""
+    usual = {"head": "", "first": "'''A user.'''", "old": "pass", "post": "pass", "after": ""} | (
+        before or {}
+    )
+    old, new = (APP.format(**usual | more) for more in ({}, parts))
+    return json.loads(run(tmp_path, old, SCRIPT % (migration,), new))
+
+
+ADD_NICK = "alter table user add nick varchar"
+
+
+def test_queries_that_were_compiled_before_see_a_new_column(tmp_path):
+    found = edit(tmp_path, ADD_NICK, old="nick = Column(String(10))")
+    assert "'nick'" in found["users"], found
+    assert found["posts"] == ["ann"]
+    assert "needs a migration" in found["words"][0]
+
+
+def test_a_new_column_stands_where_the_source_has_it(tmp_path):
+    found = edit(tmp_path, ADD_NICK, first="nick = Column(String(10), index=True)")
+    assert found["columns"] == found["attributes"] == ["nick", "id", "name"]
+
+
+def test_a_new_relationship_works_both_ways_and_may_lead_to_a_new_class(tmp_path):
+    found = edit(
+        tmp_path,
+        "create table tag (id integer primary key, user_id integer, name varchar)",
+        "insert into tag values (1, 1, 'red')",
+        old="tags = relationship('Tag', backref=backref('owner', lazy='joined'))",
+        after="""\
+class Tag(db.Model):
+    id = Column(Integer, primary_key=True)
+    user_id = Column(ForeignKey("user.id"))
+    name = Column(String(10))
+def check():
+    return [User.query.one().tags[0].name, Tag.query.one().owner.name]""",
+    )
+    assert found["check"] == ["red", "ann"], found
+    assert found["attributes"] == ["tags", "id", "name"]
+
+
+def test_a_relationship_that_leads_nowhere_fails_the_release_and_not_each_query_from_then_on(tmp_path):
+    found = edit(tmp_path, old="tags = relationship('Tga')")
+    assert "Tga" in found["failed"]
+    assert found["posts"] == ["ann"]
+    assert found["attributes"] == ["id", "name"]
+
+
+def test_what_was_made_of_all_columns_is_made_again(tmp_path):
+    names = "NAMES = [column.name for column in User.__table__.columns]\ndef check(): return NAMES"
+    found = edit(tmp_path, ADD_NICK, old="nick = Column(String(10))", before={"after": names}, after=names)
+    assert found["check"] == ["id", "name", "nick"]
+
+
+def test_constants_and_methods_need_no_migration(tmp_path):
+    found = edit(tmp_path, old="KINDS = ('a', 'b')\n    def shout(self): return self.name.upper()")
+    assert found["codes"] == []
+    assert "migration" not in found["words"][0]
+
+
+LISTENS = """\
+@event.listens_for(Mapper, "mapper_configured")
+def listens(mapper, cls):
+    pass
+"""
+MADE = "with app.app_context():\n    db.create_all()"
+REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
+    "a column of another name": ("class-builder", {}, {"old": "nick = Column('nickname', String(10))"}),
+    "a part of the key": ("class-builder", {}, {"old": "nick = Column(String(10), primary_key=True)"}),
+    "a column that goes": ("class-builder", {"old": "nick = Column(String(10))"}, {"old": "pass"}),
+    "a column that changes": (
+        "class-builder",
+        {"old": "nick = Column(String(10))"},
+        {"old": "nick = Column(String(20))"},
+    ),
+    "a constant that becomes a column": (
+        "class-builder",
+        {"old": "nick = 1"},
+        {"old": "nick = Column(Integer)"},
+    ),
+    "a name that SQLAlchemy has itself": ("class-builder", {}, {"old": "metadata = Column(Integer)"}),
+    "what a mapper asks for": (
+        "class-builder",
+        {},
+        {"old": "@validates('name')\n    def f(self, k, v): return v"},
+    ),
+    "a class that others derive from": (
+        "class-builder",
+        {"after": "class Admin(User):\n    pass"},
+        {"old": "nick = Column(Integer)"},
+    ),
+    "somebody listens to mappers": ("class-builder", {"after": LISTENS}, {"old": "nick = Column(Integer)"}),
+    "somebody listens, a new class": (
+        "effect",
+        {"after": LISTENS},
+        {"after": f"{LISTENS}class Tag(db.Model):\n    id = Column(Integer, primary_key=True)"},
+    ),
+    "a table that only the start makes": (
+        "stale",
+        {"after": MADE},
+        {"after": f"{MADE}\ntags = db.Table('tags', Column('id', Integer))"},
+    ),
+    "a class that reads all columns": (
+        "stale-class",
+        {"post": "names = [column.name for column in User.__table__.columns]"},
+        {"old": "nick = Column(Integer)"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_is_refused(tmp_path, name):
+    code, before, after = REFUSED[name]
+    assert code in edit(tmp_path, before=before, **after)["codes"]
