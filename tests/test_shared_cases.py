@@ -25,7 +25,6 @@ COLD_SO_FAR = {
     "e17_namedtuple_typing",
     "f16_singledispatch",
     "f17_global_stmt_in_if",
-    "h02_sqlalchemy_add_column",
     "h06_prometheus_counter_changed",
     "h07_pydantic_field",
 }

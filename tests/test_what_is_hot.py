@@ -564,16 +564,7 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def index():
       return str([field.name for field in Login()])
 """,
-    "fields of a `NamedTuple`, columns of a table": (
-        """
-@@ app.py @@
-  from typing import NamedTuple
-
-  class Order(NamedTuple):
-      total: int
-+     rate: int = 1
-""",
-        """
+    "a new model (SQLAlchemy), a new column, a new relationship": """
 @@ app.py @@
   from flask import Flask
   from flask_sqlalchemy import SQLAlchemy
@@ -585,6 +576,56 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   class Order(db.Model):
       id = db.Column(db.Integer, primary_key=True)
 +     total = db.Column(db.Integer)
++     lines = db.relationship("Line")
+
++ class Line(db.Model):
++     id = db.Column(db.Integer, primary_key=True)
++     order_id = db.Column(db.ForeignKey("order.id"))
+""",
+    "a column that changes, or goes and was there at the start": (
+        """
+@@ app.py @@
+  from flask import Flask
+  from flask_sqlalchemy import SQLAlchemy
+
+  app = Flask(__name__)
+  app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+  db = SQLAlchemy(app)
+
+  class Order(db.Model):
+      id = db.Column(db.Integer, primary_key=True)
+-     total = db.Column(db.Integer)
++     total = db.Column(db.String)
+""",
+    ),
+    "a new table, where the start makes tables (`create_all`)": (
+        """
+@@ app.py @@
+  from flask import Flask
+  from flask_sqlalchemy import SQLAlchemy
+
+  app = Flask(__name__)
+  app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+  db = SQLAlchemy(app)
+
+  class Order(db.Model):
+      id = db.Column(db.Integer, primary_key=True)
+
++ class Line(db.Model):
++     id = db.Column(db.Integer, primary_key=True)
++
+  with app.app_context():
+      db.create_all()
+""",
+    ),
+    "fields of a `NamedTuple`": (
+        """
+@@ app.py @@
+  from typing import NamedTuple
+
+  class Order(NamedTuple):
+      total: int
++     rate: int = 1
 """,
     ),
     "a constant, and all that was computed from it, in any module": """

@@ -49,7 +49,7 @@ def _first_imports(draft: Draft) -> None:
     for name in imports.newly_loaded(draft.ran_imports, target, draft.loaded):
         source = target[name]
         for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
-            found = mapping.take_in(draft, name, piece, draft.judge(name).effects(piece.node))
+            found = mapping.learn(draft, name, piece, draft.judge(name).effects(piece.node))
             if (why := effects.first_refusal(found)) is not None:
                 draft.refuse("effect", draft.where(name, piece), why)
             if not draft.boots:

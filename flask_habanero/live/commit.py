@@ -25,7 +25,7 @@ from flask.config import Config
 from flask.sansio.app import App
 
 from ..errors import ColdChangeError, CommitError, Reason, UndoError
-from . import calls, configs, importer, origin, registrations, startup, steps, templates
+from . import calls, configs, importer, learnt, origin, registrations, startup, steps, templates
 from .registrations import Entry, Target
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
         done.append(one.begin())  # noqa: PERF401  # what was done must be in the list when the next one raises
     if plan.runs_code:
         done.append(steps.modules_before())
+    learnt.begin(program.books, plan.mapping, done)
     _prepare(plan, done)
     with _watching(plan), registrations.recording() as pending:
         for action in plan.actions:
@@ -141,6 +142,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     _move_runs(program.books, before, plan, done)
     for clear in plan.clear:
         done.append(clear.apply())  # noqa: PERF401  # as above
+    learnt.finish(program.books, plan.mapping)
     _settle(program, plan, pending)
     for one in configurations:
         done.append(one.end())  # noqa: PERF401  # as above

@@ -16,6 +16,7 @@ from . import (
     diff,
     effects,
     entries,
+    mapped,
     mapping,
     members,
     names,
@@ -221,8 +222,11 @@ def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.
     step = members.step(change, node, cls, draft.live(name), draft.parsed(name), draft.filename(name))
     draft.act(name, piece, 1, lambda: step)
     draft.made_members[name, node.name] |= {bound for one in change.put for bound in members.bound(one)}
-    if change.mapped:
-        mapping.changes(draft, name)
+    for one in change.mapped:
+        mapping.learn_of(draft, name, f"{node.name}.{one}", (cls, *mapped.known_to(cls)))
+    for one in change.unmapped:
+        refusal = Reason("class-builder", draft.where(name, node), mapped.keeps(node.name), RESTART)
+        mapping.forget(draft, name, f"{node.name}.{one}", refusal)
     draft.dirty_members.append((name, node.name, frozenset(change.names)))
     if change.names & members.MAKERS:
         draft.shape_changed.append((name, node.name))

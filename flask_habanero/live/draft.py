@@ -58,6 +58,7 @@ class Draft:
         self.dirty_config: list[tuple[Config, str]] = []  # keys of configurations that change
         self.changed_config: set[tuple[int, str]] = set()  # the same, once they were followed
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
+        self.unforgettable: list[Reason] = []  # why SQLAlchemy can't forget something, if it can't
         self.made_members: dict[tuple[str, str], set[str]] = defaultdict(set)  # by module and class
         self.changed_functions: list[tuple[str, str, int]] = []
         # functions of factories, and variables that they read which are others now

@@ -81,6 +81,16 @@ def makes_table(value: object) -> bool:
     return made and f"{getattr(value, '__module__', '')}.".startswith(_MAKERS)
 
 
+def is_told(cls: Any, name: str) -> bool:
+    """Whether the mapper of a class has a member of its own statement."""
+    return name in cls.__mapper__._props
+
+
+def keeps(name: str) -> str:
+    """Return the words for a mapped class that does not change as it is asked to."""
+    return f"class {name}: a mapped class takes new columns, and lets none change, or go that it started with"
+
+
 def metadata_of(table: Any, given: Iterable[object]) -> list[object]:
     """Return the metadata that may know a new table: what it is given, or all that Flask-SQLAlchemy has."""
     kind = getattr(sys.modules.get("sqlalchemy.sql.schema"), "MetaData", ())
@@ -156,20 +166,25 @@ def _listeners(owner: Any, event: str) -> Iterator[FunctionType]:
 
 
 def is_column(node: ast.stmt, callee: Callee) -> bool:
-    """Whether a member is a column, and nothing more."""
+    """Whether a member is a column."""
     if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.annotation, ast.Subscript):
         return _place(callee(node.annotation.value)) == ("sqlalchemy.orm.base", "Mapped")
     call = _call(node)
-    if call is None or _place(callee(call.func)) not in _COLUMNS:
-        return False
-    first = call.args[0] if call.args else None
+    return call is not None and _place(callee(call.func)) in _COLUMNS
+
+
+def _is_plain_column(node: ast.stmt, callee: Callee) -> bool:
+    """Whether a member is a column of its own name, and nothing more."""
+    call = _call(node)
+    first = call.args[0] if call and call.args else None
     renamed = isinstance(first, ast.Constant) and first.value != member_name(node)
-    return not renamed and all(one.arg in _OF_COLUMNS for one in call.keywords)
+    plain = not call or all(one.arg in _OF_COLUMNS for one in call.keywords)
+    return is_column(node, callee) and plain and not renamed
 
 
 def told_to_mapper(node: ast.stmt, callee: Callee) -> bool:
     """Whether a member is one that a mapped class's mapper is told of."""
-    return is_column(node, callee) or is_relation(node, callee)
+    return _is_plain_column(node, callee) or is_relation(node, callee)
 
 
 def is_relation(node: ast.stmt, callee: Callee) -> bool:
@@ -257,7 +272,7 @@ def _is(cls: type, module: str, name: str) -> bool:
     return (cls.__module__, cls.__name__) == (module, name)
 
 
-def kept(cls: type) -> Iterator[object]:
+def kept(cls: object) -> Iterator[object]:
     """Yield what the extension keeps that a class was mapped by: its engines, if it is Flask-SQLAlchemy."""
     extension = getattr(cls, "__fsa__", None)
     for found in dict(getattr(extension, "_app_engines", None) or {}).values():

@@ -28,6 +28,7 @@ class ClassChange:
     gone: list[ast.stmt] = field(default_factory=list)  # the statements that these members had before
     names: set[str] = field(default_factory=set)  # members that are new, other, or gone
     mapped: tuple[str, ...] = ()  # of the new ones, those that SQLAlchemy's mapper is told of
+    unmapped: tuple[str, ...] = ()  # and of those that go, those that it is to forget
     reasons: list[Reason] = field(default_factory=list)
 
 
@@ -89,11 +90,16 @@ def _exchangeable(
     cls: type, new: ast.ClassDef, change: ClassChange, callee: mapped.Callee, refuse: Callable[..., None]
 ) -> None:
     """Refuse what the class does not take; note what SQLAlchemy's mapper is told of."""
+    if mapped.is_mapped(cls):
+        change.unmapped = tuple(name for name in change.drop if mapped.is_told(cls, name))
     if not takes(cls, new, change, callee):
         why = f"class {new.name}: members can't be exchanged in place in a class that builds itself from them"
-        if mapped.is_mapped(cls):
-            why = f"class {new.name}: a mapped class takes new columns of its own, and lets none change or go"
-        refuse("class-builder", new, why, "restart to take it")
+        refuse(
+            "class-builder",
+            new,
+            mapped.keeps(new.name) if mapped.is_mapped(cls) else why,
+            "restart to take it",
+        )
     elif mapped.is_mapped(cls):
         told = [member for member in change.put if mapped.told_to_mapper(member, callee)]
         change.mapped = tuple(name for member in told for name in bound(member))
@@ -116,7 +122,8 @@ def takes(cls: type, new: ast.ClassDef, change: ClassChange, callee: mapped.Call
         return False
     if adapter is None:
         return effects.is_plain_class(cls) and not new.decorator_list
-    return adapter.takes(cls, adapters.Exchange(change.put, change.gone, change.names, new.body, callee))
+    gone = [one for one in change.gone if not {*bound(one)} & {*change.unmapped}]
+    return adapter.takes(cls, adapters.Exchange(change.put, gone, change.names, new.body, callee))
 
 
 def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
@@ -184,9 +191,7 @@ def step(
     order = tuple(name for names in every for name in names)
     drop = tuple(mangled(name, node.name) for name in change.drop)
     if change.mapped:
-        return Grow(
-            cls, module, tuple(put), drop, order, change.mapped, tuple(mapped.engines(mapped.kept(cls)))
-        )
+        return Grow(cls, module, tuple(put), drop, order, change.mapped)
     return Members(cls, module, tuple(put), drop, order)
 
 

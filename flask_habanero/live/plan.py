@@ -11,6 +11,7 @@ from flask.config import Config
 from ..errors import Reason
 from ..source import Source
 from .configs import Written
+from .learnt import Mapping
 from .registrations import Target
 from .steps import ClearCache, ShowSource, SwapCode
 
@@ -60,6 +61,7 @@ class Plan:
             and the names that the object has then, if not all.
         absent: attributes that a statement sets first, by id of the object and name -> the object.
         bound: (module, name): what its statements bind or delete.
+        mapping: what SQLAlchemy learns, or forgets.
         runs_code: whether statements run, and so may import and register.
         templates: whether compiled templates may hold results of what changed.
     """
@@ -86,6 +88,7 @@ class Plan:
     absent: dict[tuple[int, str], Any] = field(default_factory=dict)
     clear: list[ClearCache] = field(default_factory=list)
     bound: set[tuple[str, str]] = field(default_factory=set)
+    mapping: Mapping = field(default_factory=Mapping)
     runs_code: bool = False
     templates: bool = False
 

@@ -24,6 +24,7 @@ from . import (
     entries,
     factory,
     imports,
+    mapping,
     names,
     ordering,
     rivals,
@@ -58,6 +59,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
         checks.journals,
         anew.check,
         configured.check,
+        mapping.settle,
     ):
         if not draft.refused:
             ask(draft)
@@ -69,7 +71,7 @@ def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str
     draft = Draft(twin, units, deletions)
     draft.boots = True
     _modules(draft)
-    for ask in (Flow.follow, checks.cold_start):
+    for ask in (Flow.follow, checks.cold_start, mapping.settle):
         if not draft.refused:
             ask(draft)
     return draft.finished().reasons

@@ -25,6 +25,7 @@ from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
 from . import belongs, codes, configs, importer, names, origin, registrations, startup
 from .calls import Calls
+from .learnt import Learnt
 from .registrations import Entry, Frame
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class Books:
     chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
     # attributes that a release's statement set first: (id of the object, name) -> the object
     absent: dict[tuple[int, str], Any] = field(default_factory=dict)
+    learnt: list[Learnt] = field(
+        default_factory=list
+    )  # what releases let SQLAlchemy learn, the last at the end
     calls: Calls = field(default_factory=Calls)
     runs: dict[startup.Function, list[Left]] = field(default_factory=dict)
 

@@ -5,10 +5,24 @@ from __future__ import annotations
 import ast
 import sys
 
+from ..errors import Reason
 from ..source import Piece
-from . import configured, effects, entries, imports, mapping, names, registrations, slots, stars, steps
+from . import (
+    configured,
+    effects,
+    entries,
+    imports,
+    mapped,
+    mapping,
+    names,
+    registrations,
+    slots,
+    stars,
+    steps,
+)
 from .diff import Pair, title
-from .draft import Draft
+from .draft import RESTART, Draft
+from .judge.findings import Effect
 
 _BINDERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
 
@@ -103,18 +117,31 @@ def _removable(draft: Draft, name: str, piece: Piece, after: Piece | None = None
     if isinstance(node, ast.ClassDef):
         cls = vars(draft.program.loaded(name) or ast).get(node.name)
         if isinstance(cls, type) and not effects.is_plain_class(cls):
-            draft.refuse(
-                "removed-class",
-                draft.where(name, piece),
-                f"class {node.name} was removed, and something may know it",
-            )
+            what = f"class {node.name} was removed, and something may know it"
+            reason = Reason("removed-class", draft.where(name, piece), what, RESTART)
+            if mapped.is_mapped(cls):
+                mapping.forget(draft, name, node.name, reason)
+            else:
+                draft.refuse(reason.code, reason.where, reason.what)
         return
-    found = draft.judge(name).effects(node)
+    found = _unlearnt(draft, name, piece, draft.judge(name).effects(node))
     kept = slots.keys_of(draft.judge(name).effects(after.node)) if after is not None else frozenset()
     why = effects.first_refusal(found) or entries.removed(draft, name, piece, found, kept)
     if why is not None:
         draft.refuse("removed-effect", draft.where(name, piece), f"`{title(piece)}` went, and {why}")
     configured.written(draft, found)
+
+
+def _unlearnt(draft: Draft, name: str, piece: Piece, found: list[Effect]) -> list[Effect]:
+    """Let SQLAlchemy forget the table that a statement made. Returns what else it had done."""
+    for effect in found:
+        for bound in (
+            names.of_source(draft.program.tree[name])[piece.index].binds if effect.kind == "maps" else ()
+        ):
+            what = f"`{title(piece)}` went, and {effect.why}"
+            reason = Reason("removed-effect", draft.where(name, piece), what, RESTART)
+            mapping.forget(draft, name, bound, reason)
+    return [effect for effect in found if effect.kind != "maps"]
 
 
 def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
@@ -152,7 +179,7 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
     row = names.of_source(draft.out.target[name])[piece.index]
     if _never_runs(node):
         return
-    found = mapping.take_in(draft, name, piece, draft.judge(name).effects(node))
+    found = mapping.learn(draft, name, piece, draft.judge(name).effects(node))
     if (why := effects.first_refusal(found)) is not None:
         draft.refuse("effect", draft.where(name, piece), why)
     configured.written(draft, found)

@@ -125,6 +125,64 @@ def test_constants_and_methods_need_no_migration(tmp_path):
     assert "migration" not in found["words"][0]
 
 
+SEVERAL = """
+def go(text):
+    plan = planned(text)
+    if not plan.reasons:
+        running.commit(plan)
+    return [reason.code for reason in plan.reasons]
+with app.app.app_context():
+    app.db.create_all()
+    sent = iter(json.loads(sys.stdin.read()))
+    codes = [go(next(sent))]
+    {between}
+    codes += [go(text) for text in sent]
+    app.db.session.add(app.User(name="ann"))
+    app.db.session.commit()
+    app.User.query.all()
+    print(json.dumps([codes, [one.key for one in app.User.__mapper__.attrs], getattr(app, "check", str)()]))
+"""
+
+
+def releases(tmp_path: Path, *edits: dict[str, str], between: str = "pass") -> Any:
+    """Start an app as the first edit says, take the others as releases, use it; return what became of it."""
+    usual = {"head": "", "first": "'''A user.'''", "old": "pass", "post": "pass", "after": ""}
+    first, *others = (APP.format(**usual | parts) for parts in edits)
+    return json.loads(run(tmp_path, first, SEVERAL.format(between=between), json.dumps(others)))
+
+
+def test_what_a_release_brought_can_be_rolled_back(tmp_path):
+    grown = {"old": "nick = Column(String(10))\n    posts = relationship('Post', overlaps='author')"}
+    codes, attributes, _ = releases(tmp_path, {}, grown, {}, grown, {})
+    assert codes == [[], [], [], []]
+    assert attributes == ["id", "name"]
+
+
+def test_several_releases_can_be_rolled_back_at_once_from_the_last_backwards(tmp_path):
+    one, two = {"first": "a = Column(Integer)"}, {"first": "a = Column(Integer)\n    b = Column(Integer)"}
+    assert releases(tmp_path, {}, one, two, {})[:2] == [[[], [], []], ["id", "name"]]
+    only_b = {"first": "b = Column(Integer)"}
+    migrate = "app.db.session.execute(app.text('alter table user add a integer'));"
+    migrate += "app.db.session.execute(app.text('alter table user add b integer'))"
+    assert releases(tmp_path, {}, one, two, only_b, between=migrate)[0] == [[], [], ["class-builder"]]
+
+
+def test_a_rollback_of_a_column_leaves_methods_that_changed_since(tmp_path):
+    after, column = {"after": "def check(): return User().says()"}, "nick = Column(String(10))\n    "
+    old, new = "def says(self): return 'old'", "def says(self): return 'new'\n    def more(self): pass"
+    texts = [{"old": text, **after} for text in (old, column + old, column + new, new)]
+    codes, _, said = releases(tmp_path, *texts)
+    assert (codes, said) == ([[], [], []], "new")
+
+
+def test_what_somebody_else_mapped_since_is_not_forgotten_with_it(tmp_path):
+    other = "class Other(app.db.Model): id = app.Column(app.Integer, primary_key=True)"
+    migrate = "app.db.session.execute(app.text('alter table user add nick varchar'))"
+    more = {"old": "nick = Column(String(10))"}
+    found = releases(tmp_path, {}, more, {}, between=f"{migrate}\n    {other}")
+    assert found[0] == [[], ["class-builder"]]
+
+
 LISTENS = """\
 @event.listens_for(Mapper, "mapper_configured")
 def listens(mapper, cls):

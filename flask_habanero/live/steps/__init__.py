@@ -7,8 +7,8 @@ returns the inverse, ready to run; nothing else in the package changes the progr
 from .classes import ClassLines, Members, Put
 from .entries import Arrange, Assign, Items, Remember, TakeOut, fill
 from .functions import RAW, ClearCache, Conform, Decorate, SwapCode
-from .growth import ConfigureMappers, Grow
-from .mappings import Mappings
+from .growth import Grow
+from .mappings import Memory
 from .namespaces import DropModule, Forget, OrderHints, Run, ShowSource, Unhint
 from .parts import EndRuns, Part, Unbind
 from .undo import Inverse, modules_before, remember
@@ -19,7 +19,6 @@ __all__ = [
     "Assign",
     "ClassLines",
     "ClearCache",
-    "ConfigureMappers",
     "Conform",
     "Decorate",
     "DropModule",
@@ -28,8 +27,8 @@ __all__ = [
     "Grow",
     "Inverse",
     "Items",
-    "Mappings",
     "Members",
+    "Memory",
     "OrderHints",
     "Part",
     "Put",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from .classes import Members, Put
-from .mappings import Mappings
 from .undo import Inverse
 
 
@@ -16,38 +15,23 @@ from .undo import Inverse
 class Grow(Members):
     """The same for a mapped class, some of whose new members its mapper is told of.
 
+    What takes it back is `Memory`: SQLAlchemy lets no member go.
+
     Attributes:
         told: those members.
-        engines: they keep compiled statements, which know nothing of the new columns.
     """
 
     told: tuple[str, ...] = ()
-    engines: tuple[Any, ...] = ()
 
     def apply(self) -> Inverse:
         cls: Any = self.cls
-        inverse = Mappings((cls, cls.metadata, cls.registry)).apply()
-        try:
-            # what is told to it now is set up with all others, as after a start: a relationship may lead to
-            # a class whose statement comes later
-            cls.__mapper__.configured = False
-            cls.registry._flag_new_mapper(cls.__mapper__)
-            self._exchange({"__annotations__": cls.__dict__.get("__annotations__")})
-            self._arrange()
-        except BaseException:
-            inverse()
-            raise
-        self._forget()
-
-        def both() -> None:
-            inverse()
-            self._forget()
-
-        return both
-
-    def _forget(self) -> None:
-        for engine in self.engines:
-            engine.clear_compiled_cache()
+        # what is told to it now is connected with all others at the end: a relationship may lead to a class
+        # whose statement comes later
+        cls.__mapper__.configured = False
+        cls.registry._flag_new_mapper(cls.__mapper__)
+        self._exchange({"__annotations__": cls.__dict__.get("__annotations__")})
+        self._arrange()
+        return lambda: None
 
     def _body(self, put: Put) -> dict[str, Any]:
         body = super()._body(put)
@@ -106,15 +90,6 @@ class Grow(Members):
             {name for name in columns if name in self.told},
         )
         mapper._expire_memoizations()
-
-
-@dataclass(frozen=True)
-class ConfigureMappers:
-    """SQLAlchemy connects what it knows: at the first query otherwise, and then each query would fail."""
-
-    def apply(self) -> Inverse:
-        sys.modules["sqlalchemy.orm"].configure_mappers()
-        return lambda: None  # `Mappings` brings back all
 
 
 def _among(rows: Collection[str], siblings: list[str], new: set[str]) -> list[str]:

@@ -6,13 +6,11 @@ not to undo what it did, but to put back what its registries, mappers and tables
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
-
-from .undo import Inverse
 
 _WHOLE = (
     "sqlalchemy.orm.clsregistry",
@@ -39,24 +37,34 @@ _BUILTIN = frozenset([dict, defaultdict, OrderedDict, list, set, deque, tuple, *
 _DEPTH = 2  # containers within containers that one of its objects has: lists of keys by name
 
 
-@dataclass(frozen=True)
-class Mappings:
-    """All that may learn of a new class, table or column: a failed release leaves it as it is now.
+class Memory:
+    """All that may learn of a class, table or column, as it is now.
 
     Attributes:
         roots: metadata, registries, mapped classes and their bases, from which all others are found.
+
+    Raises:
+        Exception: what SQLAlchemy raises if it can't connect what it knows.
     """
 
-    roots: tuple[Any, ...]
+    def __init__(self, roots: Iterable[Any]) -> None:
+        self.roots = list(roots)
+        # not half-way: what listens to attributes is connected once, and not remembered
+        sys.modules["sqlalchemy.orm"].configure_mappers()
+        self._content = list(_contents(self.roots))
 
-    def apply(self) -> Inverse:
-        content = list(_contents(self.roots))
+    def restore(self) -> None:
+        """Let all be as it was."""
+        for owner, kind, before in self._content:
+            _RESTORE[kind](owner, before)
 
-        def inverse() -> None:
-            for owner, kind, before in content:
+    def unmap(self) -> None:
+        """The same, but classes keep what SQLAlchemy does not know of: methods may have changed since."""
+        for owner, kind, before in self._content:
+            if kind == "class":
+                _unmapped(owner, before)
+            else:
                 _RESTORE[kind](owner, before)
-
-        return inverse
 
 
 def _contents(roots: Iterable[Any]) -> Iterator[tuple[Any, str, Any]]:
@@ -148,6 +156,12 @@ def _class(owner: type, before: Mapping[str, Any]) -> None:
     for name, value in before.items():
         if vars(owner).get(name) is not value:
             type.__setattr__(owner, name, value)
+
+
+def _unmapped(owner: type, before: Mapping[str, Any]) -> None:
+    for name, value in list(vars(owner).items()):
+        if name not in before and type(value).__module__.startswith("sqlalchemy.orm."):
+            type.__delattr__(owner, name)
 
 
 def _dict(owner: dict[Any, Any], before: Mapping[Any, Any]) -> None:
