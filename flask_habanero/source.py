@@ -25,7 +25,7 @@ import marshal
 import sys
 import tokenize
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from symtable import SymbolTable, symtable
 from types import CodeType
@@ -192,8 +192,45 @@ def _has_annotation(node: ast.AST) -> bool:
     return any(getattr(n, "annotation", None) or getattr(n, "returns", None) for n in ast.walk(node))
 
 
-_MOST = 8_192  # remembered statements; then all are forgotten, which costs a few milliseconds
+_MOST = 8_192  # modules of which something is remembered; then all is forgotten, which costs milliseconds
 _Made = TypeVar("_Made")
+
+
+@dataclass
+class _Memory:
+    """What was made of the statements of one module when it was parsed last, and of few others.
+
+    Keys begin with the text of a statement, and say all that what was made of it depends on.
+    """
+
+    last: Parsed | None = None
+    digests: dict[Hashable, str] = field(default_factory=dict)
+    codes: dict[Hashable, CodeType] = field(default_factory=dict)
+    marshalled: dict[Hashable, bytes] = field(default_factory=dict)
+
+    def parsed(self, now: Parsed) -> None:
+        """Note what the module was parsed to; forget the rest if that is much."""
+        versions = [now] if self.last is None else [now, self.last]
+        self.last = now
+        most = 2 * sum(len(one.pieces) for one in versions) + 64  # of each text, for two names of a file
+        for memo in (self.codes, self.marshalled, self.digests):
+            if len(memo) > most:
+                texts = {piece.text for one in versions for piece in one.pieces if piece.text}
+                known = {text[:3] for text in texts} if memo is self.digests else texts
+                for key in [key for key in memo if key[0] not in known]:  # type: ignore[index]  # a tuple
+                    del memo[key]
+
+
+_memories: dict[str, _Memory] = {}
+
+
+def _memory_of(name: str) -> _Memory:
+    """Return what is remembered of a module."""
+    if name not in _memories:
+        if len(_memories) >= _MOST:
+            _memories.clear()
+        _memories[name] = _Memory()
+    return _memories[name]
 
 
 def _remembered(memo: dict[Hashable, _Made], key: Hashable | None, make: Callable[[], _Made]) -> _Made:
@@ -202,15 +239,8 @@ def _remembered(memo: dict[Hashable, _Made], key: Hashable | None, make: Callabl
     if made is None:
         made = make()
         if key is not None:
-            if len(memo) >= _MOST:
-                memo.clear()
             memo[key] = made
     return made
-
-
-_digests: dict[Hashable, str] = {}
-_codes: dict[Hashable, CodeType] = {}
-_bytes: dict[Hashable, bytes] = {}
 
 
 def _text_of(node: ast.stmt, lines: list[str]) -> Text:
@@ -221,10 +251,11 @@ def _text_of(node: ast.stmt, lines: list[str]) -> Text:
     return "\n".join(lines[first - 1 : last]), node.col_offset, column, first
 
 
-def _piece(index: int, node: ast.stmt, flags: int, lines: list[str]) -> Piece:
+def _piece(name: str, index: int, node: ast.stmt, flags: int, lines: list[str]) -> Piece:
     text = _text_of(node, lines) if lines else None
     key = (text[:3], flags, index == 0) if text else None
-    return Piece(index, node, _remembered(_digests, key, lambda: _digest(index, node, flags)), text)
+    digests = _memory_of(name).digests
+    return Piece(index, node, _remembered(digests, key, lambda: _digest(index, node, flags)), text)
 
 
 def _digest(index: int, node: ast.stmt, flags: int) -> str:
@@ -252,9 +283,6 @@ def _build_error(source: Source, error: Exception, line: int = 1) -> BuildError:
     return BuildError(source.path, line, column, lines[line - 1] if line <= len(lines) else "", why)
 
 
-_last: dict[str, Parsed] = {}  # module -> what it was parsed to last
-
-
 def parse(source: Source) -> Parsed:
     """Split a source into statements.
 
@@ -262,9 +290,7 @@ def parse(source: Source) -> Parsed:
         BuildError: it is no Python, with path, line, column and the text of the line.
     """
     parsed = _parse_again(source) or _parse_whole(source)
-    if len(_last) >= _MOST:
-        _last.clear()
-    _last[source.name] = parsed
+    _memory_of(source.name).parsed(parsed)
     return parsed
 
 
@@ -281,7 +307,7 @@ def _parse_whole(source: Source) -> Parsed:
 
 def _parse_again(source: Source) -> Parsed | None:
     """Return what a source is parsed to, by parsing only what is new in it; None if that won't do."""
-    old = _last.get(source.name)
+    old = _memory_of(source.name).last
     if old is None or old.source.path != source.path or not old.plain or "\r" in source.text:
         return None
     lines = source.text.split("\n")
@@ -318,7 +344,9 @@ def _patched(old: Parsed, source: Source, lines: list[str], found: region.Region
         tree, scope = ast.parse(text, source.path), symtable(text, source.path, "exec")
     except _COMPILE_ERRORS:
         return None  # it may belong to the statement above; else the whole says what is wrong
-    added = [_piece(found.before + n, node, old.flags, lines) for n, node in enumerate(tree.body)]
+    added = [
+        _piece(source.name, found.before + n, node, old.flags, lines) for n, node in enumerate(tree.body)
+    ]
     nodes = [node for piece in (*removed, *added) for node in _of_scope(piece.node)]
     if "super" in scope.get_identifiers() or any(isinstance(node, _FOR_ALL) for node in nodes):
         return None
@@ -341,7 +369,7 @@ def _split(source: Source, tree: ast.Module, scope: SymbolTable) -> Parsed:
     flags &= _FUTURE_MASK
     # The parser counts a lone carriage return as the end of a line, which no text from a file has
     lines = source.text.split("\n") if "\r" not in source.text else []
-    pieces = tuple(_piece(i, node, flags, lines) for i, node in enumerate(tree.body))
+    pieces = tuple(_piece(source.name, i, node, flags, lines) for i, node in enumerate(tree.body))
     imported = frozenset(symbol.get_name() for symbol in scope.get_symbols() if symbol.is_imported())
     has_super = "super" in scope.get_identifiers()
     plain = not has_super and bool(lines) and _are_plain(pieces, lines)
@@ -418,7 +446,8 @@ def compile_nodes(nodes: list[ast.stmt], parsed: Parsed, filename: str, optimize
 def compile_piece(piece: Piece, parsed: Parsed, filename: str, optimize: int = -1) -> CodeType:
     """Compile one statement as it would be compiled inside its source."""
     key = _code_key(piece, parsed, filename, optimize)
-    return _remembered(_codes, key, lambda: _compile_piece(piece, parsed, filename, optimize))
+    codes = _memory_of(parsed.source.name).codes
+    return _remembered(codes, key, lambda: _compile_piece(piece, parsed, filename, optimize))
 
 
 def _code_key(piece: Piece, parsed: Parsed, filename: str, optimize: int) -> Hashable | None:
@@ -439,7 +468,8 @@ def piece_bytes(piece: Piece, parsed: Parsed, optimize: int = -1) -> bytes:
     """Return the marshalled code of one statement, as `build_unit` puts it on the wire."""
     path = parsed.source.path
     key = _code_key(piece, parsed, path, optimize)
-    return _remembered(_bytes, key, lambda: dump_code(compile_piece(piece, parsed, path, optimize)))
+    known = _memory_of(parsed.source.name).marshalled
+    return _remembered(known, key, lambda: dump_code(compile_piece(piece, parsed, path, optimize)))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _CO_HAS_DOCSTRING = 0x4000000  # CPython 3.14, Include/cpython/code.h
 _FLAG_TELLS_DOCSTRING = sys.version_info >= (3, 14)  # before, the first constant is the docstring or None
 
 
-@functools.lru_cache(maxsize=4_096)  # most statements of a release are those of the one before
+@functools.lru_cache(maxsize=1_024)  # most statements of a release are those of the one before
 def load(data: bytes, filename: str) -> CodeType:
     """Return the code object in some believed bytes, under the file name that people know here.
 

@@ -83,26 +83,27 @@ def of_piece(piece: Piece, source: Source) -> Names:
 
 @once_for_each_source
 def of_source(source: Source) -> tuple[Names, ...]:
-    """Return the names of each statement of a source. Remembered."""
-    return tuple(_remembered(piece, source) for piece in source.parsed.pieces)
+    """Return the names of each statement of a source.
 
-
-_known: dict[tuple[str, str, bool, int], Names] = {}
-_MOST = 50_000  # statements; of an app of a million lines, less than are loaded at a time
-
-
-def _remembered(piece: Piece, source: Source) -> Names:
-    """An edit leaves most statements as they are: what they bind and read is told once.
-
-    Where they stand matters only to imports, which have lines.
+    An edit leaves most statements as they are: what they bind and read is remembered from the text before.
     """
-    has_lines = piece.text is None or "import" in piece.text[0]
-    key = (piece.digest, source.name, source.package, piece.line if has_lines else 0)
-    if key not in _known:
-        if len(_known) >= _MOST:
-            _known.clear()
-        _known[key] = of_piece(piece, source)
-    return _known[key]
+    before = _known.get((source.name, source.package), {})
+    now = {}
+    found = []
+    for piece in source.parsed.pieces:
+        # where they stand matters only to imports, which have lines
+        has_lines = piece.text is None or "import" in piece.text[0]
+        key = (piece.digest, piece.line if has_lines else 0)
+        now[key] = before.get(key) or of_piece(piece, source)
+        found.append(now[key])
+    if len(_known) >= _MOST:
+        _known.clear()
+    _known[source.name, source.package] = now
+    return tuple(found)
+
+
+_known: dict[tuple[str, bool], dict[tuple[str, int], Names]] = {}  # module, whether it is a package
+_MOST = 8_192  # modules; then all are forgotten
 
 
 def absolute(node: ast.ImportFrom, source: Source) -> str:

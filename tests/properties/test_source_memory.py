@@ -7,7 +7,6 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from flask_habanero import source as module
@@ -22,7 +21,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning"),
     pytest.mark.slow,
 ]
-MEMOS: tuple[dict[Any, Any], ...] = (module._digests, module._codes, module._bytes, module._last)
 FUTURE = "from __future__ import annotations\n"
 
 
@@ -36,15 +34,13 @@ def built(text: str, optimize: int) -> Unit | str:
 @contextmanager
 def without_memory() -> Iterator[None]:
     """Forget everything for the block, and know it again after it."""
-    kept = [memo.copy() for memo in MEMOS]
-    for memo in MEMOS:
-        memo.clear()
+    kept = module._memories.copy()
+    module._memories.clear()
     try:
         yield
     finally:
-        for memo, known in zip(MEMOS, kept, strict=True):
-            memo.clear()
-            memo.update(known)
+        module._memories.clear()
+        module._memories.update(kept)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,12 +58,23 @@ def test_what_is_remembered_is_what_would_be_made(one, other, optimize):
             assert built(text, optimize) == warm
 
 
-def test_memory_is_bounded(monkeypatch):
+@pytest.mark.parametrize("whole", [False, True], ids=["parsed in parts", "parsed whole"])
+def test_what_is_remembered_of_a_module_does_not_grow_with_its_releases(whole):
+    sizes = set()
+    with without_memory():
+        for number in range(400):
+            built(f"{'import os' if whole else 'y = 1'}\nx = {number}\n{'super' if whole else 'z'} = 2\n", 0)
+            memory = module._memories["m"]
+            sizes.add(max(map(len, (memory.digests, memory.codes, memory.marshalled))))
+    assert max(sizes) < 100
+
+
+def test_how_many_modules_are_remembered_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "_MOST", 10)
     with without_memory():
         for number in range(100):
-            assert built(f"x = {number}\n", 0) != built(f"x = {number + 1}\n", 0)
-        assert all(len(memo) <= 10 for memo in MEMOS)
+            build_unit(Source(f"m{number}", "m.py", False, "x = 1\n"), 0)
+        assert len(module._memories) <= 10
 
 
 def parsed(text: str) -> object:

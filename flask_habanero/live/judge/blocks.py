@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,20 @@ from ..names import never_runs
 from . import attributes
 from .comprehensions import UNROLLED
 from .findings import Raised
-from .values import ANY, KEPT, NONE, Args, Bound, Live, Made, Scope, Value, alternatives, join, text_of
+from .values import (
+    ANY,
+    NONE,
+    Args,
+    Bound,
+    Live,
+    Made,
+    Scope,
+    Value,
+    alternatives,
+    join,
+    once_for_each_node,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from .interpreter import Interpreter
@@ -207,12 +219,13 @@ class Blocks:
 
 def _leaves(body: Iterable[ast.stmt], *kinds: type[ast.stmt]) -> bool:
     """Whether statements leave by some other statements."""
-    return any(_may_leave(node, kinds) for node in body)
+    return any(issubclass(one, kinds) for node in body for one in _kinds(node))
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _may_leave(node: ast.stmt, kinds: tuple[type[ast.stmt], ...]) -> bool:
-    return any(isinstance(one, kinds) for one in _reached([node]))
+@once_for_each_node
+def _kinds(node: ast.stmt) -> frozenset[type[ast.AST]]:
+    """Return the kinds of what runs when a statement runs."""
+    return frozenset(map(type, _reached([node])))
 
 
 def _reached(body: Iterable[ast.stmt]) -> Iterable[ast.AST]:

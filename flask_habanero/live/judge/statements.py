@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,6 @@ from .findings import Effect
 from .stores import mangled
 from .values import (
     ANY,
-    KEPT,
     NONE,
     Args,
     Class,
@@ -25,6 +23,7 @@ from .values import (
     Value,
     alternatives,
     join,
+    once_for_each_node,
     text_of,
 )
 
@@ -236,7 +235,7 @@ class Statements(Blocks):
         self._in.stores.bind(node.name, self.decorated(node, found, scope), scope)
 
 
-@functools.lru_cache(maxsize=KEPT)
+@once_for_each_node
 def is_generator(node: ast.AST) -> bool:
     """Whether a function yields."""
     return any(isinstance(one, ast.Yield | ast.YieldFrom) for one in own_nodes(node))

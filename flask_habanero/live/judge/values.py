@@ -20,7 +20,7 @@ import ast
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 MOST_ALTERNATIVES = 8  # more are as good as anything
 
@@ -307,12 +307,26 @@ def text_in(value: Value | None) -> str:
     return value.object if isinstance(value, Live) and isinstance(value.object, str) else ""
 
 
-KEPT = 50_000
-"""So many nodes of functions and calls are remembered:
-also those of libraries that an app's statements use."""
+_Node = TypeVar("_Node", bound=ast.AST)
+_Told = TypeVar("_Told")
 
 
-@functools.lru_cache(maxsize=KEPT)
+def once_for_each_node(tell: Callable[[_Node], _Told]) -> Callable[[_Node], _Told]:
+    """Let a function that tells something of a node do it once: what it told is kept with the node."""
+    key = f"_habanero_{tell.__name__}"
+
+    @functools.wraps(tell)
+    def ask(node: _Node) -> _Told:
+        kept = node.__dict__
+        if key not in kept:
+            kept[key] = tell(node)
+        told: _Told = kept[key]
+        return told
+
+    return ask
+
+
+@once_for_each_node
 def text_of(node: ast.AST) -> str:
     """Return a node's first line, cut to what a message can bear."""
     text = ast.unparse(node).splitlines()[0]
