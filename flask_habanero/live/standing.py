@@ -80,6 +80,8 @@ def bindings(one: Factory) -> str | None:
     others = {name for piece in pieces for name in (*one.uses(piece).rebinds, *one.uses(piece).declared)}
     acted = {name for piece in one.ending for name in one.uses(piece).binds}
     acted |= variables.uses(one.nodes).binds
+    own |= (shared := _left_to_the_module(one, others - acted))
+    others -= shared
     for index in sorted(one.run):
         seen = _seen(one, index)
         for name in sorted((seen | acted) & (own | others)):
@@ -94,6 +96,19 @@ def bindings(one: Factory) -> str | None:
     ):
         return "a variable is bound by more than one of its statements"
     return None
+
+
+def _left_to_the_module(one: Factory, wanted: set[str]) -> set[str]:
+    """Return the names that a factory, which ran once, and nobody else bound for its module by `global`."""
+    declared: set[str] = set()
+    for node in (*one.old.body, *one.new.body):
+        for found in variables.own_nodes(node):
+            declared.update(found.names if isinstance(found, ast.Global) else ())
+    by_others: set[str] = set()
+    for row in names.of_source(one.draft.out.target[one.module]):
+        for qualname, body in row.bodies.items():
+            by_others |= body.rebinds if qualname != one.key[1] else set()
+    return wanted & declared - by_others if len(one.runs) == 1 else set()
 
 
 def binders(one: Factory, name: str) -> list[int]:

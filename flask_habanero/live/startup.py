@@ -15,6 +15,7 @@ library, site-packages and the folder of installed scripts.
 from __future__ import annotations
 
 import atexit
+import dis
 import opcode
 import os
 import sys
@@ -73,6 +74,7 @@ _FOREIGN = tuple(
 _OURS = __file__.rpartition("live")[0]  # pathlib would tidy the path up, and code keeps the untidy one
 _TOOL = 4  # the documentation of sys.monitoring gives 0-2 and 5 to debuggers, coverage, profilers, optimisers
 _foreign: dict[CodeType, bool] = {}
+_stored: dict[CodeType, frozenset[str]] = {}
 _ended: list[bool] = []
 _DISABLE: Any = None  # returned for code that we need not be asked about again
 if sys.version_info >= (3, 12):
@@ -130,10 +132,19 @@ def call_from(frame: FrameType | None) -> Call:
 def _note_end(frame: FrameType) -> None:
     """Keep the variables of a function that has an app or a blueprint in its hands."""
     variables = dict(frame.f_locals) if not _is_part(frame) else {}
-    if any(issubclass(type(value), App | Blueprint) for value in variables.values()):
+    values = [*variables.values(), *map(frame.f_globals.get, _stored_globals(frame.f_code))]
+    if any(issubclass(type(value), App | Blueprint) for value in values):
         found = runs.setdefault(_key(frame), [])
         if len(found) <= MOST_RUNS:
             found.append(Run(variables, stack(frame)))
+
+
+def _stored_globals(code: CodeType) -> frozenset[str]:
+    """Return the names under `global` that a function binds."""
+    if code not in _stored:
+        found = (one.argval for one in dis.get_instructions(code) if one.opname == "STORE_GLOBAL")
+        _stored[code] = frozenset(found)
+    return _stored[code]
 
 
 def _on_start(code: CodeType, _offset: int) -> Any:
@@ -209,3 +220,4 @@ def stop() -> None:
     else:
         sys.setprofile(None)
     _foreign.clear()
+    _stored.clear()
