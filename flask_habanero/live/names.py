@@ -87,19 +87,19 @@ def of_source(source: Source) -> tuple[Names, ...]:
 
     An edit leaves most statements as they are: what they bind and read is remembered from the text before.
     """
-    before = _known.get((source.name, source.package), {})
-    now = {}
-    found = []
+    before, now = _known.get((source.name, source.package), {}), {}
     for piece in source.parsed.pieces:
-        # where they stand matters only to imports, which have lines
-        has_lines = piece.text is None or "import" in piece.text[0]
-        key = (piece.digest, piece.line if has_lines else 0)
+        key = _key(piece)
         now[key] = before.get(key) or of_piece(piece, source)
-        found.append(now[key])
     if len(_known) >= _MOST:
         _known.clear()
     _known[source.name, source.package] = now
-    return tuple(found)
+    return tuple(now[_key(piece)] for piece in source.parsed.pieces)
+
+
+def _key(piece: Piece) -> tuple[str, int]:
+    """Return what a statement's names depend on: where it stands matters to imports only, which have lines."""
+    return piece.digest, piece.line if piece.text is None or "import" in piece.text[0] else 0
 
 
 _known: dict[tuple[str, bool], dict[tuple[str, int], Names]] = {}  # module, whether it is a package
