@@ -598,8 +598,27 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 +     total = db.Column(db.String)
 """,
     ),
-    "a new table, where the start makes tables (`create_all`)": (
+    "a new table, where the start makes tables in another way": (
         """
+@@ app.py @@
+  from flask import Flask
+  from flask_sqlalchemy import SQLAlchemy
+
+  app = Flask(__name__)
+  app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+  db = SQLAlchemy(app)
+
+  class Order(db.Model):
+      id = db.Column(db.Integer, primary_key=True)
+
++ class Line(db.Model):
++     id = db.Column(db.Integer, primary_key=True)
++
+  with app.app_context():
+      db.metadata.create_all(db.engine)
+""",
+    ),
+    "a new table, where the start makes tables by `db.create_all()`": """
 @@ app.py @@
   from flask import Flask
   from flask_sqlalchemy import SQLAlchemy
@@ -617,7 +636,6 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   with app.app_context():
       db.create_all()
 """,
-    ),
     "fields of a `NamedTuple`": (
         """
 @@ app.py @@

@@ -197,20 +197,21 @@ def live_objects(draft: Draft) -> None:
                 _ended_code(draft, name, old)
             else:
                 _swap(draft, name, (old, new), goals)
-        _class_lines(draft, name)
+        _class_facts(draft, name)
     draft.bind()
     _suspended(draft)
 
 
-def _class_lines(draft: Draft, name: str) -> None:
-    """Classes that stand elsewhere now say so, before any statement makes one anew."""
-    lines = {
-        (old.co_qualname, old.co_firstlineno): new.co_firstlineno
-        for old, new in draft.code_pairs[name]
-        if new is not None and codes.is_class(old) and old.co_firstlineno != new.co_firstlineno
-    }
-    if lines:
-        draft.first(name, steps.ClassLines(draft.live(name), lines))
+def _class_facts(draft: Draft, name: str) -> None:
+    """Classes say where they stand, and what their methods set, before any statement makes one anew."""
+    facts = {}
+    for old, new in draft.code_pairs[name]:
+        if new is not None and codes.is_class(old):
+            was, now = (codes.static_attributes(one) for one in (old, new))
+            if old.co_firstlineno != new.co_firstlineno or set(was) != set(now):
+                facts[old.co_qualname, old.co_firstlineno] = (new.co_firstlineno, now)
+    if facts:
+        draft.first(name, steps.ClassFacts(draft.live(name), facts))
 
 
 def _ended_code(draft: Draft, name: str, old: CodeType) -> None:

@@ -34,6 +34,18 @@ def _only_maps(flow: Flow, reader: str, node: ast.stmt, local: set[str]) -> bool
     return is_mapped and mapped.only_names(node, local, flow.draft.judge(reader).callee)
 
 
+def _only_asks(
+    flow: Flow, changed: tuple[str, str, frozenset[str]], reader: str, qualname: str, local: set[str]
+) -> bool:
+    """Whether a function of the start used a class, which SQLAlchemy maps otherwise now, only for rows."""
+    module, cls, members = changed
+    mapping = flow.draft.out.mapping
+    if not all((module, f"{cls}.{member}") in mapping.learns | mapping.forgets for member in members):
+        return False
+    node = flow.draft.world.definition(reader, qualname.partition(".<locals>")[0])
+    return node is not None and mapped.only_asks(node, local, flow.draft.judge(reader).callee)
+
+
 def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> None:
     """What derives from a class has other members, too, but those that it has itself."""
     cls = getattr(flow.program.loaded(module), name, None)
@@ -71,5 +83,6 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
         owner = getattr(flow.program.loaded(reader), qualname.partition(".")[0], None)
         asks = body.others & members or (body.inherited & members and reading.derives(owner, qualname, live))
         makes = body.reads & local and not instances.may_stay_in(flow, changed, reader, qualname, local)
+        makes = makes and not _only_asks(flow, changed, reader, qualname, local)
         if asks or makes or reading.fetches_inside(source, qualname, module, cls):
             flow.used(key, owners, local | {cls})

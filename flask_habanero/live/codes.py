@@ -5,6 +5,7 @@ Also: walking the tree of code objects that one statement holds, and pairing two
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 import marshal
@@ -12,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from types import CodeType
+from typing import Any
 
 from ..errors import BundleError
 from ..source import dump_code
@@ -69,6 +71,18 @@ apart: set[str] = set()
 def is_class(code: CodeType) -> bool:
     """Whether this is the body of a class: alone of what a statement holds it has no variables of its own."""
     return not code.co_flags & inspect.CO_OPTIMIZED
+
+
+def static_attributes(code: CodeType) -> tuple[str, ...]:
+    """Return the attributes that a class says its methods set, in no order; none before 3.13."""
+    if "__static_attributes__" not in code.co_names:
+        return ()
+    value: Any = ()
+    for one in dis.get_instructions(code):
+        if one.opname == "STORE_NAME" and one.argval == "__static_attributes__":
+            break
+        value = one.argval
+    return value if isinstance(value, tuple) else ()
 
 
 def children(code: CodeType) -> list[CodeType]:

@@ -81,6 +81,11 @@ def makes_table(value: object) -> bool:
     return made and f"{getattr(value, '__module__', '')}.".startswith(_MAKERS)
 
 
+def is_extension(value: object) -> bool:
+    """Whether something is Flask-SQLAlchemy's extension."""
+    return f"{type(value).__module__}.".startswith("flask_sqlalchemy.") and hasattr(value, "create_all")
+
+
 def is_told(cls: Any, name: str) -> bool:
     """Whether the mapper of a class has a member of its own statement."""
     return name in cls.__mapper__._props
@@ -191,6 +196,31 @@ def is_relation(node: ast.stmt, callee: Callee) -> bool:
     """Whether a member is a relationship."""
     call = _call(node)
     return call is not None and _place(callee(call.func)) in _RELATIONS
+
+
+def only_asks(node: ast.AST, local: Container[str], callee: Callee) -> bool:
+    """Whether a function or statement uses a class for nothing that depends on which columns there are.
+
+    It makes rows, names columns, and gives the class to SQLAlchemy.
+    """
+    told: set[ast.AST] = set()
+    for one in ast.walk(node):
+        if isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
+            told.add(one.value)
+        elif isinstance(one, ast.Call):
+            told.add(one.func)
+            found = callee(_root(one.func))
+            place = getattr(found, "__module__", None) or getattr(found, "__name__", "")
+            if f"{place}.".startswith(_MAKERS) or found in (isinstance, issubclass):
+                told.update(one.args)
+    return all(one in told for one in ast.walk(node) if isinstance(one, ast.Name) and one.id in local)
+
+
+def _root(node: ast.expr) -> ast.expr:
+    """Return what a chain of attributes and calls begins with."""
+    while isinstance(node, ast.Attribute | ast.Call):
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return node
 
 
 def only_names(node: ast.AST, local: Container[str], callee: Callee) -> bool:

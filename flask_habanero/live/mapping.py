@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ast
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import Reason
 from ..source import Piece
-from . import learnt, mapped, names, reading
+from . import learnt, mapped, names, reading, steps
 from .diff import title
 from .judge.findings import Effect
 
 if TYPE_CHECKING:
     from .draft import Draft
 
-_MAKER = "create_all"
+_MAKERS = ("create_all", "sorted_tables", "CreateTable", "create_table")
 
 
 def learn(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> list[Effect]:
@@ -24,9 +25,7 @@ def learn(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> l
         if effect.kind == "maps":
             for bound in draft.binds(name, piece):
                 learn_of(draft, name, bound, effect.target)
-            if (where := _made_at_start(draft)) is not None:
-                what = f"`{title(piece)}`: its table is made by `{_MAKER}` at {where}, only at the start"
-                draft.refuse("stale", draft.where(name, piece), what)
+            _made_at_start(draft, name, piece)
     return [effect for effect in effects if effect.kind != "maps"]
 
 
@@ -57,16 +56,42 @@ def settle(draft: Draft) -> None:
         mapping.engines = mapped.engines(one for root in roots for one in mapped.kept(root))
 
 
-def _made_at_start(draft: Draft) -> str | None:
-    """Return where tables were made at the start, as a cold start would make new ones."""
+def _made_at_start(draft: Draft, name: str, piece: Piece) -> None:
+    """Let new tables be made as the start makes them, or refuse them."""
+    for where, module, node in _makers(draft):
+        extension = _only_creates(node, draft.judge(module).callee)
+        if extension is not None:
+            draft.last(where, steps.CreateTables(extension))
+        else:
+            what = f"`{title(piece)}`: {where} makes tables, and does so at the start only"
+            draft.refuse("stale", draft.where(name, piece), what)
+
+
+def _makers(draft: Draft) -> Iterator[tuple[str, str, ast.AST]]:
+    """Yield what made tables at the start: statements, and functions that ran."""
     for name, source in draft.program.tree.items():
-        if _MAKER not in source.text or draft.program.loaded(name) is None:
+        if draft.program.loaded(name) is None or not any(one in source.text for one in _MAKERS):
             continue
         for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
-            if _MAKER in row.attributes and not row.bodies:
-                return draft.where(name, piece)
+            if not row.bodies and not (row.attributes | row.reads).isdisjoint(_MAKERS):
+                yield draft.where(name, piece), name, piece.node
         for module, qualname, line in draft.program.books.ran:
             body = reading.body_of(source, qualname) if module == name else None
-            if body is not None and _MAKER in body.attributes:
-                return f"{name}:{line}"
-    return None
+            if body is not None and not (body.attributes | body.reads).isdisjoint(_MAKERS):
+                node = draft.world.definition(name, qualname.partition(".<locals>")[0])
+                yield f"{name}:{line}", name, node or ast.Pass()
+
+
+def _only_creates(node: ast.AST, callee: mapped.Callee) -> object | None:
+    """Return the extension of Flask-SQLAlchemy whose `create_all()` is all that makes tables in a node."""
+    found = [one for one in ast.walk(node) if isinstance(one, ast.Attribute) and one.attr in _MAKERS]
+    plain = [
+        one
+        for one in ast.walk(node)
+        if isinstance(one, ast.Call) and one.func in found and not (one.args or one.keywords)
+    ]
+    extensions = [callee(one.func.value) for one in plain if isinstance(one.func, ast.Attribute)]
+    words = {one.id if isinstance(one, ast.Name) else getattr(one, "attr", "") for one in ast.walk(node)}
+    alone = len(plain) == len(found) == 1 and words.isdisjoint({*_MAKERS[1:], "drop_all"})
+    known = bool(extensions) and mapped.is_extension(extensions[0])
+    return extensions[0] if alone and known else None

@@ -98,7 +98,7 @@ def of_source(source: Source) -> tuple[Names, ...]:
 
 
 def _key(piece: Piece) -> tuple[str, int]:
-    """Return what a statement's names depend on: where it stands matters to imports only, which have lines."""
+    """Return what a statement's names depend on: where it stands matters to imports only."""
     return piece.digest, piece.line if piece.text is None or "import" in piece.text[0] else 0
 
 

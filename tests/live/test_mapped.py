@@ -119,6 +119,29 @@ def test_what_was_made_of_all_columns_is_made_again(tmp_path):
     assert found["check"] == ["id", "name", "nick"]
 
 
+@pytest.mark.parametrize("how", ["with app.app_context():", "def setup():\n  with app.app_context():"])
+def test_a_new_table_is_made_where_the_start_makes_tables(tmp_path, how):
+    made = f"{how}\n    db.create_all()\n" + ("setup()\n" if "def" in how else "")
+    tag = "class Tag(db.Model):\n    id = Column(Integer, primary_key=True)\n"
+    tag += "def check(): return Tag.query.count()"
+    assert edit(tmp_path, before={"after": made}, after=made + tag)["check"] == 0
+
+
+def test_what_the_start_put_into_the_database_needs_no_second_time(tmp_path):
+    seed = """\
+def seed():
+    with app.app_context():
+        db.create_all()
+        if not User.query.filter(User.name == "root").first():
+            db.session.add(User(name="root"))
+            db.session.commit()
+        assert isinstance(db.session.get(User, 1), User)
+seed()"""
+    found = edit(tmp_path, ADD_NICK, before={"after": seed}, old="nick = Column(String(10))", after=seed)
+    assert found["codes"] == []
+    assert "'nick'" in found["users"]
+
+
 def test_constants_and_methods_need_no_migration(tmp_path):
     found = edit(tmp_path, old="KINDS = ('a', 'b')\n    def shout(self): return self.name.upper()")
     assert found["codes"] == []
@@ -183,12 +206,17 @@ def test_what_somebody_else_mapped_since_is_not_forgotten_with_it(tmp_path):
     assert found[0] == [[], ["class-builder"]]
 
 
+READS = """\
+def read(): open('names', 'w').write(str([column.name for column in User.__table__.columns]))
+read()"""
 LISTENS = """\
 @event.listens_for(Mapper, "mapper_configured")
 def listens(mapper, cls):
     pass
 """
-MADE = "with app.app_context():\n    db.create_all()"
+ALL_GONE = "with app.app_context():\n    db.drop_all()\n    db.create_all()"
+BY_HAND = "with app.app_context():\n    db.metadata.create_all(db.engine)"
+TABLE = "tags = db.Table('tags', Column('id', Integer))"
 REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     "a column of another name": ("class-builder", {}, {"old": "nick = Column('nickname', String(10))"}),
     "a part of the key": ("class-builder", {}, {"old": "nick = Column(String(10), primary_key=True)"}),
@@ -220,10 +248,20 @@ REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
         {"after": LISTENS},
         {"after": f"{LISTENS}class Tag(db.Model):\n    id = Column(Integer, primary_key=True)"},
     ),
-    "a table that only the start makes": (
+    "tables that the start makes anew": (
         "stale",
-        {"after": MADE},
-        {"after": f"{MADE}\ntags = db.Table('tags', Column('id', Integer))"},
+        {"after": ALL_GONE},
+        {"after": f"{ALL_GONE}\n{TABLE}"},
+    ),
+    "tables that the start makes by itself": (
+        "stale",
+        {"after": BY_HAND},
+        {"after": f"{BY_HAND}\n{TABLE}"},
+    ),
+    "a function of the start that reads all columns": (
+        "stale",
+        {"after": READS},
+        {"old": "nick = Column(Integer)", "after": READS},
     ),
     "a class that reads all columns": (
         "stale-class",

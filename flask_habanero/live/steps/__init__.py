@@ -4,10 +4,10 @@ The only place that assigns ``__code__`` or sets attributes of the user's object
 returns the inverse, ready to run; nothing else in the package changes the program.
 """
 
-from .classes import ClassLines, Members, Put
+from .classes import ClassFacts, Members, Put
 from .entries import Arrange, Assign, Items, Remember, TakeOut, fill
 from .functions import RAW, ClearCache, Conform, Decorate, SwapCode
-from .growth import Grow
+from .growth import CreateTables, Grow
 from .mappings import Memory
 from .namespaces import DropModule, Forget, OrderHints, Run, ShowSource, Unhint
 from .parts import EndRuns, Part, Unbind
@@ -17,9 +17,10 @@ __all__ = [
     "RAW",
     "Arrange",
     "Assign",
-    "ClassLines",
+    "ClassFacts",
     "ClearCache",
     "Conform",
+    "CreateTables",
     "Decorate",
     "DropModule",
     "EndRuns",

@@ -13,6 +13,8 @@ from flask.views import MethodView
 from .. import adapters
 from .undo import GONE, Inverse
 
+_FACTS = ("__firstlineno__", "__static_attributes__")
+
 
 class Put(NamedTuple):
     """One statement of a class's body, to run again.
@@ -134,22 +136,23 @@ class Members:
 
 
 @dataclass(frozen=True)
-class ClassLines:
-    """Classes say in which line they stand (from 3.13 on): their source is looked for there."""
+class ClassFacts:
+    """Classes say, from 3.13 on, where they stand, and what their methods set."""
 
     module: ModuleType
-    lines: Mapping[tuple[str, int], int]  # (qualified name, line as loaded) -> line
+    facts: Mapping[tuple[str, int], tuple[int, tuple[str, ...]]]  # (qualified name, line as loaded) -> both
 
     def apply(self) -> Inverse:
-        before: list[tuple[type, int]] = []
-        for cls in filter(None, map(self._named, {name for name, _ in self.lines})):
-            was = vars(cls)["__firstlineno__"]
-            before.append((cls, was))
-            type.__setattr__(cls, "__firstlineno__", self.lines.get((cls.__qualname__, was), was))
+        before: list[tuple[type, str, Any]] = []
+        for cls in filter(None, map(self._named, {name for name, _ in self.facts})):
+            found = self.facts.get((cls.__qualname__, vars(cls)["__firstlineno__"]))
+            for name, value in zip(_FACTS, found or (), strict=bool(found)):
+                before.append((cls, name, vars(cls)[name]))
+                type.__setattr__(cls, name, value)
 
         def inverse() -> None:
-            for cls, was in before:
-                type.__setattr__(cls, "__firstlineno__", was)
+            for cls, name, was in before:
+                type.__setattr__(cls, name, was)
 
         return inverse
 
@@ -159,7 +162,7 @@ class ClassLines:
         for part in name.split("."):
             one = vars(one).get(part) if isinstance(one, type | ModuleType) else None
         ours = isinstance(one, type) and (one.__module__, one.__qualname__) == (self.module.__name__, name)
-        return one if ours and "__firstlineno__" in vars(one) else None
+        return one if ours and all(fact in vars(one) for fact in _FACTS) else None
 
 
 def _abstract_methods(cls: type) -> None:

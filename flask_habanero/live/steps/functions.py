@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
@@ -12,6 +14,7 @@ from ..codes import apart, docstring, own
 from .undo import Inverse, remember
 
 _HEADER = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__")
+_KINDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 RAW = "_habanero_raw"
 
 
@@ -28,16 +31,26 @@ class SwapCode:
         before = [(function, function.__code__, function.__doc__) for function in self.functions]
         was, now = docstring(self.functions[0].__code__), docstring(new)
         for function in self.functions:
-            function.__code__ = _fitting(new, function)
+            _assign(function, _fitting(new, function))
             if was != now and function.__doc__ == was:
                 function.__doc__ = now
 
         def inverse() -> None:
             for function, code, doc in before:
-                function.__code__ = code
+                _assign(function, code)
                 function.__doc__ = doc
 
         return inverse
+
+
+def _assign(function: FunctionType, code: CodeType) -> None:
+    """Let a function have a code. A plain function may become a generator or a coroutine."""
+    if not (function.__code__.co_flags ^ code.co_flags) & _KINDS:
+        function.__code__ = code
+        return
+    with warnings.catch_warnings():  # from 3.13 on that is deprecated, and still does what it did
+        warnings.simplefilter("ignore", DeprecationWarning)
+        function.__code__ = code
 
 
 def _fitting(code: CodeType, function: FunctionType) -> CodeType:

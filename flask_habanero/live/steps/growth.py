@@ -92,6 +92,23 @@ class Grow(Members):
         mapper._expire_memoizations()
 
 
+@dataclass(frozen=True)
+class CreateTables:
+    """Tables that the database has not are made, as the start does it. Those that are there stay as they are.
+
+    Attributes:
+        extension: Flask-SQLAlchemy's.
+    """
+
+    extension: Any
+
+    def apply(self) -> Inverse:
+        for app in list(self.extension._app_engines):
+            with app.app_context():
+                self.extension.create_all()
+        return lambda: None  # a table that nobody asks for does no harm, and it may have rows by now
+
+
 def _among(rows: Collection[str], siblings: list[str], new: set[str]) -> list[str]:
     """Return names in which the new ones stand where they do among their siblings."""
     found = [row for row in rows if row not in new]
