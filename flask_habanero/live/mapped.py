@@ -37,7 +37,7 @@ _OF_COLUMNS = frozenset(
         "server_default", "server_onupdate", "type_", "unique",
     ]
 )  # fmt: skip
-_OF_CLASSES = ("metadata", "query", "query_class", "registry")  # what leads to all columns
+_OF_CLASSES = ("metadata", "registry")  # what leads to all columns
 _OF_HYBRIDS = ("setter", "getter", "deleter", "expression", "comparator", "update_expression")
 _EVENTS = ("instrument_class", "after_mapper_constructed", "before_mapper_configured", "mapper_configured")
 
