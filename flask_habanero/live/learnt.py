@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 """(module, "Class.member" or the name that a statement binds)."""
+_MOST = 8  # releases that can be rolled back so: each remembers all that SQLAlchemy knows
 
 
 @dataclass
@@ -55,7 +56,9 @@ class Learnt:
 def known(roots: list[Any]) -> frozenset[tuple[str, ...]]:
     """Return the names of the classes, their attributes, and the tables that SQLAlchemy knows."""
     found: set[tuple[str, ...]] = set()
-    for root in roots:
+    for root in (
+        one for one in roots if not isinstance(one, type)
+    ):  # a class may have members of these names
         for mapper in getattr(root, "mappers", ()):
             found.add((str(mapper), *map(str, mapper._props)))
         found.update(("", name) for name in getattr(root, "tables", ()))
@@ -96,7 +99,7 @@ def finish(books: Books, mapping: Mapping) -> None:
         _forget_compiled(mapping)
     if mapping.learns:
         last = books.learnt[-1]
-        books.learnt = [*books.learnt[:-1], Learnt(last.keys, last.memory, known(last.memory.roots))]
+        books.learnt = [*books.learnt[:-1], Learnt(last.keys, last.memory, known(last.memory.roots))][-_MOST:]
 
 
 def _forget_compiled(mapping: Mapping) -> None:

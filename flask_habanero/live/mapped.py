@@ -37,6 +37,7 @@ _OF_COLUMNS = frozenset(
         "server_default", "server_onupdate", "type_", "unique",
     ]
 )  # fmt: skip
+_HOOKS = ("__declare_first__", "__declare_last__", "__mapper_cls__", "__table_cls__")
 _OF_CLASSES = ("metadata", "registry")  # what leads to all columns
 _OF_HYBRIDS = ("setter", "getter", "deleter", "expression", "comparator", "update_expression")
 _EVENTS = ("instrument_class", "after_mapper_constructed", "before_mapper_configured", "mapper_configured")
@@ -58,6 +59,11 @@ def maps(base: object) -> bool:
     return known and any(where.startswith("sqlalchemy.orm.") for where in found)
 
 
+def is_sqlalchemys(cls: type) -> bool:
+    """Whether a class is SQLAlchemy's or Flask-SQLAlchemy's own."""
+    return f"{cls.__module__}.".startswith(_MAKERS)
+
+
 def known_to(base: Any) -> tuple[object, ...]:
     """Return what learns of a class that derives from such a base."""
     return tuple(
@@ -65,11 +71,11 @@ def known_to(base: Any) -> tuple[object, ...]:
     )
 
 
-def is_asked(kind: type | None) -> bool:
-    """Whether SQLAlchemy calls members of a class while it maps what has them."""
-    return kind is not None and any(
+def is_asked(name: str, kind: type | None) -> bool:
+    """Whether SQLAlchemy calls a member, of that class, while it maps what has it."""
+    return name in _HOOKS or any(
         one.__module__ == "sqlalchemy.orm.decl_api" and "declared_attr" in one.__name__
-        for one in kind.__mro__
+        for one in (type.mro(kind) if kind is not None else ())
     )
 
 
@@ -318,7 +324,6 @@ def engines(values: Iterable[object]) -> list[Any]:
     kind = getattr(sys.modules.get("sqlalchemy.engine"), "Engine", None)
     if kind is None:
         return []
-    found = [
-        one for one in (*gc.get_objects(), *values) if isinstance(one, kind)
-    ]  # of no other kind: no proxies
+    # a proxy would be asked what it stands for by `isinstance`
+    found = [one for one in (*gc.get_objects(), *values) if issubclass(type(one), kind)]
     return list({id(one): one for one in found}.values())

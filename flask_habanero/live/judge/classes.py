@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import FunctionType
 from typing import TYPE_CHECKING
 
@@ -62,11 +63,10 @@ class Classes:
         return found
 
     def _mapped(self, cls: Class, base: type, meta: Value) -> Value:
-        """SQLAlchemy maps a class: its members are descriptions, and those that it calls are gone through."""
+        """SQLAlchemy maps a class. What it calls for that, if it calls anything, is not gone through."""
         cls.meta = meta
         self.tell_members(cls)
-        hidden = [name for name, member in cls.members.items() if mapped.is_asked(_kind(member))]
-        hidden += [n for one in base.__mro__ for n, m in vars(one).items() if mapped.is_asked(type(m))]
+        hidden = [name for name, kind in _every_member(cls) if mapped.is_asked(name, kind)]
         if hidden:
             self._in.notes.unknown(f"mapping `{cls.name}` calls its `{hidden[0]}`")
         elif mapped.heard():
@@ -225,6 +225,19 @@ class Classes:
             return this if plain else self._in.calls.unknown(args)
         self._in.call(Bound(init.raw, this), args)
         return this
+
+
+def _every_member(cls: Class) -> Iterator[tuple[str, type | None]]:
+    """Yield the members of a class and of its bases, by name and kind, but not SQLAlchemy's own."""
+    live: dict[type, None] = {}
+    for one in (cls, *_bases(cls)):
+        if isinstance(one, Class):
+            yield from ((name, _kind(member)) for name, member in one.members.items())
+        elif isinstance(one, Live):
+            live.update(dict.fromkeys(one.object.__mro__))
+    for base in live:
+        if not mapped.is_sqlalchemys(base):
+            yield from ((name, type(member)) for name, member in vars(base).items())
 
 
 def _acts(base: type) -> bool:
