@@ -73,6 +73,51 @@ def test_a_killed_worker_comes_back_at_head(serve: Serve, kind: tuple[str, ...])
     assert not server.ask_all(2).keys() & before
 
 
+MODELS = """\
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.orm import Mapped, mapped_column
+
+db = SQLAlchemy()
+
+
+class User(db.Model):
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    {more}
+
+
+{after}
+"""
+WITH_MODELS = APP.replace('"""An app', 'from models import User, db\n"""An app', 1).replace(
+    'return "one"', "return [column.name for column in User.__table__.columns] + list(db.metadata.tables)"
+)
+
+
+def test_a_new_model_is_known_to_every_worker_also_to_one_that_comes_later_and_can_be_rolled_back(
+    serve: Serve,
+) -> None:
+    pytest.importorskip("flask_sqlalchemy", reason="Flask-SQLAlchemy is not installed")
+    old = MODELS.format(more="", after="")
+    more = {
+        "more": "nick: Mapped[str | None]",
+        "after": "class Tag(db.Model):\n    id = db.Column(db.Integer, primary_key=True)",
+    }
+    server = serve(*SYNC, files={"app": WITH_MODELS, "texts": TEXTS, "models": old})
+    server.ask_all(2)
+    peer = server.peer()
+    report = peer.push({"models": MODELS.format(**more)})
+    assert report.outcome == "live", report
+    assert any("needs a migration" in step for step in report.steps)
+    before = server.workers()
+    os.kill(min(before), signal.SIGKILL)
+    eventually(lambda: len(server.workers() - before) == 1)
+    for answer in server.ask_all(2).values():
+        assert answer["text"] == ["id", "name", "nick", "user", "tag"]
+    assert peer.push({"models": old}).outcome == "live"
+    for answer in server.ask_all(2).values():
+        assert answer["text"] == ["id", "name", "user"]
+
+
 @BOTH
 def test_a_recycled_worker_comes_back_at_head(serve: Serve, kind: tuple[str, ...]) -> None:
     server = serve(*kind, "--max-requests", "5")
