@@ -552,6 +552,26 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def index():
       return f"{ORDER} {Colour.RED}"
 """,
+    "methods and constants of a model of peewee": """
+@@ app.py @@
+  from peewee import CharField, ForeignKeyField, Model
+
+  class User(Model):
+      name = CharField()
++     LIMIT = 3
+
+-     def label(self):
+-         return self.name
++     def label(self, more=""):
++         return self.name + more
+
+  class Post(Model):
+      user = ForeignKeyField(User, backref="posts")
+
+  @app.route("/")
+  def index():
+      return Post(user=User(name="ann")).user.label()
+""",
     "fields of a form (WTForms)": """
 @@ app.py @@
   from wtforms import Form, StringField
@@ -863,7 +883,7 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 }
 """Row of the page -> an edit of that kind; of a cold one, edits for each of its reasons."""
 
-NEEDS = {"fields of a form (WTForms)": "wtforms"}
+NEEDS = {"fields of a form (WTForms)": "wtforms", "methods and constants of a model of peewee": "peewee"}
 
 
 def _rows() -> dict[str, str]:

@@ -114,6 +114,27 @@ class _Mapped:
         return lambda: None
 
 
+class _Peewee:
+    """peewee: a model's fields are told when it is made; functions and constants are passed over."""
+
+    def owns(self, cls: type) -> bool:
+        return mapped.is_peewees(cls)
+
+    def takes(self, cls: type, change: Exchange) -> bool:
+        members = (*change.put, *change.gone)
+        return all(_is_function(one) or _is_method(one) or mapped.is_constant(one) for one in members)
+
+    def settle(self, cls: type, order: Iterable[str]) -> Inverse:
+        return lambda: None
+
+
+def _is_function(member: ast.stmt) -> bool:
+    """Whether a member is a function, whatever its decorators make of it, and Python does not ask for it."""
+    if not isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    return not (member.name.startswith("__") and member.name.endswith("__"))
+
+
 class _Forms:
     """WTForms: a form's fields are its members that are unbound fields, in the order of their making."""
 
@@ -161,7 +182,7 @@ def _forget_order(cls: Any) -> None:
     cls._unbound_fields = None  # WTForms tells it anew at the next form
 
 
-_ADAPTERS: tuple[Adapter, ...] = (_Forms(), _Mapped(), _Methods())
+_ADAPTERS: tuple[Adapter, ...] = (_Forms(), _Mapped(), _Peewee(), _Methods())
 
 
 def adapter_of(cls: type) -> Adapter | None:

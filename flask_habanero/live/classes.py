@@ -30,8 +30,12 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
 def _only_maps(flow: Flow, reader: str, node: ast.stmt, local: set[str]) -> bool:
     """Whether a statement is a mapped class that names another one to SQLAlchemy, and asks it for nothing."""
     cls = getattr(flow.program.loaded(reader), getattr(node, "name", ""), None)
-    is_mapped = isinstance(node, ast.ClassDef) and isinstance(cls, type) and mapped.is_mapped(cls)
-    return is_mapped and mapped.only_names(node, local, flow.draft.judge(reader).callee)
+    is_model = isinstance(cls, type) and (mapped.is_mapped(cls) or mapped.is_peewees(cls))
+    return (
+        is_model
+        and isinstance(node, ast.ClassDef)
+        and mapped.only_names(node, local, flow.draft.judge(reader).callee)
+    )
 
 
 def _only_asks(

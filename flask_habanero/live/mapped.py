@@ -30,6 +30,7 @@ _RELATIONS = frozenset(
         ("sqlalchemy.orm._orm_constructors", "relationship"),
     ]
 )
+_PEEWEES = ("peewee", "ForeignKeyField")
 # with others a column is no column more, but another key, another mapping
 _OF_COLUMNS = frozenset(
     [
@@ -108,6 +109,11 @@ def metadata_of(table: Any, given: Iterable[object]) -> list[object]:
     found = [one for one in given if isinstance(one, kind)]
     cells = getattr(vars(table).get("__new__"), "__closure__", None) or ()
     return found or [one for cell in cells for one in getattr(cell.cell_contents, "metadatas", {}).values()]
+
+
+def is_peewees(cls: type) -> bool:
+    """Whether a class is a model of peewee's."""
+    return any(_is(base, "peewee", "ModelBase") for base in type.mro(type(cls)))
 
 
 def is_mapped(cls: type) -> bool:
@@ -243,7 +249,7 @@ def only_names(node: ast.AST, local: Container[str], callee: Callee) -> bool:
             told.update(ast.walk(one.annotation))
         elif isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
             told.add(one.value)
-        elif isinstance(one, ast.Call) and _place(callee(one.func)) in _RELATIONS:
+        elif isinstance(one, ast.Call) and _place(callee(one.func)) in (*_RELATIONS, _PEEWEES):
             told.update(one.args)
     return all(one in told for one in _running(node) if isinstance(one, ast.Name) and one.id in local)
 
