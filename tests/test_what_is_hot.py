@@ -602,6 +602,20 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 +     id = db.Column(db.Integer, primary_key=True)
 +     order_id = db.Column(db.ForeignKey("order.id"))
 """,
+    "`default` and `onupdate` of a column": """
+@@ app.py @@
+  from flask import Flask
+  from flask_sqlalchemy import SQLAlchemy
+
+  app = Flask(__name__)
+  app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+  db = SQLAlchemy(app)
+
+  class Order(db.Model):
+      id = db.Column(db.Integer, primary_key=True)
+-     total = db.Column(db.Integer, default=0)
++     total = db.Column(db.Integer, default=1)
+""",
     "a column that changes, or goes and was there at the start": (
         """
 @@ app.py @@

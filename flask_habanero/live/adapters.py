@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import enum
 from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from . import mapped
@@ -102,6 +102,12 @@ class _Mapped:
         return mapped.is_mapped(cls) and not hasattr(cls, "__dataclass_fields__")
 
     def takes(self, cls: type, change: Exchange) -> bool:
+        altered = mapped.altered(change.gone, change.put, change.callee)
+        put, gone = (
+            [one for one in side if mapped.member_name(one) not in altered]
+            for side in (change.put, change.gone)
+        )
+        change = replace(change, put=put, gone=gone)
         more = [one for one in change.put if mapped.told_to_mapper(one, change.callee)]
         plain = [one for one in (*change.put, *change.gone) if one not in more]
         passed_over = all(

@@ -29,12 +29,14 @@ class Mapping:
         learns: what it learns of.
         forgets: what it is to forget: just what the last such releases let it learn, or the plan is refused.
         roots: what all of that is found from; see `steps.Mappings`.
+        alters: from what columns are found that it knows, and that change in what Python puts into them.
         engines: they keep compiled statements, which know nothing of it.
     """
 
     learns: set[Key] = field(default_factory=set)
     forgets: set[Key] = field(default_factory=set)
     roots: list[Any] = field(default_factory=list)
+    alters: list[Any] = field(default_factory=list)
     engines: list[Any] = field(default_factory=list)
 
 
@@ -79,11 +81,12 @@ def to_forget(books: Books, mapping: Mapping) -> Learnt | None:
 
 def begin(books: Books, mapping: Mapping, done: list[Callable[[], None]]) -> None:
     """Let SQLAlchemy forget what it is to, and remember what it knew; add what takes that back."""
+    done.append(lambda: _forget_compiled(mapping))
     if not (mapping.learns or mapping.forgets):
         return
     first = to_forget(books, mapping) if mapping.forgets else None
     before = steps.Memory([*mapping.roots, *(first.memory.roots if first else ())])
-    done += [lambda: _forget_compiled(mapping), before.restore]
+    done.append(before.restore)
     if first is not None:
         first.memory.unmap()
         books.learnt = books.learnt[: books.learnt.index(first)]
@@ -96,7 +99,7 @@ def finish(books: Books, mapping: Mapping) -> None:
     """Let SQLAlchemy connect what it learnt: at the first query otherwise, and then each query would fail."""
     if mapping.learns or mapping.forgets:
         sys.modules["sqlalchemy.orm"].configure_mappers()
-        _forget_compiled(mapping)
+    _forget_compiled(mapping)
     if mapping.learns:
         last = books.learnt[-1]
         books.learnt = [*books.learnt[:-1], Learnt(last.keys, last.memory, known(last.memory.roots))][-_MOST:]

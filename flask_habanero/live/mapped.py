@@ -9,6 +9,7 @@ a plan says that a migration is needed.
 from __future__ import annotations
 
 import ast
+import copy
 import gc
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -38,6 +39,7 @@ _OF_COLUMNS = frozenset(
         "server_default", "server_onupdate", "type_", "unique",
     ]
 )  # fmt: skip
+_DEFAULTS = ("default", "insert_default", "onupdate")
 _HOOKS = ("__declare_first__", "__declare_last__", "__mapper_cls__", "__table_cls__")
 _OF_CLASSES = ("metadata", "registry")  # what leads to all columns
 _OF_HYBRIDS = ("setter", "getter", "deleter", "expression", "comparator", "update_expression")
@@ -197,6 +199,30 @@ def _is_plain_column(node: ast.stmt, callee: Callee) -> bool:
     renamed = isinstance(first, ast.Constant) and first.value != member_name(node)
     plain = not call or all(one.arg in _OF_COLUMNS for one in call.keywords)
     return is_column(node, callee) and plain and not renamed
+
+
+def altered(gone: Iterable[ast.stmt], put: Iterable[ast.stmt], callee: Callee) -> set[str]:
+    """Return the columns of which only that changes which Python puts into them."""
+    before = {name: one for one in gone if (name := member_name(one))}
+    after = {name: one for one in put if (name := member_name(one))}
+    both = before.keys() & after.keys()
+    return {name for name in both if _only_defaults(before[name], after[name], callee)}
+
+
+def _only_defaults(old: ast.stmt, new: ast.stmt, callee: Callee) -> bool:
+    """Whether two statements make the same column but for what Python puts into it."""
+    calls = _call(old), _call(new)
+    if None in calls or type(old) is not type(new) or not is_column(new, callee):
+        return False
+    return _but_defaults(old) == _but_defaults(new)
+
+
+def _but_defaults(node: ast.stmt) -> str:
+    node = copy.deepcopy(node)
+    call = _call(node)
+    assert call is not None
+    call.keywords = [one for one in call.keywords if one.arg not in _DEFAULTS]
+    return ast.dump(node)
 
 
 def told_to_mapper(node: ast.stmt, callee: Callee) -> bool:

@@ -51,8 +51,8 @@ def settle(draft: Draft) -> None:
     if mapping.forgets and first is None:
         for one in draft.unforgettable:
             draft.refuse(one.code, one.where, one.what, one.hint)
-    if (mapping.learns or mapping.forgets) and not (draft.refused or draft.boots):
-        roots = [*mapping.roots, *(first.memory.roots if first else ())]
+    roots = [*mapping.roots, *mapping.alters, *(first.memory.roots if first else ())]
+    if roots and not (draft.refused or draft.boots):
         mapping.engines = mapped.engines(one for root in roots for one in mapped.kept(root))
 
 

@@ -28,6 +28,7 @@ class ClassChange:
     gone: list[ast.stmt] = field(default_factory=list)  # the statements that these members had before
     names: set[str] = field(default_factory=set)  # members that are new, other, or gone
     mapped: tuple[str, ...] = ()  # of the new ones, those that SQLAlchemy's mapper is told of
+    altered: set[str] = field(default_factory=set)  # columns of which only what Python puts into them changes
     unmapped: tuple[str, ...] = ()  # and of those that go, those that it is to forget
     reasons: list[Reason] = field(default_factory=list)
 
@@ -101,7 +102,9 @@ def _exchangeable(
             "restart to take it",
         )
     elif mapped.is_mapped(cls):
+        change.altered = mapped.altered(change.gone, change.put, callee)
         told = [member for member in change.put if mapped.told_to_mapper(member, callee)]
+        told = [member for member in told if mapped.member_name(member) not in change.altered]
         change.mapped = tuple(name for member in told for name in bound(member))
 
 
@@ -190,8 +193,8 @@ def step(
         put.append(Put(every[at], code, frozenset(name for names in every[at:] for name in names) - made))
     order = tuple(name for names in every for name in names)
     drop = tuple(mangled(name, node.name) for name in change.drop)
-    if change.mapped:
-        return Grow(cls, module, tuple(put), drop, order, change.mapped)
+    if change.mapped or change.altered:
+        return Grow(cls, module, tuple(put), drop, order, change.mapped, frozenset(change.altered))
     return Members(cls, module, tuple(put), drop, order)
 
 

@@ -217,6 +217,18 @@ def listens(mapper, cls):
 ALL_GONE = "with app.app_context():\n    db.drop_all()\n    db.create_all()"
 BY_HAND = "with app.app_context():\n    db.metadata.create_all(db.engine)"
 TABLE = "tags = db.Table('tags', Column('id', Integer))"
+
+
+def test_a_default_that_changes_goes_into_the_rows_from_then_on_and_back(tmp_path):
+    texts = [
+        {"first": f"kind = Column(String(10), default=lambda: '{kind}')"} for kind in ("old", "new", "old")
+    ]
+    use = "app.db.session.add(app.User(name='ben')); app.db.session.commit()"
+    check = {"after": "def check(): return [user.kind for user in User.query]"}
+    found = releases(tmp_path, *(text | check for text in texts), between=use)
+    assert found == [[[], []], ["kind", "id", "name"], ["new", "old"]]
+
+
 REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
     "a column of another name": ("class-builder", {}, {"old": "nick = Column('nickname', String(10))"}),
     "a part of the key": ("class-builder", {}, {"old": "nick = Column(String(10), primary_key=True)"}),

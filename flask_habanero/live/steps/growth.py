@@ -10,6 +10,8 @@ from typing import Any
 from .classes import Members, Put
 from .undo import Inverse
 
+_DEFAULTS = ("default", "onupdate")
+
 
 @dataclass(frozen=True)
 class Grow(Members):
@@ -19,19 +21,34 @@ class Grow(Members):
 
     Attributes:
         told: those members.
+        altered: columns that stay, and get what Python puts into them from their new statements.
     """
 
     told: tuple[str, ...] = ()
+    altered: frozenset[str] = frozenset()
 
     def apply(self) -> Inverse:
         cls: Any = self.cls
         # what is told to it now is connected with all others at the end: a relationship may lead to a class
         # whose statement comes later
-        cls.__mapper__.configured = False
-        cls.registry._flag_new_mapper(cls.__mapper__)
-        self._exchange({"__annotations__": cls.__dict__.get("__annotations__")})
-        self._arrange()
-        return lambda: None
+        if self.told:
+            cls.__mapper__.configured = False
+            cls.registry._flag_new_mapper(cls.__mapper__)
+        columns = [cls.__mapper__.columns[name] for name in self.altered]
+        before = [(column, name, getattr(column, name)) for column in columns for name in _DEFAULTS]
+
+        def inverse() -> None:
+            for column, name, value in before:
+                setattr(column, name, value)
+            cls.__mapper__._expire_memoizations()
+
+        try:
+            self._exchange({"__annotations__": cls.__dict__.get("__annotations__")})
+            self._arrange()
+        except BaseException:
+            inverse()
+            raise
+        return inverse
 
     def _body(self, put: Put) -> dict[str, Any]:
         body = super()._body(put)
@@ -41,10 +58,23 @@ class Grow(Members):
         return body
 
     def _set(self, put: Put, name: str, body: Mapping[str, Any]) -> None:
+        if name in self.altered:
+            self._alter(name, body[name])
+            return
         hint = body.get("__annotations__", {}).get(name)
         if hint is not None and name in self.told:
             body = {**body, name: self._as_annotated(put, name, body[name], hint)}
         super()._set(put, name, body)
+
+    def _alter(self, name: str, value: Any) -> None:
+        """Let a column have what Python puts into another one, which is thrown away."""
+        cls: Any = self.cls
+        live, fresh = cls.__mapper__.columns[name], getattr(value, "column", value)
+        for one in _DEFAULTS:
+            setattr(live, one, getattr(fresh, one))
+        for one in (live.default, live.onupdate):
+            if one is not None:
+                one.column = live
 
     def _as_annotated(self, put: Put, name: str, value: Any, hint: Any) -> Any:
         """Return a member with what its annotation says: SQLAlchemy reads that of a new class only.
