@@ -28,7 +28,7 @@ class Mapping:
     Attributes:
         learns: what it learns of.
         forgets: what it is to forget: just what the last such releases let it learn, or the plan is refused.
-        roots: what all of that is found from; see `steps.Mappings`.
+        roots: what all of that is found from; see `steps.Memory`.
         alters: from what columns are found that it knows, and that change in what Python puts into them.
         engines: they keep compiled statements, which know nothing of it.
     """
@@ -58,12 +58,11 @@ class Learnt:
 def known(roots: list[Any]) -> frozenset[tuple[str, ...]]:
     """Return the names of the classes, their attributes, and the tables that SQLAlchemy knows."""
     found: set[tuple[str, ...]] = set()
-    for root in (
-        one for one in roots if not isinstance(one, type)
-    ):  # a class may have members of these names
-        for mapper in getattr(root, "mappers", ()):
-            found.add((str(mapper), *map(str, mapper._props)))
-        found.update(("", name) for name in getattr(root, "tables", ()))
+    for root in roots:
+        if not isinstance(root, type):  # a class may have members of these names
+            for mapper in getattr(root, "mappers", ()):
+                found.add((str(mapper), *map(str, mapper._props)))
+            found.update(("", name) for name in getattr(root, "tables", ()))
     return frozenset(found)
 
 

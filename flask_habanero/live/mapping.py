@@ -15,7 +15,7 @@ from .judge.findings import Effect
 if TYPE_CHECKING:
     from .draft import Draft
 
-_MAKERS = ("create_all", "sorted_tables", "CreateTable", "create_table")
+_MAKERS = ("create_all", "create_table", "CreateTable", "drop_all", "sorted_tables")
 
 
 def learn(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> list[Effect]:
@@ -92,6 +92,6 @@ def _only_creates(node: ast.AST, callee: mapped.Callee) -> object | None:
     ]
     extensions = [callee(one.func.value) for one in plain if isinstance(one.func, ast.Attribute)]
     words = {one.id if isinstance(one, ast.Name) else getattr(one, "attr", "") for one in ast.walk(node)}
-    alone = len(plain) == len(found) == 1 and words.isdisjoint({*_MAKERS[1:], "drop_all"})
+    alone = len(plain) == len(found) == 1 and words.isdisjoint(_MAKERS[1:])
     known = bool(extensions) and mapped.is_extension(extensions[0])
     return extensions[0] if alone and known else None
