@@ -207,9 +207,13 @@ def _class_facts(draft: Draft, name: str) -> None:
     facts = {}
     for old, new in draft.code_pairs[name]:
         if new is not None and codes.is_class(old):
-            was, now = (codes.static_attributes(one) for one in (old, new))
-            if old.co_firstlineno != new.co_firstlineno or set(was) != set(now):
-                facts[old.co_qualname, old.co_firstlineno] = (new.co_firstlineno, now)
+            found: dict[str, object] = {}
+            if old.co_firstlineno != new.co_firstlineno:
+                found["__firstlineno__"] = new.co_firstlineno
+            if (attributes := codes.other_attributes(old, new)) is not None:
+                found["__static_attributes__"] = attributes
+            if found:
+                facts[old.co_qualname, old.co_firstlineno] = found
     if facts:
         draft.first(name, steps.ClassFacts(draft.live(name), facts))
 

@@ -73,16 +73,25 @@ def is_class(code: CodeType) -> bool:
     return not code.co_flags & inspect.CO_OPTIMIZED
 
 
-def static_attributes(code: CodeType) -> tuple[str, ...]:
-    """Return the attributes that a class says its methods set, in no order; none before 3.13."""
-    if "__static_attributes__" not in code.co_names:
-        return ()
+def other_attributes(old: CodeType, new: CodeType) -> tuple[str, ...] | None:
+    """Return the attributes that a class says its methods set, in no order, if it says others than before.
+
+    From 3.13 on it does; before, it says none.
+    """
+    constants = [{frozenset(one) for one in code.co_consts if type(one) is tuple} for code in (old, new)]
+    if constants[0] == constants[1]:  # mostly, and told much faster
+        return None
+    was, now = (_static_attributes(code) for code in (old, new))
+    return now if set(was) != set(now) else None
+
+
+def _static_attributes(code: CodeType) -> tuple[str, ...]:
     value: Any = ()
     for one in dis.get_instructions(code):
         if one.opname == "STORE_NAME" and one.argval == "__static_attributes__":
-            break
+            return value if isinstance(value, tuple) else ()
         value = one.argval
-    return value if isinstance(value, tuple) else ()
+    return ()
 
 
 def children(code: CodeType) -> list[CodeType]:

@@ -140,13 +140,13 @@ class ClassFacts:
     """Classes say, from 3.13 on, where they stand, and what their methods set."""
 
     module: ModuleType
-    facts: Mapping[tuple[str, int], tuple[int, tuple[str, ...]]]  # (qualified name, line as loaded) -> both
+    facts: Mapping[tuple[str, int], Mapping[str, object]]  # (qualified name, line as loaded) -> what is other
 
     def apply(self) -> Inverse:
         before: list[tuple[type, str, Any]] = []
         for cls in filter(None, map(self._named, {name for name, _ in self.facts})):
-            found = self.facts.get((cls.__qualname__, vars(cls)["__firstlineno__"]))
-            for name, value in zip(_FACTS, found or (), strict=bool(found)):
+            found = self.facts.get((cls.__qualname__, vars(cls)["__firstlineno__"]), {})
+            for name, value in found.items():
                 before.append((cls, name, vars(cls)[name]))
                 type.__setattr__(cls, name, value)
 
