@@ -61,7 +61,7 @@ def _made_before(draft: Draft, anew: holders.Anew, module: str, name: str) -> No
 
 
 def _gathered(draft: Draft) -> holders.Anew:
-    anew = holders.Anew()
+    anew = holders.Anew(forgotten=bool(draft.out.mapping.forgets))
     for unit in draft.out.target.keys() | draft.program.tree.keys():
         loaded = draft.program.loaded(unit)
         if loaded is not None:

@@ -39,6 +39,7 @@ class Anew:
         tables: registries, by id, that are rebuilt.
         kept: registrations, by id, that stay -> what people call them.
         purged: objects that hold something, by id -> the keys, attributes or elements that go from them.
+        forgotten: whether SQLAlchemy is to forget what it knew of them.
         known: objects, by id -> how many references of `names`, and of our own copies, there are to each.
     """
 
@@ -49,6 +50,7 @@ class Anew:
     tables: set[int] = field(default_factory=set)
     kept: dict[int, str] = field(default_factory=dict)
     purged: dict[int, list[Any]] = field(default_factory=dict)
+    forgotten: bool = False
     known: Counter[int] = field(default_factory=Counter)
 
 
@@ -135,7 +137,7 @@ def _stays(anew: Anew, one: Any, wanted: set[int]) -> bool | str:
         return anew.kept[id(one)]
     if id(one) in anew.purged:
         return _holds_more(one, anew.purged[id(one)], wanted)
-    if _is_ours(one):
+    if _is_ours(one) or (anew.forgotten and type(one).__module__.startswith("sqlalchemy.")):
         return False
     if id(one) in anew.spaces:
         names = anew.names.get(id(one), set())

@@ -198,6 +198,15 @@ def test_a_rollback_of_a_column_leaves_methods_that_changed_since(tmp_path):
     assert (codes, said) == ([[], [], []], "new")
 
 
+@pytest.mark.parametrize("kept", ["pass", "app.KEPT.append(app.Tag())"])
+def test_a_new_class_goes_again_unless_something_of_the_app_holds_one(tmp_path, kept):
+    key, to_user = "id = Column(Integer, primary_key=True)", "user_id = Column(ForeignKey('user.id'))"
+    tag = f"class Tag(db.Model):\n    {key}\n    {to_user}"
+    more = {"old": "tags = relationship('Tag', backref='owner')", "after": f"KEPT = []\n{tag}"}
+    found = releases(tmp_path, {"after": "KEPT = []"}, more, {"after": "KEPT = []"}, between=kept)
+    assert found[0] == [[], [] if kept == "pass" else ["held"]]
+
+
 def test_what_somebody_else_mapped_since_is_not_forgotten_with_it(tmp_path):
     other = "class Other(app.db.Model): id = app.Column(app.Integer, primary_key=True)"
     migrate = "app.db.session.execute(app.text('alter table user add nick varchar'))"
