@@ -211,8 +211,18 @@ def class_(draft: Draft, name: str, pair: Pair, uid: int) -> None:
 
 def _member_reasons(draft: Draft, name: str, change: members.ClassChange) -> list[Reason]:
     """Return why the new members of a class may not be made, or the old ones not go."""
-    judged = [(member, draft.judge(name).member(member)) for member in (*change.put, *change.gone)]
+    judge = draft.judge(name)
+    judged = [
+        (member, judge.member(member, _completed(side[:index], member)))
+        for side in (change.put, change.gone)
+        for index, member in enumerate(side)
+    ]
     return [Reason("class-member", draft.where(name, member), why, RESTART) for member, why in judged if why]
+
+
+def _completed(above: list[ast.stmt], member: ast.stmt) -> list[ast.stmt]:
+    """Return the members that one goes on with: those of the same name above it."""
+    return [one for one in above if not {*members.bound(one)}.isdisjoint(members.bound(member))]
 
 
 def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.ClassChange) -> None:

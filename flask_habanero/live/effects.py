@@ -79,12 +79,20 @@ class Judge:
         interpreter.attempt(lambda: join([interpreter.value(one, scope) for one in wanted]))
         return next((effect.why or "it registers" for effect in interpreter.effects), None)
 
-    def member(self, node: ast.stmt) -> str | None:
-        """Return what a statement of a class body does besides making a member, or None."""
+    def member(self, node: ast.stmt, before: Iterable[ast.stmt] = ()) -> str | None:
+        """Return what a statement of a class body does besides making a member, or None.
+
+        Args:
+            node: the statement.
+            before: statements above it that it goes on with: a property that gets a setter.
+        """
         interpreter = Interpreter(self._world)
         outside = interpreter.scope_of(self._module)
         cls = Class("", (), {}, self._module)
         scope = Scope({}, outside.find, self._module, owner=cls, body=True)
+        for one in before:
+            interpreter.run_statement(one, scope)
+        interpreter.effects.clear()  # theirs: they are asked for themselves
         interpreter.run_statement(node, scope)
         cls.members.update(scope.names)
 
