@@ -234,8 +234,7 @@ def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.
     draft.made_members[name, node.name] |= {bound for one in change.put for bound in members.bound(one)}
     for one in change.mapped:
         mapping.learn_of(draft, name, f"{node.name}.{one}", (cls, *mapped.known_to(cls)))
-    if change.altered:
-        draft.out.mapping.alters += [cls, *mapped.known_to(cls)]
+    draft.out.mapping.alters |= bool(change.altered)
     for one in change.unmapped:
         refusal = Reason("class-builder", draft.where(name, node), mapped.keeps(node.name), RESTART)
         mapping.forget(draft, name, f"{node.name}.{one}", refusal)

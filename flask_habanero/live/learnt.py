@@ -29,14 +29,14 @@ class Mapping:
         learns: what it learns of.
         forgets: what it is to forget: just what the last such releases let it learn, or the plan is refused.
         roots: what all of that is found from; see `steps.Memory`.
-        alters: from what columns are found that it knows, and that change in what Python puts into them.
+        alters: whether columns change in what Python puts into them.
         engines: they keep compiled statements, which know nothing of it.
     """
 
     learns: set[Key] = field(default_factory=set)
     forgets: set[Key] = field(default_factory=set)
     roots: list[Any] = field(default_factory=list)
-    alters: list[Any] = field(default_factory=list)
+    alters: bool = False
     engines: list[Any] = field(default_factory=list)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import gc
 import sys
 from collections.abc import Callable, Container, Iterable, Iterator
 from types import FunctionType
@@ -338,24 +337,3 @@ def _place(value: object) -> tuple[str, str]:
 
 def _is(cls: type, module: str, name: str) -> bool:
     return (cls.__module__, cls.__name__) == (module, name)
-
-
-def kept(cls: object) -> Iterator[object]:
-    """Yield what the extension keeps that a class was mapped by: its engines, if it is Flask-SQLAlchemy."""
-    extension = getattr(cls, "__fsa__", None)
-    for found in dict(getattr(extension, "_app_engines", None) or {}).values():
-        yield from dict(found).values()
-
-
-def engines(values: Iterable[object]) -> list[Any]:
-    """Return the engines there are: each keeps statements that it compiled without the new columns.
-
-    Args:
-        values: what may be one and can't be seen by the garbage collector, which passes over what is frozen.
-    """
-    kind = getattr(sys.modules.get("sqlalchemy.engine"), "Engine", None)
-    if kind is None:
-        return []
-    # a proxy would be asked what it stands for by `isinstance`
-    found = [one for one in (*gc.get_objects(), *values) if issubclass(type(one), kind)]
-    return list({id(one): one for one in found}.values())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import gc
+import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Reason
 from ..source import Piece
-from . import learnt, mapped, names, reading, steps
+from . import functions, learnt, mapped, names, reading, steps
 from .diff import title
 from .judge.findings import Effect
 
@@ -51,9 +53,17 @@ def settle(draft: Draft) -> None:
     if mapping.forgets and first is None:
         for one in draft.unforgettable:
             draft.refuse(one.code, one.where, one.what, one.hint)
-    roots = [*mapping.roots, *mapping.alters, *(first.memory.roots if first else ())]
-    if roots and not (draft.refused or draft.boots):
-        mapping.engines = mapped.engines(one for root in roots for one in mapped.kept(root))
+    changes = mapping.learns or mapping.forgets or mapping.alters
+    if changes and not (draft.refused or draft.boots):
+        mapping.engines = _engines()
+
+
+def _engines() -> list[Any]:
+    """Return the engines there are: each keeps statements that it compiled without the new columns."""
+    kind = getattr(sys.modules.get("sqlalchemy.engine"), "Engine", None)
+    with functions.thawed():
+        # a proxy would be asked what it stands for by `isinstance`
+        return [one for one in gc.get_objects() if issubclass(type(one), kind)] if kind is not None else []
 
 
 def _made_at_start(draft: Draft, name: str, piece: Piece) -> None:

@@ -83,6 +83,44 @@ def test_queries_that_were_compiled_before_see_a_new_column(tmp_path):
     assert "needs a migration" in found["words"][0]
 
 
+PLAIN = """\
+import os
+from flask import Flask
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
+app = Flask(__name__)
+engine = create_engine("sqlite:///" + os.path.abspath("plain.db"))
+Local = sessionmaker(engine)
+class Base(DeclarativeBase):
+    pass
+class User(Base):
+    __tablename__ = "user"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    {more}
+"""
+PLAIN_SCRIPT = """
+import gc
+app.Base.metadata.create_all(app.engine)
+with app.Local.begin() as session:
+    session.add(app.User(name="ann"))
+def user():
+    with app.Local() as session:
+        return sorted(vars(session.scalars(app.select(app.User)).first()))
+user()
+gc.freeze()  # as a server with --preload does: the collector passes the engine over from now on
+running.commit(planned(sys.stdin.read()))
+with app.engine.begin() as connection:
+    connection.execute(app.text("alter table user add nick varchar"))
+print(user())
+"""
+
+
+def test_engines_are_found_without_flask_sqlalchemy_and_when_they_are_frozen(tmp_path):
+    new = PLAIN.format(more="nick: Mapped[str | None]")
+    assert "'nick'" in run(tmp_path, PLAIN.format(more="pass"), PLAIN_SCRIPT, new)
+
+
 def test_a_new_column_stands_where_the_source_has_it(tmp_path):
     found = edit(tmp_path, ADD_NICK, first="nick = Column(String(10), index=True)")
     assert found["columns"] == found["attributes"] == ["nick", "id", "name"]
