@@ -192,7 +192,7 @@ def class_(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     if new.name in diff.bound_twice(draft.program.tree[name].parsed) | diff.bound_twice(draft.parsed(name)):
         draft.refuse("bound-twice", draft.where(name, new), f"{new.name} is bound by more than one statement")
     change = members.compare(old, new, cls, name, draft.judge(name).callee)
-    reasons = change.reasons or _member_reasons(draft, name, change)
+    reasons = change.reasons or _member_reasons(draft, name, change, (new, old))
     if reasons:
         if not remade(draft, name, pair.old.node, pair.new, uid):
             for reason in reasons:
@@ -209,19 +209,29 @@ def class_(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         _exchange(draft, name, pair.new, cls, change)
 
 
-def _member_reasons(draft: Draft, name: str, change: members.ClassChange) -> list[Reason]:
-    """Return why the new members of a class may not be made, or the old ones not go."""
+def _member_reasons(
+    draft: Draft, name: str, change: members.ClassChange, classes: tuple[ast.ClassDef, ast.ClassDef]
+) -> list[Reason]:
+    """Return why the new members of a class may not be made, or the old ones not go.
+
+    Args:
+        draft: the plan in the making.
+        name: the module.
+        change: the members.
+        classes: the statement in which the new ones stand, and that in which the old ones stood.
+    """
     judge = draft.judge(name)
     judged = [
-        (member, judge.member(member, _completed(side[:index], member)))
-        for side in (change.put, change.gone)
-        for index, member in enumerate(side)
+        (member, judge.member(member, _completed(cls, member)))
+        for side, cls in zip((change.put, change.gone), classes, strict=True)
+        for member in side
     ]
     return [Reason("class-member", draft.where(name, member), why, RESTART) for member, why in judged if why]
 
 
-def _completed(above: list[ast.stmt], member: ast.stmt) -> list[ast.stmt]:
+def _completed(cls: ast.ClassDef, member: ast.stmt) -> list[ast.stmt]:
     """Return the members that one goes on with: those of the same name above it."""
+    above = cls.body[: cls.body.index(member)]
     return [one for one in above if not {*members.bound(one)}.isdisjoint(members.bound(member))]
 
 
@@ -304,7 +314,7 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
     put = change.put = [one for one in node.body if change.names & set(members.bound(one))]
     fits = isinstance(cls, type) and put and not head & readers and all(map(members.is_simple, put))
     if fits and isinstance(cls, type) and members.takes(cls, node, change, draft.judge(name).callee):
-        reasons = _member_reasons(draft, name, change)
+        reasons = _member_reasons(draft, name, change, (node, node))
         if not reasons:
             draft.say(name, f"={node.name}")
             draft.partly.add((name, uid))
