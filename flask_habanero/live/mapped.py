@@ -42,7 +42,15 @@ _DEFAULTS = ("default", "insert_default", "onupdate")
 _HOOKS = ("__declare_first__", "__declare_last__", "__mapper_cls__", "__table_cls__")
 _OF_CLASSES = ("metadata", "registry")  # what leads to all columns
 _OF_HYBRIDS = ("setter", "getter", "deleter", "expression", "comparator", "update_expression")
-_EVENTS = ("instrument_class", "after_mapper_constructed", "before_mapper_configured", "mapper_configured")
+_EVENTS = (
+    "after_configured",
+    "after_mapper_constructed",
+    "before_configured",
+    "before_mapper_configured",
+    "instrument_class",
+    "mapper_configured",
+)
+_ATTACHED = ("before_parent_attach", "after_parent_attach")
 
 Callee = Callable[[ast.expr], object]
 """Returns the live object that an expression stands for, None if that can't be told."""
@@ -146,7 +154,13 @@ def grows(cls: Any, more: Iterable[ast.stmt], body: Iterable[ast.stmt], callee: 
     told = any(
         "__setattr__" in vars(one) for one in type(cls).__mro__ if one.__module__.startswith("sqlalchemy.")
     )
-    return alone and plain and told and not any(named) and not heard("sqlalchemy.orm.", "sqlalchemy.sql.")
+    return (
+        alone
+        and plain
+        and told
+        and not any(named)
+        and not heard("sqlalchemy.orm.", "sqlalchemy.sql.", cls=cls)
+    )
 
 
 def _is_new(cls: type, node: ast.stmt) -> bool:
@@ -155,32 +169,50 @@ def _is_new(cls: type, node: ast.stmt) -> bool:
     return name is not None and not name.startswith("__") and not hasattr(cls, name)
 
 
-def heard(*makers: str) -> bool:
-    """Whether somebody but some packages listens to what is mapped, and so would act on it."""
+def heard(*makers: str, cls: Any = None) -> bool:
+    """Whether somebody but some packages listens to what is mapped, and so would act on it.
+
+    Args:
+        makers: of the packages, how the names of their modules begin; if none, SQLAlchemy and the extension.
+        cls: a mapped class to whose own events somebody may listen, too.
+    """
     orm, schema = sys.modules.get("sqlalchemy.orm"), sys.modules.get("sqlalchemy.sql.schema")
     if orm is None or schema is None:
         return False
+    try:
+        listeners = [*_listeners(orm, schema), *(_own_listeners(cls) if cls is not None else ())]
+    except (AttributeError, ValueError):
+        return True  # a SQLAlchemy that keeps them elsewhere: then nobody can tell
+    return not all(f"{one.__module__}.".startswith(makers or _MAKERS) for one in map(_unwrapped, listeners))
+
+
+def _listeners(orm: Any, schema: Any) -> Iterator[Any]:
+    """Yield who listens to what any class maps, or will, and to what any table or column is attached to."""
     asked = [(orm.Mapper, event) for event in _EVENTS]
-    asked += [
-        (one, f"{when}_parent_attach")
-        for one in (schema.Table, schema.Column)
-        for when in ("before", "after")
-    ]
-    heard = [one for owner, event in asked for one in _listeners(owner, event)]
-    return not all(f"{one.__module__}.".startswith(makers or _MAKERS) for one in heard)
+    asked += [(schema.Table, event) for event in _ATTACHED] + [(schema.Column, event) for event in _ATTACHED]
+    for owner, event in asked:
+        level = getattr(owner.dispatch, event, None)  # not every version has every event
+        for found in dict(level._clslevel).values() if level is not None else ():
+            yield from found
+    for held in list(sys.modules["sqlalchemy.orm.events"]._MapperEventsHold.all_holds.values()):
+        yield from (row[0].fn for key, row in held.items() if key[1] in _EVENTS)
 
 
-def _listeners(owner: Any, event: str) -> Iterator[FunctionType]:
-    """Yield the functions that listen to an event, whoever wrapped them."""
-    level = getattr(owner.dispatch, event, None)
-    todo: list[Any] = [
-        one for found in dict(getattr(level, "_clslevel", None) or {}).values() for one in found
-    ]
-    while todo:
-        one = todo.pop()
-        if isinstance(one, FunctionType):
-            yield one
-            todo += [cell.cell_contents for cell in one.__closure__ or ()]
+def _own_listeners(cls: Any) -> Iterator[Any]:
+    """Yield who listens to a mapped class, and to the types that its registry finds for annotations."""
+    for event in _EVENTS:
+        yield from getattr(cls.__mapper__.dispatch, event, ())
+    told = getattr(cls.registry, "dispatch", None)
+    for event in told._event_names if told is not None else ():
+        yield from getattr(told, event)
+
+
+def _unwrapped(listener: Any) -> Any:
+    """Return the function that SQLAlchemy wrapped, if it did."""
+    inner = [cell.cell_contents for cell in getattr(listener, "__closure__", None) or ()]
+    own = [one for one in inner if isinstance(one, FunctionType)]
+    wraps = f"{listener.__module__}.".startswith("sqlalchemy.") and own
+    return _unwrapped(own[0]) if wraps else listener
 
 
 def is_column(node: ast.stmt, callee: Callee) -> bool:

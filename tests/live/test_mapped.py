@@ -261,6 +261,11 @@ LISTENS = """\
 def listens(mapper, cls):
     pass
 """
+LISTENS_TO = """\
+@event.listens_for({target}, "mapper_configured", propagate=True)
+def listens(mapper, cls):
+    pass
+"""
 ALL_GONE = "with app.app_context():\n    db.drop_all()\n    db.create_all()"
 BY_HAND = "with app.app_context():\n    db.metadata.create_all(db.engine)"
 TABLE = "tags = db.Table('tags', Column('id', Integer))"
@@ -302,6 +307,22 @@ REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
         {"old": "nick = Column(Integer)"},
     ),
     "somebody listens to mappers": ("class-builder", {"after": LISTENS}, {"old": "nick = Column(Integer)"}),
+    **{
+        f"somebody listens to {name}": (
+            "class-builder",
+            {"after": LISTENS_TO.format(target=name)},
+            {"old": "nick = Column(Integer)", "after": LISTENS_TO.format(target=name)},
+        )
+        for name in ("User", "db.Model")
+    },
+    "somebody listens to the end of all": (
+        "class-builder",
+        {"after": LISTENS.replace("mapper_configured", "after_configured").replace("mapper, cls", "")},
+        {
+            "old": "nick = Column(Integer)",
+            "after": LISTENS.replace("mapper_configured", "after_configured").replace("mapper, cls", ""),
+        },
+    ),
     "somebody listens, a new class": (
         "effect",
         {"after": LISTENS},
