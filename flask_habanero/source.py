@@ -25,7 +25,7 @@ import marshal
 import sys
 import tokenize
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, wraps
 from symtable import SymbolTable, symtable
 from types import CodeType
@@ -33,6 +33,7 @@ from typing import TypeGuard, TypeVar
 
 from . import region
 from .errors import BuildError
+from .remembered import memory_of, remembered
 
 # the second: null bytes, lone surrogates; the others: nested too deeply
 _COMPILE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -192,57 +193,6 @@ def _has_annotation(node: ast.AST) -> bool:
     return any(getattr(n, "annotation", None) or getattr(n, "returns", None) for n in ast.walk(node))
 
 
-_MOST = 8_192  # modules of which something is remembered; then all is forgotten, which costs milliseconds
-_Made = TypeVar("_Made")
-
-
-@dataclass
-class _Memory:
-    """What was made of the statements of one module when it was parsed last, and of few others.
-
-    Keys begin with the text of a statement, and say all that what was made of it depends on.
-    """
-
-    last: Parsed | None = None
-    digests: dict[Hashable, str] = field(default_factory=dict)
-    codes: dict[Hashable, CodeType] = field(default_factory=dict)
-    marshalled: dict[Hashable, bytes] = field(default_factory=dict)
-
-    def parsed(self, now: Parsed) -> None:
-        """Note what the module was parsed to; forget the rest if that is much."""
-        versions = [now] if self.last is None else [now, self.last]
-        self.last = now
-        most = 2 * sum(len(one.pieces) for one in versions) + 64  # of each text, for two names of a file
-        for memo in (self.codes, self.marshalled, self.digests):
-            if len(memo) > most:
-                texts = {piece.text for one in versions for piece in one.pieces if piece.text}
-                known = {text[:3] for text in texts} if memo is self.digests else texts
-                for key in [key for key in memo if key[0] not in known]:  # type: ignore[index]  # a tuple
-                    del memo[key]
-
-
-_memories: dict[str, _Memory] = {}
-
-
-def _memory_of(name: str) -> _Memory:
-    """Return what is remembered of a module."""
-    if name not in _memories:
-        if len(_memories) >= _MOST:
-            _memories.clear()
-        _memories[name] = _Memory()
-    return _memories[name]
-
-
-def _remembered(memo: dict[Hashable, _Made], key: Hashable | None, make: Callable[[], _Made]) -> _Made:
-    """Return what was made for a key; make it if that is not known, or the key is None."""
-    made = memo.get(key) if key is not None else None
-    if made is None:
-        made = make()
-        if key is not None:
-            memo[key] = made
-    return made
-
-
 def _text_of(node: ast.stmt, lines: list[str]) -> Text:
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     first = min([node.lineno, *(d.lineno for d in decorators)])
@@ -254,8 +204,8 @@ def _text_of(node: ast.stmt, lines: list[str]) -> Text:
 def _piece(name: str, index: int, node: ast.stmt, flags: int, lines: list[str]) -> Piece:
     text = _text_of(node, lines) if lines else None
     key = (text[:3], flags, index == 0) if text else None
-    digests = _memory_of(name).digests
-    return Piece(index, node, _remembered(digests, key, lambda: _digest(index, node, flags)), text)
+    digests = memory_of(name).digests
+    return Piece(index, node, remembered(digests, key, lambda: _digest(index, node, flags)), text)
 
 
 def _digest(index: int, node: ast.stmt, flags: int) -> str:
@@ -290,7 +240,7 @@ def parse(source: Source) -> Parsed:
         BuildError: it is no Python, with path, line, column and the text of the line.
     """
     parsed = _parse_again(source) or _parse_whole(source)
-    _memory_of(source.name).parsed(parsed)
+    memory_of(source.name).parsed(parsed)
     return parsed
 
 
@@ -307,7 +257,7 @@ def _parse_whole(source: Source) -> Parsed:
 
 def _parse_again(source: Source) -> Parsed | None:
     """Return what a source is parsed to, by parsing only what is new in it; None if that won't do."""
-    old = _memory_of(source.name).last
+    old = memory_of(source.name).last
     if old is None or old.source.path != source.path or not old.plain or "\r" in source.text:
         return None
     lines = source.text.split("\n")
@@ -446,8 +396,8 @@ def compile_nodes(nodes: list[ast.stmt], parsed: Parsed, filename: str, optimize
 def compile_piece(piece: Piece, parsed: Parsed, filename: str, optimize: int = -1) -> CodeType:
     """Compile one statement as it would be compiled inside its source."""
     key = _code_key(piece, parsed, filename, optimize)
-    codes = _memory_of(parsed.source.name).codes
-    return _remembered(codes, key, lambda: _compile_piece(piece, parsed, filename, optimize))
+    codes = memory_of(parsed.source.name).codes
+    return remembered(codes, key, lambda: _compile_piece(piece, parsed, filename, optimize))
 
 
 def _code_key(piece: Piece, parsed: Parsed, filename: str, optimize: int) -> Hashable | None:
@@ -468,8 +418,8 @@ def piece_bytes(piece: Piece, parsed: Parsed, optimize: int = -1) -> bytes:
     """Return the marshalled code of one statement, as `build_unit` puts it on the wire."""
     path = parsed.source.path
     key = _code_key(piece, parsed, path, optimize)
-    known = _memory_of(parsed.source.name).marshalled
-    return _remembered(known, key, lambda: dump_code(compile_piece(piece, parsed, path, optimize)))
+    known = memory_of(parsed.source.name).marshalled
+    return remembered(known, key, lambda: dump_code(compile_piece(piece, parsed, path, optimize)))
 
 
 @dataclass(frozen=True)

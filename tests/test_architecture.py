@@ -19,7 +19,7 @@ ROOT = Path(flask_habanero.__file__).parent
 # Left to right; a group's modules may know those of all groups before it, and each other without a circle.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("region", "source"),
+    ("region", "remembered", "source"),
     ("release",),
     ("envelope",),
     ("live.*",),

@@ -3,7 +3,7 @@
 No dependency: classes are known by where they come from, and nothing is imported here. SQLAlchemy maps
 a class when its statement has run, and takes columns and relationships later, too (what its documentation
 calls appending to a mapped class); it lets none of them go. What the database has is another matter:
-a plan says that a migration is needed.
+a plan says that a migration is needed. Of peewee's models only that they are some.
 """
 
 from __future__ import annotations

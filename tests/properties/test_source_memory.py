@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from flask_habanero import remembered
 from flask_habanero import source as module
 from flask_habanero.errors import BuildError
 from flask_habanero.source import Source, Unit, build_unit, parse
@@ -34,13 +35,13 @@ def built(text: str, optimize: int) -> Unit | str:
 @contextmanager
 def without_memory() -> Iterator[None]:
     """Forget everything for the block, and know it again after it."""
-    kept = module._memories.copy()
-    module._memories.clear()
+    kept = remembered._memories.copy()
+    remembered._memories.clear()
     try:
         yield
     finally:
-        module._memories.clear()
-        module._memories.update(kept)
+        remembered._memories.clear()
+        remembered._memories.update(kept)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -64,17 +65,17 @@ def test_what_is_remembered_of_a_module_does_not_grow_with_its_releases(whole):
     with without_memory():
         for number in range(400):
             built(f"{'import os' if whole else 'y = 1'}\nx = {number}\n{'super' if whole else 'z'} = 2\n", 0)
-            memory = module._memories["m"]
+            memory = remembered._memories["m"]
             sizes.add(max(map(len, (memory.digests, memory.codes, memory.marshalled))))
     assert max(sizes) < 100
 
 
 def test_how_many_modules_are_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr(module, "_MOST", 10)
+    monkeypatch.setattr(remembered, "_MOST", 10)
     with without_memory():
         for number in range(100):
             build_unit(Source(f"m{number}", "m.py", False, "x = 1\n"), 0)
-        assert len(module._memories) <= 10
+        assert len(remembered._memories) <= 10
 
 
 def parsed(text: str) -> object:
