@@ -333,4 +333,9 @@ def journals(draft: Draft) -> None:
         if wrong := registrations.differences(one):
             more = "hold more than was registered through Flask's methods since our import"
             what = f"{one.target.name}: {', '.join(wrong)} {more}"
-            draft.refuse("journal", "", what, "import flask_habanero before your own modules, or restart")
+            draft.refuse(
+                "journal",
+                "",
+                what,
+                "`from flask_habanero import Habanero` before your own modules, or restart",
+            )

@@ -161,7 +161,7 @@ def check(draft: Draft) -> None:
         book = configs.book_of(config)
         if book is None or not configs.is_complete(config, book):
             what = "the configuration holds more than was written through it since our import"
-            hint = "import flask_habanero before your own modules, or restart"
+            hint = "`from flask_habanero import Habanero` before your own modules, or restart"
             draft.refuse("config", "", what, hint)
         for key in _read_by_writers(book) & {key for one, key in draft.changed_config if one == id(config)}:
             draft.refuse("config", "", f"{configs.said(key)} is used by a statement that also writes it")

@@ -179,7 +179,7 @@ class Flow:
                 "startup",
                 f"{module}:{first}",
                 what,
-                "import flask_habanero before your own modules, or restart",
+                "`from flask_habanero import Habanero` before your own modules, or restart",
             )
         self.touched.add(qualname.rpartition(".")[2])
 
