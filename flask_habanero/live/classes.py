@@ -63,7 +63,9 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
     module, cls, members = changed
     rows = names.of_source(source)
     imports_it = reader == module or reading.may_read(source, module, cls)
-    local, modules = reading.aliases(rows, reader, module, cls) if imports_it else (set(), set())
+    if not imports_it and members.isdisjoint(reading.asked_inside(source)):
+        return
+    local, modules = reading.aliases(source, reader, module, cls) if imports_it else (set(), set())
     if reader != module:  # who imports it from here gets the same class
         flow.draft.dirty_members += [(reader, alias, members) for alias in local]
 

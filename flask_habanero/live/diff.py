@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import Enum
 
-from ..source import Parsed, Piece, digest_node
+from ..source import Parsed, Piece, Source, digest_node, once_for_each_source
 from . import names
 from .skeleton import same_skeleton
 
@@ -116,10 +116,15 @@ def definition(piece: Piece) -> tuple[str, ...] | None:
     return None
 
 
-def bound_twice(parsed: Parsed) -> set[str]:
+def bound_twice(parsed: Parsed) -> frozenset[str]:
     """Return the names that more than one statement of a source binds."""
-    counts = Counter(name for one in names.of_source(parsed.source) for name in one.binds)
-    return {name for name, count in counts.items() if count > 1}
+    return _bound_twice(parsed.source)
+
+
+@once_for_each_source
+def _bound_twice(source: Source) -> frozenset[str]:
+    counts = Counter(name for one in names.of_source(source) for name in one.binds)
+    return frozenset(name for name, count in counts.items() if count > 1)
 
 
 def title(piece: Piece) -> str:

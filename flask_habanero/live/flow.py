@@ -234,8 +234,10 @@ class Flow:
             if reader != module and not reading.may_read(source, module, name):
                 continue
             rows = names.of_source(source)
-            local, modules = reading.aliases(rows, reader, module, name)
-            for index, row in enumerate(rows):
+            local, modules = reading.aliases(source, reader, module, name)
+            wanted = (*local, *modules, *(_SPACES if reader == module else ()))
+            for index in sorted(reading.importers_of(source, module) | reading.readers_of(source, wanted)):
+                row = rows[index]
                 through = modules & row.reads and (name in row.attributes or modules & row.bare)
                 everything = reader == module and row.reads & _SPACES
                 if (

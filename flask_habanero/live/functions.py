@@ -90,20 +90,23 @@ def _reach(roots: list[Any]) -> Iterator[FunctionType]:
     todo: list[Any] = list(roots)
     while todo:
         one = todo.pop()
-        if id(one) in seen:
+        if type(one) in _HOLDS_NONE or id(one) in seen:
             continue
         seen.add(id(one))
         if len(seen) > _FARTHEST:
             return  # the counts say whether that was all; going through the heap takes no longer
         if type(one) is FunctionType:
             yield one
-        todo.extend(_inside(one))
+        todo += _inside(one)
+
+
+_HOLDS_NONE = frozenset({str, int, float, bool, bytes, type(None), ModuleType})
 
 
 def _inside(one: Any) -> Iterable[Any]:
     kind = type(one)
     if kind is FunctionType:
-        return (*(one.__closure__ or ()), *one.__dict__.values(), *(one.__defaults__ or ()))
+        return _held_by_function(one)
     if kind is CellType:
         return (one.cell_contents,) if _is_filled(one) else ()
     if kind in (staticmethod, classmethod, MethodType):
@@ -117,6 +120,12 @@ def _inside(one: Any) -> Iterable[Any]:
     if kind is functools._lru_cache_wrapper:
         return (one.__wrapped__,)
     return _contained(one, kind)
+
+
+def _held_by_function(one: FunctionType) -> Iterable[Any]:
+    if one.__closure__ is None and one.__defaults__ is None:  # of most
+        return one.__dict__.values()
+    return (*(one.__closure__ or ()), *one.__dict__.values(), *(one.__defaults__ or ()))
 
 
 def _contained(one: Any, kind: type) -> Iterable[Any]:

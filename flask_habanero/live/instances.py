@@ -138,7 +138,7 @@ def _is_given_away(flow: Flow, reader: str, bound: set[str], cls: type) -> bool:
     for unit in flow.loaded:
         source = flow.program.tree[unit]
         rows = names.of_source(source)
-        known = {alias for name in bound for alias in reading.aliases(rows, unit, reader, name)[0]}
+        known = {alias for name in bound for alias in reading.aliases(source, unit, reader, name)[0]}
         if any(known & row.bare for row in rows):
             return True
         for qualname, body in _ran(flow, unit):

@@ -67,6 +67,7 @@ class Names:
     bodies: dict[str, Body] = field(default_factory=dict)  # qualified name -> body
     hints: list[str] = field(default_factory=list)  # names of the module that are annotated, in their order
     star: bool = False
+    members: tuple[Names, ...] | None = None  # of a class: of its body, see `reading`
 
     @cached_property
     def outline(self) -> tuple[list[str], list[tuple[str, str | None]]]:
@@ -309,13 +310,10 @@ def _imports_in(node: ast.AST, source: Source) -> Iterator[Import]:
 
 def never_runs(node: ast.If) -> bool:
     """Whether an `if` is one for type checkers or for the main program only."""
-    text = ast.unparse(node.test)
-    return text in (
-        "TYPE_CHECKING",
-        "typing.TYPE_CHECKING",
-        "__name__ == '__main__'",
-        "'__main__' == __name__",
-    )
+    return ast.unparse(node.test) in _NEVER
+
+
+_NEVER = {"TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'", "'__main__' == __name__"}
 
 
 def parameters(args: ast.arguments) -> list[ast.arg]:

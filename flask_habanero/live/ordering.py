@@ -37,10 +37,12 @@ def _module(draft: Draft, name: str) -> None:
         if uid in place and (name, uid) not in draft.acted
     ]
     ranks = [rank for rank, _ in staying]
+    highest = list(itertools.accumulate(ranks, max))  # up to each
+    lowest = list(itertools.accumulate(reversed(ranks), min))[::-1]  # from each on
     done = [
         (rank, piece, _all_of(draft, name, piece, after[piece.index]))
         for index, (rank, piece) in enumerate(staying)
-        if max(ranks[:index], default=rank) > rank or min(ranks[index:]) < rank
+        if highest[index] > rank or lowest[index] < rank
     ]
     for (rank, first, one), (other_rank, second, other) in itertools.combinations(done, 2):
         pairs = itertools.product(one, other) if rank > other_rank else ()

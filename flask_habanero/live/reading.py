@@ -11,18 +11,44 @@ from . import imports, names
 from .names import Names
 
 
-def aliases(rows: Iterable[Names], reader: str, module: str, name: str) -> tuple[set[str], set[str]]:
+@once_for_each_source
+def imported(source: Source) -> tuple[tuple[int, names.Import], ...]:
+    """Return what a module's statements import while they run, each with the statement's index."""
+    return tuple((index, item) for index, row in enumerate(names.of_source(source)) for item in row.imports)
+
+
+@once_for_each_source
+def _by_name(source: Source) -> dict[str, tuple[int, ...]]:
+    """Return name -> indices of the statements that read it while they run."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for index, row in enumerate(names.of_source(source)):
+        for name in row.reads:
+            found[name].append(index)
+    return {name: tuple(indices) for name, indices in found.items()}
+
+
+def readers_of(source: Source, wanted: Iterable[str]) -> set[int]:
+    """Return the indices of the statements that read some names while they run."""
+    table = _by_name(source)
+    return {index for name in wanted for index in table.get(name, ())}
+
+
+def importers_of(source: Source, module: str) -> set[int]:
+    """Return the indices of the statements that import from a module while they run."""
+    return {index for index, item in imported(source) if item.module == module}
+
+
+def aliases(source: Source, reader: str, module: str, name: str) -> tuple[set[str], set[str]]:
     """Return what a module calls (module, name), and what it calls the module or a package above it."""
     local = {name} if reader == module else set()
     modules = set()
     above = set(imports.parents(module))
-    for row in rows:
-        for item in row.imports:
-            if item.module == module and item.name in (name, "*"):
-                local.add(name if item.name == "*" else item.bound)
-            plain = item.name is None and (item.module in above or item.module.startswith(f"{module}."))
-            if plain or f"{item.module}.{item.name}" in above:
-                modules.add(item.bound)
+    for _, item in imported(source):
+        if item.module == module and item.name in (name, "*"):
+            local.add(name if item.name == "*" else item.bound)
+        plain = item.name is None and (item.module in above or item.module.startswith(f"{module}."))
+        if plain or f"{item.module}.{item.name}" in above:
+            modules.add(item.bound)
     return local, modules
 
 
@@ -54,21 +80,42 @@ def fetches(row: Names, module: str, name: str, *, starred: bool) -> bool:
 def fetches_inside(source: Source, qualname: str, module: str, name: str) -> bool:
     """Whether an import inside a function brings a name, or its module."""
     top = qualname.partition(".<locals>")[0]
-    for row in names.of_source(source):
-        if top in row.bodies:
-            direct = any(i.module == module and i.name in (name, "*") for i in row.inner_imports)
-            whole = any(module in (i.module, f"{i.module}.{i.name}") for i in row.inner_imports)
-            return direct or (whole and name in row.bodies[top].attributes)
-    return False
+    row = _bodies(source).get(top)
+    if row is None:
+        return False
+    direct = any(i.module == module and i.name in (name, "*") for i in row.inner_imports)
+    whole = any(module in (i.module, f"{i.module}.{i.name}") for i in row.inner_imports)
+    return direct or (whole and name in row.bodies[top].attributes)
 
 
 def body_of(source: Source | None, qualname: str) -> names.Body | None:
     """Return what is known of the body of a function; None if the source has none of that name."""
     top = qualname.partition(".<locals>")[0]
-    for row in names.of_source(source) if source else ():
-        if top in row.bodies:
-            return row.bodies[top]
-    return None
+    row = _bodies(source).get(top) if source is not None else None
+    return row.bodies[top] if row is not None else None
+
+
+@once_for_each_source
+def asked_inside(source: Source) -> frozenset[str]:
+    """Return the attributes that a module's functions read or write, of anything."""
+    every = (body for row in names.of_source(source) for body in row.bodies.values())
+    return frozenset(name for body in every for name in body.attributes)
+
+
+@once_for_each_source
+def asked_outside(source: Source) -> frozenset[str]:
+    """Return the attributes that a module's statements read or write while they run, of anything."""
+    return frozenset(name for row in names.of_source(source) for name in row.attributes)
+
+
+@once_for_each_source
+def _bodies(source: Source) -> dict[str, Names]:
+    """Return qualified name of a function -> the first statement that defines one of that name."""
+    found: dict[str, Names] = {}
+    for row in names.of_source(source):
+        for key in row.bodies:
+            found.setdefault(key, row)
+    return found
 
 
 ANYWHERE = "*"  # what a statement binds, or a function, that writes into namespaces
@@ -153,10 +200,16 @@ def uses_class(
         through: whether something reads the class as an attribute of a module.
     """
     if isinstance(node, ast.ClassDef):
-        rows = [names.of_piece(Piece(1, one, ""), source) for one in node.body]
-        return any(one.calls & local or through(one) for one in rows)
+        return any(one.calls & local or through(one) for one in _of_members(node, row, source))
     is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     return bool((row.calls if is_function else row.calls | row.bare) & local) or through(row)
+
+
+def _of_members(node: ast.ClassDef, row: Names, source: Source) -> tuple[Names, ...]:
+    """Return the names of each statement of a class's body, which are kept with those of the class."""
+    if row.members is None:
+        row.members = tuple(names.of_piece(Piece(1, one, ""), source) for one in node.body)
+    return row.members
 
 
 def derives(owner: object, qualname: str, base: object) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import defaults
 
 from ..source import Piece
-from . import members, names, ordering, registrations
+from . import members, names, ordering, reading, registrations
 from .entries import Entry
 from .judge.findings import Effect, Findings
 from .names import Names
@@ -151,8 +151,12 @@ def _others(draft: Draft, known: set[tuple[str, str]]) -> Iterator[Statement]:
             yield module, piece, draft.judge(module).read(piece.node)
 
 
-def _statements(draft: Draft) -> Iterator[tuple[str, Piece, Names, int]]:
-    for module, source in draft.out.target.items():
+def _statements(
+    draft: Draft, modules: Iterable[str] | None = None
+) -> Iterator[tuple[str, Piece, Names, int]]:
+    """Yield the statements of some modules, or of all, that are loaded."""
+    for module in draft.out.target if modules is None else modules:
+        source = draft.out.target[module]
         if draft.program.loaded(module) is not None:
             rows = zip(source.parsed.pieces, names.of_source(source), draft.uids(module), strict=True)
             for piece, row, uid in rows:
@@ -254,7 +258,12 @@ def _readers_of_registries(draft: Draft) -> None:
     own = {module.rpartition(".")[2] for module in draft.out.target}  # a package may have the same name
     tables = {*registrations.TABLES, "commands", "iter_rules", "url_map"} - own
     ran = {(unit, qualname.partition(".<locals>")[0]) for unit, qualname, _ in draft.program.books.ran}
-    for module, piece, row, uid in _statements(draft):
+    asking = [
+        name
+        for name, source in draft.out.target.items()
+        if not tables.isdisjoint(reading.asked_inside(source) | reading.asked_outside(source))
+    ]
+    for module, piece, row, uid in _statements(draft, asking):
         asks = row.attributes & tables and _asks(piece.node, tables)
         if (module, uid) not in draft.acted and asks:
             text = "it reads or writes Flask's own tables of views, hooks or commands"

@@ -30,6 +30,8 @@ def _alike(old: object, new: object, *, hollow: bool) -> bool:
     stack = [(old, new)]
     while stack:
         one, other = stack.pop()
+        if one is other:
+            continue
         if type(one) is not type(other):
             return False
         if isinstance(one, ast.AST):

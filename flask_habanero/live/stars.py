@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..source import Source, once_for_each_source
 from . import imports, names, startup
 
 if TYPE_CHECKING:
-    from ..source import Source
     from .draft import Draft
     from .imports import Tree
     from .names import Names
@@ -47,7 +47,13 @@ def _of_others(name: str) -> set[str] | None:
 
 def all_brought(source: Source, tree: Tree) -> set[str]:
     """Return the names that star imports bind in a module, as far as that can be told."""
-    return {name for row in names.of_source(source) for name in brought(row, tree) or ()}
+    rows = names.of_source(source) if _has_star(source) else ()
+    return {name for row in rows for name in brought(row, tree) or ()}
+
+
+@once_for_each_source
+def _has_star(source: Source) -> bool:
+    return any(row.star for row in names.of_source(source))
 
 
 def is_known(source: Source, tree: Tree) -> bool:
@@ -82,6 +88,8 @@ def overlaid(draft: Draft, name: str) -> Iterator[tuple[str, int, bool]]:
         something else then: another one bound it last. Or one that binds it before runs again.
     """
     old, new = draft.program.tree[name], draft.out.target[name]
+    if not (_has_star(old) or _has_star(new)):
+        return
     starred = all_brought(old, draft.program.tree) | all_brought(new, draft.out.target)
     if not starred:
         return

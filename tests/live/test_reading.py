@@ -43,7 +43,7 @@ def finds(text: str, module: str, name: str) -> bool:
     rows = names.of_source(reader)
     fetched = any(reading.fetches(row, module, name, starred=True) for row in rows)
     inside = reading.fetches_inside(reader, "f", module, name)
-    return any(reading.aliases(rows, "reader", module, name)) or fetched or inside
+    return any(reading.aliases(reader, "reader", module, name)) or fetched or inside
 
 
 @pytest.mark.parametrize("text", IMPORTS)
