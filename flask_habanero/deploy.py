@@ -24,7 +24,7 @@ from .errors import (
     TooLargeError,
 )
 from .fleet import Round
-from .moves import plan_to
+from .moves import foresee, plan_to
 from .post import Message, label
 from .release import Report
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .fleet import Fleet
     from .live.plan import Plan
+    from .live.program import Program
     from .record import Record
     from .worker import Worker
 
@@ -95,9 +96,10 @@ class Deployer:
         self.worker.catch_up()
         with clock.stage("verify"):
             change = self._asked(request)
-            self._check(request, change)
+            self._check_code(request, change)
         with clock.stage("plan"):
-            plan = self._planned(change)
+            plan = self._planned(change, foresee)
+            self._check_restart(change)
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
 
     def _push(self, request: Request, clock: Clock) -> Report:
@@ -135,16 +137,14 @@ class Deployer:
         self._check_names(change)
         return change
 
-    def _check(self, request: Request, change: Change) -> None:
-        """Check that code is that of its source, and that a restart comes to it, too.
-
-        Raises:
-            BundleError: it is not.
-            ColdChangeError: a restart would not.
-        """
-        program = self.worker.program
+    def _check_code(self, request: Request, change: Change) -> None:
+        """Check that code is that of its source. Raises BundleError."""
         if request.op != "rollback":  # its units are those of the ledger, or compiled here
-            program.check(change.from_(self.worker.head.tree)[0])
+            self.worker.program.check(change.from_(self.worker.head.tree)[0])
+
+    def _check_restart(self, change: Change) -> None:
+        """Check that a restart comes to a change, too. Raises ColdChangeError."""
+        program = self.worker.program
         reasons = program.fold_reasons(*change.from_(program.base))
         if reasons:
             raise ColdChangeError(tuple(reasons))
@@ -162,9 +162,9 @@ class Deployer:
         if strange:
             raise NotAllowedError(strange, program.modules)
 
-    def _planned(self, change: Change) -> Plan:
+    def _planned(self, change: Change, plan: Callable[[Program, Change], Plan]) -> Plan:
         try:
-            return plan_to(self.worker.program, change)
+            return plan(self.worker.program, change)
         except ColdChangeError as error:
             raise self._explained(error) from None
 
@@ -181,9 +181,10 @@ class Deployer:
         with worker.moving(), self._staged(request), self.fleet.round() as others:
             others.tell("prepare", nonce=request.nonce)  # they plan while this worker checks and plans
             with clock.stage("verify"):
-                self._check(request, change)
+                self._check_code(request, change)
             with clock.stage("plan"):
-                plan = self._planned(change)
+                plan = self._planned(change, plan_to)
+                self._check_restart(change)  # now that the libraries are there that it can't be told without
             with clock.stage("prepare"):
                 others.tell("stage")  # only now: what is cold here leaves no trace elsewhere
                 worker.moves.make(others.id, request, plan, change)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .change import Change, Request
-from .errors import ColdChangeError, RefusedError
+from .errors import ColdChangeError, Reason, RefusedError
 from .gate import Gate
 
 if TYPE_CHECKING:
@@ -154,14 +154,36 @@ class Moves:
 def plan_to(program: Program, change: Change) -> Plan:
     """Return the plan that leads from what a program runs to a change's tree.
 
+    Libraries that it can't be told without are imported.
+
     Raises:
         ColdChangeError: there is none that is hot.
         RejectedError: a unit in it is none.
     """
-    plan = program.plan(*change.from_(program.tree))
+    plan = program.plan_with_libraries(*change.from_(program.tree))
     if plan.reasons:
         raise ColdChangeError(plan.reasons)
     return plan
+
+
+def foresee(program: Program, change: Change) -> Plan:
+    """Return the same plan, but import nothing: where it can't be told without, the error says so first.
+
+    Raises:
+        ColdChangeError: there is none that is hot, as far as can be told.
+        RejectedError: a unit in it is none.
+    """
+    plan = program.plan(*change.from_(program.tree))
+    if plan.reasons:
+        raise ColdChangeError((*map(_not_loaded, plan.unloaded), *plan.reasons))
+    return plan
+
+
+def _not_loaded(library: str) -> Reason:
+    what = f"{library} is not imported here yet, so what calling it does can't be told"
+    return Reason(
+        "not-loaded", library, what, "push: that imports it first, and changes nothing if it is cold then"
+    )
 
 
 def loaded_of(program: Program, change: Change) -> frozenset[str]:

@@ -35,6 +35,7 @@ class FakePlan:
     reasons: tuple[Reason, ...]
     target: dict[str, Source]
     units: tuple[Unit, ...] = ()
+    unloaded: tuple[str, ...] = ()
 
 
 @dataclass
@@ -81,6 +82,8 @@ class FakeProgram:
         target = {name: s for name, s in self.tree.items() if name not in deletions}
         target |= {unit.name: unit.source for unit in units}
         return FakePlan(steps, reasons, target, units)
+
+    plan_with_libraries = plan
 
     def check(self, units: Iterable[Unit]) -> None:
         for unit in units:

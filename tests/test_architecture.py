@@ -269,7 +269,7 @@ BROAD = {
         "Exception",
     ): "the watch loop: a fault of ours is shown whole, and the next save still goes",
     (
-        "live/commit.py",
+        "live/libraries.py",
         "Exception",
     ): "a third-party module may raise anything at its first import: the reason",
     ("live/commit.py", "BaseException"): "commit must undo whatever was raised, SystemExit too",

@@ -23,8 +23,8 @@ PACKAGE = Path(flask_habanero.__file__).parent
 SECTIONS = examples.sections("reasons.md")
 STARTED_AS_MAIN = {"loaded-twice"}
 SINCE = {"type-params": (3, 12)}  # the syntax
-ABOUT_A_WORKER = {"behind", "fault"}
-"""No change provokes them: see below, and test_server.py for the faults."""
+ABOUT_A_WORKER = {"behind", "fault", "not-loaded"}
+"""No push provokes them: see below, test_server.py for the faults, live/test_libraries.py for the last."""
 
 _WALK = [(code, example) for code, text in SECTIONS.items() for example in examples.examples(text)]
 

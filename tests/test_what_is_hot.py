@@ -864,6 +864,12 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 + import colorsys
 + from json import dumps
 """,
+    "code at module level that calls a package for the first time": """
+@@ app.py @@
++ import colorsys
++
++ RED = colorsys.hls_to_rgb(0.0, 0.5, 1.0)
+""",
     "a star import of a module of yours, and the names that it brings": """
 @@ app.py @@
   from rates import *

@@ -225,7 +225,7 @@ def push(running: Any, job: Job) -> Job:
     try:
         units = [build_unit(Source(**unit)) for unit in job["units"]]
         started = time.perf_counter()
-        plan = running.plan(units, job["deletions"])
+        plan = running.plan_with_libraries(units, job["deletions"])
         steps = [str(step) for step in plan.steps]
         planned = time.perf_counter()
         if plan.reasons:

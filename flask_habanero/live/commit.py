@@ -12,7 +12,6 @@ it was. The caller holds the gate closed meanwhile.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import sys
 import traceback
 from bisect import bisect_right
@@ -33,25 +32,6 @@ if TYPE_CHECKING:
     from .program import Books, Program
 
 Inverse = Callable[[], None]
-
-
-def stage(plan: Plan) -> None:
-    """Import what a plan needs from other packages, before any gate closes.
-
-    Raises:
-        ColdChangeError: one of them does not load.
-    """
-    for name in plan.preload:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # whatever a foreign module raises, it is the reason
-            reason = Reason(
-                "import-missing",
-                name,
-                f"{type(error).__name__}: {error}",
-                "install it on the server, then restart",
-            )
-            raise ColdChangeError((reason,)) from error
 
 
 def commit(program: Program, plan: Plan) -> Inverse:

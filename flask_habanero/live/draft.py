@@ -261,6 +261,7 @@ class Draft:
         out = self.out
         out.actions.sort(key=lambda action: action.order)
         out.reasons = tuple(self._reasons.values())
+        out.unloaded = sorted(self.world.unloaded) if out.reasons else []
         changed = dict.fromkeys([*self.units, *out.deletions, *self._words])
         out.steps = tuple(self._step(name) for name in changed)
         return out

@@ -98,6 +98,8 @@ def _target_changed(target: App | Blueprint, attributes: set[str]) -> bool:
 
 
 def _config_key(target: App | Blueprint, name: str) -> str:
+    if name == "debug" and isinstance(target, App):  # a property over the setting
+        return "DEBUG"
     member = getattr(type(target), name, None) if isinstance(target, App) else None
     return str(member.__name__) if isinstance(member, ConfigAttribute) else ""
 

@@ -56,6 +56,7 @@ class Plan:
         uids, codes: of each changed module's statements, as they will be.
         renamed: functions that will begin on another line: (module, qualified name, line) before and after.
         preload: modules of other packages to import before any gate closes.
+        unloaded: those without which it could not be told what the change does; only if there are reasons.
         configs: configurations that change, by id.
         refresh: calls that fill a configuration from an object that changed, by id: with that configuration,
             and the names that the object has then, if not all.
@@ -82,6 +83,7 @@ class Plan:
     codes: dict[str, list[CodeType]] = field(default_factory=dict)
     renamed: dict[tuple[str, str, int], tuple[str, str, int]] = field(default_factory=dict)
     preload: list[str] = field(default_factory=list)
+    unloaded: list[str] = field(default_factory=list)
     show: list[ShowSource] = field(default_factory=list)
     configs: dict[int, Config] = field(default_factory=dict)
     refresh: dict[int, tuple[Config, Written, frozenset[str] | None]] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
-from . import belongs, codes, configs, importer, names, origin, registrations, startup
+from . import belongs, codes, configs, importer, libraries, names, origin, registrations, startup
 from .calls import Calls
 from .learnt import Learnt
 from .registrations import Entry, Frame
@@ -37,6 +37,7 @@ Place = tuple[str, int, int]
 """(module, uid of the statement, line within the function that stood there): a step to a registration."""
 
 _uids = itertools.count(1)
+_LIBRARIES_IN_TURN = 5  # of which one is seen to need the next only when it is read
 
 
 @dataclass(eq=False)
@@ -108,11 +109,23 @@ class Program:
         with self.lock:
             return make_plan(self, tuple(units), tuple(deletions))
 
+    def plan_with_libraries(self, units: Iterable[Unit], deletions: Iterable[str]) -> Plan:
+        """Return the plan, too, after importing the libraries without which it can't be told.
+
+        Raises:
+            ColdChangeError: one of them does not load.
+        """
+        units, deletions = tuple(units), tuple(deletions)
+        plan = self.plan(units, deletions)
+        for _ in range(_LIBRARIES_IN_TURN):
+            if not (plan.reasons and libraries.load(plan.unloaded)):
+                break
+            plan = self.plan(units, deletions)
+        return plan
+
     def stage(self, plan: Plan) -> None:
         """Do the slow and harmless work of a plan: import what it needs from other packages."""
-        from .commit import stage
-
-        stage(plan)
+        libraries.stage(plan)
 
     def check_inside(self, plan: Plan) -> None:
         """Check, with the gate closed, that no thread is in the middle of code that would change.

@@ -29,6 +29,7 @@ class World:
 
     def __init__(self, program: Program, target: dict[str, Source], changed: set[str]) -> None:
         self._program, self._target, self._changed = program, target, changed
+        self.unloaded: set[str] = set()  # modules of other packages that the judge would have had to read
         self._asked: set[tuple[str, str]] = set()
         self._news: dict[str, list[Row]] = {}
         self._values: dict[tuple[str, str], Value] = {}
@@ -43,6 +44,10 @@ class World:
         """Whether a module is the app's own, as it was or as it will be."""
         unit = self._program.unit_name(module)
         return unit in self._target or unit in self._program.tree
+
+    def lacks(self, module: str) -> None:
+        """Note that a module of another package is not loaded, so that nobody can tell what is in it."""
+        self.unloaded.add(module)
 
     def is_changed(self, module: str) -> bool:
         """Whether the release changes a module."""

@@ -309,7 +309,7 @@ def release(running: Any, target: Sources) -> Release:
     changed = [source for name, source in wanted.items() if running.tree.get(name) != source]
     deleted = [name for name in running.tree if name not in wanted]
     try:
-        plan = running.plan([build_unit(source) for source in changed], deleted)
+        plan = running.plan_with_libraries([build_unit(source) for source in changed], deleted)
         words = tuple(map(str, plan.steps))
         if plan.reasons:
             return Release(

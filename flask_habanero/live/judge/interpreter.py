@@ -53,6 +53,9 @@ class World(Protocol):
     def member(self, cls: type, name: str) -> Value | None:
         """Return a method that an own class will have, and has not now."""
 
+    def lacks(self, module: str) -> None:
+        """Note that a module of another package is not loaded, so that nobody can tell what is in it."""
+
     def is_own(self, module: str) -> bool:
         """Whether a module is the app's own."""
 

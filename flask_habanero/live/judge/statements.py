@@ -204,7 +204,10 @@ class Statements(Blocks):
 
     def _imports(self, module: str) -> None:
         """An import at module level is the planner's business; in a function that is called, an effect."""
-        if self._returns and module not in sys.modules and not self._in.world.is_own(module):
+        if module in sys.modules or self._in.world.is_own(module):
+            return
+        self._in.world.lacks(module)
+        if self._returns:
             self._in.notes.add(Effect("import", None, module, f"it imports {module}, which is not loaded"))
 
     def _module(self, name: str) -> Value:
@@ -217,6 +220,8 @@ class Statements(Blocks):
             if found is not None:
                 return found
         live = sys.modules.get(module)
+        if live is not None and hasattr(live, "__path__") and name not in vars(live):
+            self._in.world.lacks(f"{module}.{name}")
         return attributes.joined(attributes.read(Live(live), name)) if live is not None else ANY
 
     def _is_counter(self, node: ast.AugAssign, before: Value, scope: Scope) -> bool:
