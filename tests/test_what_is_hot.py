@@ -680,6 +680,14 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 +     rate: int = 1
 """,
     ),
+    "a constant or a setting, in another way that comes out the same": """
+@@ app.py @@
+  import os
+  import sqlite3
+- TIMEOUT = int(os.environ.get("HABANERO_UNSET", "60"))
++ TIMEOUT = int(os.environ.get("HABANERO_UNSET") or 60)
+  CONNECTION = sqlite3.connect(":memory:", timeout=TIMEOUT)
+""",
     "a constant, and all that was computed from it, in any module": """
 @@ app.py @@
   from rates import LIMIT

@@ -29,13 +29,30 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
 
 def _only_maps(flow: Flow, reader: str, node: ast.stmt, local: set[str]) -> bool:
     """Whether a statement is a mapped class that names another one to SQLAlchemy, and asks it for nothing."""
-    cls = getattr(flow.program.loaded(reader), getattr(node, "name", ""), None)
-    is_model = isinstance(cls, type) and (mapped.is_mapped(cls) or mapped.is_peewees(cls))
-    return (
-        is_model
-        and isinstance(node, ast.ClassDef)
-        and mapped.only_names(node, local, flow.draft.judge(reader).callee)
-    )
+    name = getattr(node, "name", None) or mapped.member_name(node)
+    cls = getattr(flow.program.loaded(reader), name, None) if name else None
+    if not (isinstance(cls, type) and (mapped.is_mapped(cls) or mapped.is_peewees(cls))):
+        return False
+    if isinstance(node, ast.ClassDef):
+        return mapped.only_names(node, local, flow.draft.judge(reader).callee)
+    return isinstance(node, ast.Assign) and _only_gives(flow, reader, node.value, local)
+
+
+def _only_gives(flow: Flow, reader: str, node: ast.expr, local: set[str]) -> bool:
+    """Whether it calls an own function, which names the class that it is given in one that it makes."""
+    if not isinstance(node, ast.Call) or not all(isinstance(one, ast.Name) for one in node.args):
+        return False
+    maker = flow.draft.judge(reader).callee(node.func)
+    module, qualname = getattr(maker, "__module__", ""), getattr(maker, "__qualname__", "")
+    body = flow.draft.world.definition(module, qualname)
+    if not isinstance(body, ast.FunctionDef) or body.decorator_list or node.keywords:
+        return False
+    taken = [one.arg for one in (*body.args.posonlyargs, *body.args.args)]
+    given = {name for name, one in zip(taken, node.args, strict=False) if ast.unparse(one) in local}
+    inner = (one for statement in body.body for one in ast.walk(statement))
+    if len(node.args) > len(taken) or any(isinstance(one, names.Function | ast.Lambda) for one in inner):
+        return False
+    return all(mapped.only_names(one, given, flow.draft.judge(module).callee) for one in body.body)
 
 
 def _only_asks(
@@ -48,6 +65,12 @@ def _only_asks(
         return False
     node = flow.draft.world.definition(reader, qualname.partition(".<locals>")[0])
     return node is not None and mapped.only_asks(node, local, flow.draft.judge(reader).callee)
+
+
+def _only_fills(flow: Flow, reader: str, qualname: str, local: set[str], live: object) -> bool:
+    """Whether a function of the start used a class for nothing but to fill a configuration from it."""
+    node = flow.draft.world.definition(reader, qualname.partition(".<locals>")[0])
+    return node is not None and configured.only_fills(node, local, live)
 
 
 def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> None:
@@ -76,11 +99,28 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
     for index, (piece, row) in enumerate(pieces):
         dotted = any((alias, member) in row.dotted for alias in local for member in members)
         used = dotted or reading.uses_class(piece.node, row, source, local, through)
-        if used and not dotted and _only_maps(flow, reader, piece.node, local):
-            continue
-        if used and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
+        harmless = not (dotted or through(row)) and _is_harmless(flow, changed, reader, piece.node, local)
+        if used and not harmless and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
             flow.stale_at(reader, index, cls, local | modules)
-    live = getattr(flow.program.loaded(module), cls, None)
+    _functions(flow, reader, changed, local)
+
+
+def _is_harmless(
+    flow: Flow, changed: tuple[str, str, frozenset[str]], reader: str, node: ast.stmt, local: set[str]
+) -> bool:
+    """Whether what a statement did with a class, by its names, comes out the same, or is done anew."""
+    live = _live(flow, changed)
+    return _only_maps(flow, reader, node, local) or configured.only_fills(node, local, live)
+
+
+def _live(flow: Flow, changed: tuple[str, str, frozenset[str]]) -> object:
+    return getattr(flow.program.loaded(changed[0]), changed[1], None)
+
+
+def _functions(flow: Flow, reader: str, changed: tuple[str, str, frozenset[str]], local: set[str]) -> None:
+    """Let what ran for functions of the start be stale that read a changed class."""
+    module, cls, members = changed
+    source, live = flow.draft.out.target[reader], _live(flow, changed)
     for key, owners in flow.ran_in(reader):
         qualname = key[1]
         body = reading.body_of(source, qualname)
@@ -90,5 +130,6 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
         asks = body.others & members or (body.inherited & members and reading.derives(owner, qualname, live))
         makes = body.reads & local and not instances.may_stay_in(flow, changed, reader, qualname, local)
         makes = makes and not _only_asks(flow, changed, reader, qualname, local)
+        makes = makes and not _only_fills(flow, reader, qualname, local, live)
         if asks or makes or reading.fetches_inside(source, qualname, module, cls):
             flow.used(key, owners, local | {cls})

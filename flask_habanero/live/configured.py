@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +136,23 @@ def source_changed(draft: Draft, module: str, name: str, members: frozenset[str]
             if keys:
                 draft.out.refresh[id(entry)] = (config, entry, _readable(draft, entry, source))
                 changed(draft, config, keys)
+
+
+def only_fills(node: ast.AST, local: Container[str], cls: object) -> bool:
+    """Whether code uses a class for nothing but to fill a configuration from it: that is done anew.
+
+    Args:
+        node: the code.
+        local: names of the class there.
+        cls: the class.
+    """
+    books = filter(None, map(configs.book_of, configs.all_configs()))
+    if all(configs.read_from(entry) is not cls for book in books for entry in book.entries):
+        return False
+    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call) and not one.keywords]
+    filling = [one for one in calls if getattr(one.func, "attr", "") == "from_object" and len(one.args) == 1]
+    given = {id(one.args[0]) for one in filling}
+    return all(id(one) in given for one in ast.walk(node) if isinstance(one, ast.Name) and one.id in local)
 
 
 def _readable(draft: Draft, entry: configs.Written, source: Any) -> frozenset[str] | None:

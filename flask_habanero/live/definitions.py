@@ -11,6 +11,7 @@ from types import CodeType, FunctionType
 from ..errors import Reason
 from ..source import Piece, compile_nodes
 from . import (
+    adapters,
     codes,
     configured,
     diff,
@@ -21,6 +22,7 @@ from . import (
     members,
     names,
     rivals,
+    sameness,
     slots,
     statements,
     steps,
@@ -153,8 +155,7 @@ def _decorate(
     """Apply a definition's decorators anew to the function that there is; what they had registered ends."""
     node = piece.node
     assert isinstance(node, names.Function)
-    judge = draft.judge(name)
-    before, after = (judge.decorated(one) for one in (old, node))
+    before, after = draft.judge_before(name).decorated(old), draft.judge(name).decorated(node)
     loaded = statements.loaded(draft, name, uid)
     kept = slots.keys_of(after.effects)
     for why in (before.why, after.why, entries.removed(draft, name, loaded, before.effects, kept)):
@@ -203,10 +204,20 @@ def class_(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         was = before.get(qualname)
         if was is not None and not same_own_level(was, function):
             _function_changed(draft, name, qualname, was)
+    for bound in sorted(change.names):
+        draft.say(name, f"{'-' if bound in change.drop else '~'}{new.name}.{bound}")
     if change.names and isinstance(cls, type):
-        for bound in sorted(change.names):
-            draft.say(name, f"{'-' if bound in change.drop else '~'}{new.name}.{bound}")
+        change.leave(_same(draft, name, (old, new), cls))
+    if change.names and isinstance(cls, type):
         _exchange(draft, name, pair.new, cls, change)
+
+
+def _same(draft: Draft, name: str, classes: tuple[ast.stmt, ast.stmt], cls: type) -> set[str]:
+    """Return the constants of a class that come out as before; where their order counts, none."""
+    old, new = classes
+    if adapters.adapter_of(cls) is not None or not isinstance(old, ast.ClassDef):
+        return set()
+    return sameness.members(draft, name, (old, new), cls) if isinstance(new, ast.ClassDef) else set()
 
 
 def _member_reasons(
@@ -220,10 +231,10 @@ def _member_reasons(
         change: the members.
         classes: the statement in which the new ones stand, and that in which the old ones stood.
     """
-    judge = draft.judge(name)
+    sides = ((change.put, draft.judge(name)), (change.gone, draft.judge_before(name)))
     judged = [
         (member, judge.member(member, _completed(cls, member)))
-        for side, cls in zip((change.put, change.gone), classes, strict=True)
+        for (side, judge), cls in zip(sides, classes, strict=True)
         for member in side
     ]
     return [Reason("class-member", draft.where(name, member), why, RESTART) for member, why in judged if why]
@@ -260,12 +271,12 @@ def remade(draft: Draft, name: str, old: ast.stmt, piece: Piece, uid: int) -> bo
     """
     node = piece.node
     assert isinstance(node, ast.ClassDef)
-    judge, program = draft.judge(name), draft.program
+    program = draft.program
     if draft.boots or any(
         "__subclasses__" in program.tree[n].text for n in program.tree if program.loaded(n)
     ):
         return False  # the old one is among them until it is collected
-    after, before = judge.effects(node), judge.effects(old)
+    after, before = draft.judge(name).effects(node), draft.judge_before(name).effects(old)
     if effects.first_refusal(after) or effects.first_refusal(before):
         return False
     if (
@@ -306,6 +317,11 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
     change = members.ClassChange(put=put, names={bound for one in put for bound in members.bound(one)})
     members.follow(change, node, name)
     head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
+    if isinstance(cls, type) and change.names and not head & readers:
+        change.leave(_same(draft, name, (statements.loaded(draft, name, uid).node, node), cls))
+        if not change.names:
+            draft.partly.add((name, uid))
+            return
     made = draft.made_members[name, node.name]  # by this release, of what is there when it comes to the class
     if change.names and change.names <= made and not head & readers:
         draft.partly.add((name, uid))

@@ -51,6 +51,7 @@ class Draft:
         target.update((unit.name, unit.source) for unit in units)
         self.out = Plan(target, deletions)
         self.world = World(program, target, set(self.units))
+        self.world_before = World(program, program.tree, set())
         self.acted: set[tuple[str, int]] = set()
         self.partly: set[tuple[str, int]] = set()  # of those, classes of which some members are made anew
         self.dirty: list[tuple[str, str]] = []
@@ -77,6 +78,7 @@ class Draft:
         self.boots = False  # whether it is about a process that boots later: live objects are not its
         self.registers = False  # whether a statement that runs may register
         self._judges: dict[str, effects.Judge] = {}
+        self._judges_before: dict[str, effects.Judge] = {}
         self._reasons: dict[tuple[str, str, str], Reason] = {}
         self._words: dict[str, list[str]] = defaultdict(list)
 
@@ -107,6 +109,12 @@ class Draft:
         if name not in self._judges:
             self._judges[name] = effects.Judge(name, self.world)
         return self._judges[name]
+
+    def judge_before(self, name: str) -> effects.Judge:
+        """Return the judge of a module's statements as they are loaded: what they did when they ran."""
+        if name not in self._judges_before:
+            self._judges_before[name] = effects.Judge(name, self.world_before)
+        return self._judges_before[name]
 
     def parsed(self, name: str) -> Parsed:
         """Return a module's statements as they will be."""

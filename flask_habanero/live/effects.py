@@ -49,8 +49,9 @@ class Judge:
 
     def __init__(self, module: str, world: World) -> None:
         self._module, self._world = module, world
-        self._decorated: dict[int, tuple[ast.stmt, Decorated]] = {}
-        self._read: dict[int, tuple[ast.stmt, Findings]] = {}  # by the id of a node, which is kept for it
+        self._decorated: dict[int, tuple[ast.stmt, Decorated, Findings, int]] = {}
+        self._read: dict[int, tuple[ast.stmt, Findings, int]] = {}
+        # both by the id of a node, which is kept for it, and with the world's age
 
     def statement(self, node: ast.stmt) -> str | None:
         """Return why a top-level statement may not run, or None if it may."""
@@ -64,11 +65,12 @@ class Judge:
 
     def read(self, node: ast.stmt) -> Findings:
         """Return what a statement reads of what was there before, and does to it."""
-        if id(node) not in self._read:
+        known = self._read.get(id(node))
+        if known is None or self._world.is_news(known[1].names, known[2]):
             interpreter = Interpreter(self._world)
             interpreter.run_statement(node, interpreter.scope_of(self._module))
-            self._read[id(node)] = node, interpreter.notes
-        return self._read[id(node)][1]
+            known = self._read[id(node)] = node, interpreter.notes, self._world.age
+        return known[1]
 
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
         """Return what evaluating a function's defaults and annotations does, or None."""
@@ -111,11 +113,12 @@ class Judge:
 
     def decorated(self, node: names.Function) -> Decorated:
         """Return what applying a definition's decorators comes to."""
-        if id(node) not in self._decorated:
-            self._decorated[id(node)] = node, self._applied(node)
-        return self._decorated[id(node)][1]
+        known = self._decorated.get(id(node))
+        if known is None or self._world.is_news(known[2].names, known[3]):
+            known = self._decorated[id(node)] = node, *self._applied(node), self._world.age
+        return known[1]
 
-    def _applied(self, node: names.Function) -> Decorated:
+    def _applied(self, node: names.Function) -> tuple[Decorated, Findings]:
         interpreter = Interpreter(self._world)
         scope = interpreter.scope_of(self._module)
         function = Function(node, scope)
@@ -123,7 +126,8 @@ class Judge:
         why = first_refusal(interpreter.effects)
         if "" in function.fields:
             why = why or f"which attributes `{node.name}` gets can't be told"
-        return Decorated(why, frozenset(function.fields), result is function, tuple(interpreter.effects))
+        effects, attributes = tuple(interpreter.effects), frozenset(function.fields)
+        return Decorated(why, attributes, result is function, effects), interpreter.notes
 
 
 WRITTEN_DOWN = {"registers", "config", "memo"}  # what they do is in a journal, or is done by the plan itself

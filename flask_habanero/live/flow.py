@@ -27,6 +27,7 @@ from . import (
     names,
     reading,
     rebinding,
+    sameness,
     stars,
     statements,
 )
@@ -209,16 +210,11 @@ class Flow:
     def _owner(self, owner: Owner, module: str, qualname: str) -> None:
         if owner is None:
             what = f"{qualname} runs only at the start"
-            self.draft.refuse("startup", f"{module}:{self._line(module, qualname)}", what)
+            self.draft.refuse(
+                "startup", f"{module}:{reading.line_of(self.draft.out.target[module], qualname)}", what
+            )
         else:
             self._stale(*owner, qualname)
-
-    def _line(self, module: str, qualname: str) -> int:
-        for piece in self.draft.out.target[module].parsed.pieces:
-            for name, node in names.functions_in(piece.node):
-                if name == qualname:
-                    return node.lineno
-        return 1
 
     # names
 
@@ -227,6 +223,7 @@ class Flow:
             return
         self.touched.add(name)
         self.draft.rebound.add((module, name))
+        self.draft.world.rebind(module, name)
         sides = (tree[module].text for tree in (self.program.tree, self.draft.out.target) if module in tree)
         starred = not name.startswith("_") or any("__all__" in text for text in sides)
         for reader in self.loaded:
@@ -364,7 +361,7 @@ class Flow:
             return
         piece = draft.out.target[module].parsed.pieces[uids.index(uid)]
         node = piece.node
-        if isinstance(node, ast.If) and names.never_runs(node):
+        if (isinstance(node, ast.If) and names.never_runs(node)) or sameness.again(draft, module, piece, uid):
             return
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             definitions.redo(draft, module, piece, uid)

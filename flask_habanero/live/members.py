@@ -32,6 +32,12 @@ class ClassChange:
     unmapped: tuple[str, ...] = ()  # and of those that go, those that it is to forget
     reasons: list[Reason] = field(default_factory=list)
 
+    def leave(self, same: set[str]) -> None:
+        """Leave members as they are: they come out the same."""
+        self.names -= same
+        self.put = [one for one in self.put if not same.issuperset(bound(one))]
+        self.gone = [one for one in self.gone if not same.issuperset(bound(one))]
+
 
 def header_nodes(node: ast.ClassDef) -> list[ast.AST]:
     """Return all of a class but its body."""

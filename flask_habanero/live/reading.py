@@ -95,6 +95,12 @@ def body_of(source: Source | None, qualname: str) -> names.Body | None:
     return row.bodies[top] if row is not None else None
 
 
+def line_of(source: Source, qualname: str) -> int:
+    """Return the line at which a function or method is defined; 1 if none of that name is."""
+    found = (pair for piece in source.parsed.pieces for pair in names.functions_in(piece.node))
+    return next((node.lineno for name, node in found if name == qualname), 1)
+
+
 @once_for_each_source
 def asked_inside(source: Source) -> frozenset[str]:
     """Return the attributes that a module's functions read or write, of anything."""

@@ -16,6 +16,7 @@ from . import (
     mapping,
     names,
     registrations,
+    sameness,
     slots,
     stars,
     steps,
@@ -124,7 +125,7 @@ def _removable(draft: Draft, name: str, piece: Piece, after: Piece | None = None
             else:
                 draft.refuse(reason.code, reason.where, reason.what)
         return
-    found = _unlearnt(draft, name, piece, draft.judge(name).effects(node))
+    found = _unlearnt(draft, name, piece, draft.judge_before(name).effects(node))
     kept = slots.keys_of(draft.judge(name).effects(after.node)) if after is not None else frozenset()
     why = effects.first_refusal(found) or entries.removed(draft, name, piece, found, kept)
     if why is not None:
@@ -149,6 +150,8 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     assert pair.old and pair.new
     draft.say(name, f"~{title(pair.new)}")
     if _never_runs(pair.old.node) and _never_runs(pair.new.node):
+        return
+    if sameness.statement(draft, name, pair):
         return
     draft.acted.add((name, uid))
     _known(draft, name, pair.old, draft.program.tree)

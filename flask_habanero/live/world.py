@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..source import Source
 from . import names
+from .judge.findings import Findings
 from .judge.interpreter import Interpreter
 from .judge.values import ANY, Function, Live, Made, Value
 
@@ -30,9 +31,10 @@ class World:
     def __init__(self, program: Program, target: dict[str, Source], changed: set[str]) -> None:
         self._program, self._target, self._changed = program, target, changed
         self.unloaded: set[str] = set()  # modules of other packages that the judge would have had to read
+        self._rebound: dict[tuple[str, str], int] = {}  # -> how many there were then
         self._asked: set[tuple[str, str]] = set()
         self._news: dict[str, list[Row]] = {}
-        self._values: dict[tuple[str, str], Value] = {}
+        self._values: dict[tuple[str, str], tuple[Value, Findings]] = {}
         self._definitions: dict[tuple[str, str], Definition | None] = {}
 
     @functools.cached_property
@@ -44,6 +46,23 @@ class World:
         """Whether a module is the app's own, as it was or as it will be."""
         unit = self._program.unit_name(module)
         return unit in self._target or unit in self._program.tree
+
+    def rebind(self, unit: str, name: str) -> None:
+        """Note that a name will stand for something else, also if the text of what binds it stays."""
+        self._rebound.setdefault((unit, name), len(self._rebound))
+        self._values.clear()
+
+    @property
+    def age(self) -> int:
+        """How many names it was told of that will stand for something else."""
+        return len(self._rebound)
+
+    def is_news(self, names: set[tuple[str, str]], age: int) -> bool:
+        """Whether it was told of one of some names (module, name) since it had an age."""
+        if age == len(self._rebound):
+            return False
+        units = ((self._program.unit_name(module), name) for module, name in names)
+        return any(self._rebound.get(one, -1) >= age for one in units)
 
     def lacks(self, module: str) -> None:
         """Note that a module of another package is not loaded, so that nobody can tell what is in it."""
@@ -66,7 +85,8 @@ class World:
 
     def _found(self, module: str, name: str) -> Value | None:
         live = self._program.loaded(module)
-        rows = self._rows(module) if live is None else self._new_rows(module)
+        again = (module, name) in self._rebound
+        rows = self._rows(module) if live is None or again else self._new_rows(module)
         binding = [row for row in rows if name in row[1].binds]
         there = live is not None and name in vars(live)
         if binding and not (there and _keeps_identity(binding[-1][0], vars(live).get(name))):
@@ -80,8 +100,13 @@ class World:
             interpreter = Interpreter(self)
             scope = interpreter.scope_of(module)
             interpreter.run_statement(node, scope)
-            self._values[key] = scope.names.get(name, ANY)
-        return self._values[key]
+            self._values[key] = scope.names.get(name, ANY), interpreter.notes
+        return self._values[key][0]
+
+    def read_for(self, unit: str, name: str) -> Findings | None:
+        """Return what was read to tell what a name will stand for; None if it is what it is now."""
+        made = self._values.get((unit, name))
+        return made[1] if made is not None else None
 
     def _rows(self, module: str) -> list[Row]:
         source = self._target.get(module)

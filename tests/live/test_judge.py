@@ -100,6 +100,14 @@ class OneModule:
     def is_own(self, module: str) -> bool:
         return module == NAME
 
+    def lacks(self, module: str) -> None:
+        pass
+
+    def is_news(self, names: set[tuple[str, str]], age: int) -> bool:
+        return False
+
+    age = 0
+
 
 @pytest.fixture
 def judge(monkeypatch):
@@ -233,6 +241,68 @@ def test_what_changes_what_was_there_is_told(judge, text, effects):
     assert said(judge, text) == effects
 
 
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("60 * 60 * 24", 86400),
+        ("'a,b'.split(',')[1].upper()", "B"),
+        ("f'{NUMBER}h'", "3h"),
+        ("int(os.environ.get('HABANERO_UNSET') or '25')", 25),
+        ("os.getenv('HABANERO_UNSET', 'x' + str(NUMBER))", "x3"),
+        ("os.environ['HABANERO_SET']", "set"),
+        ("double(NUMBER) > 5", True),
+        ("os.path.join('a', os.path.basename('b/c'))", "a/c"),
+        ("min(NUMBER, 2) if 'a' in DICT else 7", 2),
+    ],
+)
+def test_what_is_made_of_values_that_are_known_is_known(judge, monkeypatch, expression, value):
+    monkeypatch.setenv("HABANERO_SET", "set")
+    assert said(judge, f"if ({expression}) != {value!r}: LIST.append(1)") == set()
+    assert said(judge, f"if ({expression}) == {value!r}: LIST.append(1)") == {"item append"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'x' * 10 ** 9",
+        "10 ** 10 ** 10",
+        "1 << 10 ** 9",
+        "'%1000000000d' % 1",
+        "'a'.ljust(10 ** 9)",
+        "1 / 0",
+        "int('one')",
+    ],
+)
+def test_what_would_take_long_or_raise_is_not_computed(judge, text):
+    assert said(judge, f"x = {text}") == set()
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while random.choice(LIST) < 0.9: n = n + 1",
+        "for _ in range(9): n += 1",
+        "while random.choice(LIST) < 0.9: n = double(n) + 1",
+        "[n := n + 1 for _ in range(9)]",
+        "for _ in range(9):\n    n = int(str(n) + '1')",
+        "box = [0]\ndef count(x): box[0] = box[0] + 1\nsorted(range(9), key=count)\nn = box[0]",
+        "box = [0]\ndef count(x):\n    box[0] = box[0] + 1\n    x and count(x - 1)\ncount(9)\nn = box[0]",
+    ],
+)
+def test_what_a_loop_counts_is_not_known(judge, loop):
+    """It is gone through twice, and runs nine times: what it may come to is more than is seen."""
+    lines = ["n = 0", *loop.splitlines(), "if n > 5: LIST.append(1)"]
+    body = "".join(f"        {line}\n" for line in lines)
+    assert said(judge, f"class C:\n    def run():\n{body}    run()\n") == {"item append"}
+
+
+@pytest.mark.parametrize("add", ["text = text + 'a'", "text += 'a'", "text = f'{text}a'"])
+def test_what_a_loop_writes_is_not_known(judge, add):
+    lines = ["text = ''", f"for _ in range(9): {add}", "if text == 'aaaaaaaaa': LIST.append(1)"]
+    body = "".join(f"        {line}\n" for line in lines)
+    assert said(judge, f"class C:\n    def run():\n{body}    run()\n") == {"item append"}
+
+
 def test_functions_that_call_each_other_without_end_are_gone_through_once(judge):
     assert said(judge, "even(1)") == set()
 
@@ -247,7 +317,8 @@ def test_functions_that_call_each_other_without_end_are_gone_through_once(judge)
         ("x = Plain(LIST)\nx.x.append(1)", {"item append"}),
         ("x = (LIST, SET)\na, b = x\nb.add(1)", {"item add"}),
         ("for into in (LIST, []): into.append(1)", {"item append"}),
-        ("x = [] if NUMBER < 4 else LIST\nx.append(1)", {"item append"}),
+        ("x = [] if len(LIST) < 4 else LIST\nx.append(1)", {"item append"}),
+        ("x = [] if NUMBER < 4 else LIST\nx.append(1)", set()),
         ("def f():\n    LIST.append(1)\nx = f\nx()", {"item append"}),
         ("x = Kept().items\nx.append(1)", {"item append"}),
         ("x = LIST[:]\nx.append(1)", set()),
@@ -318,7 +389,8 @@ def test_asking_for_what_is_in_an_object_is_not_naming_it(judge, text, uses):
         ("LIST.sort()", False),
         ("del one.x", False),
         ("LIST.append(LIST[0])", True),
-        ("setattr(one, str(NUMBER), 1)", False),
+        ("setattr(one, str(LIST), 1)", False),
+        ("setattr(one, str(NUMBER), 1)", True),
         ("input()", False),
         ("rebinds()", False),
     ],

@@ -70,6 +70,22 @@ class Editor:
             item.parts[key] = self.grower.expression(module, item.rank, now=now, local=local)
         return True
 
+    def rewrite_value(self) -> bool:
+        """Say a constant, of a module or of a class, in another way: it comes out the same, or nearly."""
+        places = [i.parts for m in self.project.modules for i in m.items if i.parts.get("form") == "int"]
+        places += [
+            member
+            for m in self.project.modules
+            for i in m.items
+            for member in i.members
+            if member.get("name") == "SIZE"
+        ]
+        if not places:
+            return False
+        parts = self.rng.choice(places)
+        parts["value"] = self.rng.choice(REWRITTEN).format(parts["value"])
+        return True
+
     def change_default(self) -> bool:
         """Change a parameter's default."""
         place = self._place("func", "lambda", "maker", "decof")
@@ -424,8 +440,22 @@ class Editor:
         return True
 
 
+REWRITTEN = (
+    "({}) + 2 - 2",
+    "int(str({}))",
+    "({}) if 1 < 2 else 7",
+    "max(({}), -10**9)",
+    "int('1{{}}'.format('')) * ({})",
+    "({}) + len('ab'.replace('b', ''))",
+    "({}) + int(('x' in 'ab') or '0')",
+    "({}) * 2 // 2",
+    "bool({}) or 3",
+)
+"""Of which some say the same, some nearly, and some what they say depends on what is in them."""
+
 EDITS = (
     *["change_value"] * 6,
+    *["rewrite_value"] * 2,
     *["change_member"] * 4,
     *["add_item"] * 4,
     *["change_route"] * 3,

@@ -190,8 +190,9 @@ class Blocks:
 
     def _twice(self, body: list[ast.stmt], scope: Scope) -> None:
         """Go through a loop's body: what the first turn binds, the second sees."""
-        for _ in range(2):
-            self._branches([body, []], scope)
+        with self._in.repeating():
+            for _ in range(2):
+                self._branches([body, []], scope)
 
     def _enter(self, manager: Value, text: str) -> Value:
         found: list[Value] = []

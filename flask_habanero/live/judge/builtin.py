@@ -177,7 +177,8 @@ class Builtins:
             self._in.operators.given([elements, *sources], operators.COMPARING, text=args.text)
         if function is not None and truthy_callable(function):
             given = tuple(map(self._in.elements, sources)) if name == "map" else (elements,)
-            result = self._in.call(function, Args(given, more=args.more, text=args.text))
+            with self._in.repeating():
+                result = self._in.call(function, Args(given, more=args.more, text=args.text))
         return made(list, [result if name == "map" else elements])
 
     def _container(self, name: str, args: Args) -> Value:

@@ -7,6 +7,7 @@ Functions are followed into their definitions, those of libraries, too; the ends
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 from dataclasses import replace
 from types import (
@@ -63,7 +64,7 @@ class Calls:
 
     def __init__(self, interpreter: Interpreter) -> None:
         self._in = interpreter
-        self._active: set[object] = set()
+        self._active: set[tuple[object, ...]] = set()
 
     def call(self, value: Value, args: Args) -> Value:
         """Return what calling a value gives; its effects are noted."""
@@ -287,9 +288,11 @@ class Calls:
         mark = (id(node), *(_kind(one) for one in args.every()))
         if mark in self._active:
             return ANY
+        again = any(one[0] == id(node) for one in self._active)  # it calls itself: who knows how often
         self._active.add(mark)
         try:
-            return self._in.statements.run(function, self._bind(function, args), args)
+            with self._in.repeating() if again else contextlib.nullcontext():
+                return self._in.statements.run(function, self._bind(function, args), args)
         finally:
             self._active.discard(mark)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from . import containers
+from . import computed, containers
 from .values import ANY, Class, Function, Live, Made, Value
 
 _PLAIN = (str, int, float, bool, bytes, type(None), tuple)
@@ -19,7 +19,7 @@ def compared(left: Value, operator: ast.cmpop, right: Value) -> Value:
     else:
         answer, wanted = _is_equal(left, right), isinstance(operator, ast.Eq)
         if not isinstance(operator, ast.Eq | ast.NotEq):
-            answer = None
+            answer, wanted = computed.compare(left, operator, right), True
     return ANY if answer is None else Live(answer is wanted)
 
 

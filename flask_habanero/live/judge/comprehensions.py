@@ -21,13 +21,14 @@ def value(interpreter: Interpreter, node: Node, scope: Scope) -> Value:
     if unrolled is not None:
         return unrolled
     inside, before = scope.around().inner(), interpreter.perhaps
-    for index, generator in enumerate(node.generators):
-        source = interpreter.value(generator.iter, inside if index else scope)
-        interpreter.stores.assign(generator.target, interpreter.elements(source), inside)
-        interpreter.perhaps = True  # there may be nothing in it
-        for test in generator.ifs:
-            interpreter.truth(interpreter.value(test, inside))
-    result = _gathered(interpreter, node, inside)
+    with interpreter.repeating():
+        for index, generator in enumerate(node.generators):
+            source = interpreter.value(generator.iter, inside if index else scope)
+            interpreter.stores.assign(generator.target, interpreter.elements(source), inside)
+            interpreter.perhaps = True  # there may be nothing in it
+            for test in generator.ifs:
+                interpreter.truth(interpreter.value(test, inside))
+        result = _gathered(interpreter, node, inside)
     interpreter.perhaps = before
     _keep_walrus(node, inside, scope)
     return result

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask.config import Config
 
+from . import computed
 from .findings import Raised
 from .values import ANY, NONE, Args, Either, Live, Made, Value, alternatives, join, made
 
@@ -198,7 +199,8 @@ def _method(interpreter: Interpreter, this: Value, name: str, args: Args, *, sur
     if name in ("keys", "values", "items", "copy", "union", "intersection", "difference"):
         return _view(interpreter.settled(this), name)
     if isinstance(this, Live) and isinstance(this.object, str | bytes):
-        return made(type(this.object))
+        known = computed.method(this, name, args) if not interpreter.repeats else None
+        return known or made(type(this.object))
     return Made(open=True)
 
 

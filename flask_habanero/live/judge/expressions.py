@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from . import asked, attributes, comparisons, comprehensions, containers, presence
+from . import asked, attributes, comparisons, comprehensions, computed, containers, presence
 from .findings import Raised
 from .known import READING_IN_LIBRARIES, READING_METHODS
 from .stores import mangled
@@ -154,7 +154,10 @@ class Expressions:
         left, right = self.value(node.left, scope), self.value(node.right, scope)
         self._in.notes.uses_all((left, right))
         own = self._in.operators.binary(left, node.op, right)
-        if own is not None or not isinstance(node.op, ast.Add):
+        if own is None and not self._in.repeats:
+            own = computed.binary(left, node.op, right)
+        grows = self._in.repeats and computed.is_known(left)  # a string, with each turn
+        if own is not None or grows or not isinstance(node.op, ast.Add):
             return own or Made(open=True, rest=self._parts(left, right))
         return containers.plus(left, right)
 
@@ -175,7 +178,8 @@ class Expressions:
         if node.format_spec is not None:
             self.value(node.format_spec, scope)
         plain = node.conversion == -1 and node.format_spec is None
-        return value if plain and isinstance(value, Live) and type(value.object) is str else Made(Live(str))
+        text = computed.shown(value) if plain and not self._in.repeats else None
+        return Live(text) if text is not None else Made(Live(str))
 
     def _of_slice(self, node: ast.Slice, scope: Scope) -> Value:
         parts = [
@@ -197,7 +201,8 @@ class Expressions:
             self._in.operators.compare(one, operator, other)
             for one, operator, other in zip([left, *rights], node.ops, rights, strict=False)
         ]
-        if len(rights) > 1 or own[0] is not None:
+        sizes = self._in.repeats and isinstance(node.ops[0], ast.Lt | ast.LtE | ast.Gt | ast.GtE)
+        if len(rights) > 1 or own[0] is not None or sizes:
             return ANY
         return comparisons.compared(self._in.settled(left), node.ops[0], self._in.settled(rights[0]))
 

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any, Protocol
 
 from flask.config import Config
 
-from . import containers, operators
+from . import computed, containers, operators
 from .calls import Calls
 from .classes import Classes
 from .expressions import Expressions
 from .findings import Effect, Findings, Raised
 from .foreign import definition_of
+from .known import environ
 from .operators import Operators
 from .special import Special
 from .statements import Statements
@@ -71,6 +73,7 @@ class Interpreter:
         world: answers for the app's own modules.
         notes: what was found.
         perhaps: whether what is gone through may not be reached.
+        repeats: whether it may be reached more often than it is gone through: then nothing is computed.
         value: returns what an expression may stand for.
         call: returns what calling a value gives.
     """
@@ -82,7 +85,7 @@ class Interpreter:
         self.calls, self.special = Calls(self), Special(self)
         self.operators = Operators(self)
         self.value, self.call = self.expressions.value, self.calls.call
-        self.perhaps = False
+        self.perhaps = self.repeats = False
         self._left = MOST_NODES
 
     @property
@@ -199,10 +202,21 @@ class Interpreter:
         own = self.operators.got(value, key) if default is None else None
         if own is not None:
             return own
+        if isinstance(value, Live) and value.object is environ():
+            return computed.variable(key, default or ANY) or ANY
         found = containers.item(self.settled(value), key, default)
         if any(isinstance(one, Live) and isinstance(one.object, Config) for one in alternatives(value)):
             self.notes.holds(found)
         return found
+
+    @contextlib.contextmanager
+    def repeating(self) -> Iterator[None]:
+        """What is gone through inside may be reached any number of times."""
+        before, self.repeats = self.repeats, True
+        try:
+            yield
+        finally:
+            self.repeats = before
 
     def settled(self, value: Value) -> Value:
         """Return a value without the live objects that changed meanwhile: nobody knows how they are."""

@@ -131,7 +131,8 @@ class Operators:
                 args,
             )
         if isinstance(raw, Live | Function):
-            return self._in.call(Bound(raw, this), args)
+            with self._in.repeating():  # an iterator is asked for each element
+                return self._in.call(Bound(raw, this), args)
         return self._in.calls.unknown(args)
 
     def call_class(self, raw: Value, cls: Value, key: Value) -> Value:
@@ -265,9 +266,10 @@ class Operators:
 
     def called_back(self, values: Iterable[Value], text: str) -> None:
         """Go through callables that are given to code which may call them, with whatever."""
-        for one in self._everything(values):
-            if _is_callable(one):
-                self._in.call(one, Args(more=True, text=text))
+        with self._in.repeating():
+            for one in self._everything(values):
+                if _is_callable(one):
+                    self._in.call(one, Args(more=True, text=text))
 
     def _everything(self, values: Iterable[Value]) -> Iterator[Value]:
         todo, seen = list(values), set()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sansio.app import App
 
 from .. import mapped
-from . import attributes, callbacks, containers, known
+from . import attributes, callbacks, computed, containers, known
 from .builtin import Builtins
 from .findings import Raised
 from .values import (
@@ -46,6 +46,8 @@ class Special:
 
     def of(self, value: Any, args: Args) -> Value | None:
         """Return what a function gives of which more is known; None if it is to be followed."""
+        if not self._in.repeats and (result := computed.call(value, args)) is not None:
+            return result
         place = known.place(value)
         told: Callable[[Special, Any, Args], Value | None] | None = _TOLD.get(place)
         found = told(self, value, args) if told is not None else self._of_a_kind(value, place, args)
@@ -164,9 +166,16 @@ class Special:
             raise Raised
         return NONE
 
-    def _variable(self, _value: Any, args: Args) -> None:
+    def _variable(self, _value: Any, args: Args) -> Value | None:
         """`os.getenv`: it only looks; what for is noted."""
         self._in.notes.looks_up(Live(known.environ()), args.first)
+        return computed.variable(args.first, args.get(1, "default") or NONE)
+
+    def _looked_up(self, _value: Any, args: Args) -> Value | None:
+        """`os.environ.get`."""
+        is_environ = isinstance(args.first, Live) and args.first.object is known.environ()
+        rest = replace(args, positional=args.positional[1:])
+        return self._variable(None, rest) if is_environ and rest.positional else None
 
     def _cast(self, _value: Any, args: Args) -> Value | None:
         return args.get(1, "val")
@@ -175,7 +184,8 @@ class Special:
         return NONE if isinstance(args.first, Function | Class) else None
 
     def _defaultdict(self, _value: Any, args: Args) -> Value:
-        rest = self._in.call(args.first, Args(text=args.text)) if args.positional else None
+        with self._in.repeating():
+            rest = self._in.call(args.first, Args(text=args.text)) if args.positional else None
         return Made(Live(dict), rest=rest)
 
     def _register_implementation(self, register: FunctionType, args: Args) -> Value:
@@ -237,6 +247,8 @@ _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("dataclasses", "field"): Special._field,
     ("inspect", "getmro"): Special._mro,
     ("os", "getenv"): Special._variable,
+    ("_collections_abc", "Mapping.get"): Special._looked_up,
+    ("collections.abc", "Mapping.get"): Special._looked_up,
     ("inspect", "getmembers"): Special._members,
     ("inspect", "unwrap"): Special._shared,
     ("_decimal", "getcontext"): Special._shared,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import attributes, containers
+from . import attributes, computed, containers
 from .blocks import Blocks, own_nodes
 from .findings import Effect
 from .stores import mangled
@@ -163,7 +163,7 @@ class Statements(Blocks):
         changed = False
         for one in alternatives(before):
             changed |= self._changes_in_place(one, given, text_of(node))
-        adds = isinstance(node.op, ast.Add)
+        adds = isinstance(node.op, ast.Add) and not (self._in.repeats and computed.is_known(before))
         value = containers.plus(before, given) if adds else Made(open=True)
         self._in.stores.assign(node.target, own or (before if changed else value), scope)
 
