@@ -31,6 +31,7 @@ _RELATIONS = frozenset(
     ]
 )
 _PEEWEES = ("peewee", "ForeignKeyField")
+_TABLE = ("_meta", "table_name")  # of a model of peewee's
 # with others a column is no column more, but another key, another mapping
 _OF_COLUMNS = frozenset(
     [
@@ -293,10 +294,10 @@ def _root(node: ast.expr) -> ast.expr:
 
 
 def only_names(node: ast.AST, local: Container[str], callee: Callee) -> bool:
-    """Whether a class's body, as far as it runs, says another's name and asks it for nothing but columns.
+    """Whether a statement, as far as it runs, says a class's name and asks it for nothing but columns.
 
     Args:
-        node: the class statement.
+        node: another class, or a part of what makes one.
         local: names of the other class there.
         callee: what an expression stands for.
     """
@@ -306,9 +307,16 @@ def only_names(node: ast.AST, local: Container[str], callee: Callee) -> bool:
             told.update(ast.walk(one.annotation))
         elif isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
             told.add(one.value)
+            told.update(_asked_by_meta(one))
         elif isinstance(one, ast.Call) and _place(callee(one.func)) in (*_RELATIONS, _PEEWEES):
             told.update(one.args)
     return all(one in told for one in _running(node) if isinstance(one, ast.Name) and one.id in local)
+
+
+def _asked_by_meta(node: ast.Attribute) -> list[ast.expr]:
+    """Return the class that is asked for its table's name, as peewee keeps it: no member decides that."""
+    meta = node.value
+    return [meta.value] if isinstance(meta, ast.Attribute) and (meta.attr, node.attr) == _TABLE else []
 
 
 def _running(node: ast.AST) -> Iterator[ast.AST]:
