@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .flow import Flow
 
 
+# attributes of a class that Python makes of its members
+_OF_MEMBERS = frozenset(["__abstractmethods__", "__annotations__", "__dataclass_fields__", "__match_args__"])
+
+
 def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     """Let all be stale that read a class under a name, and may have read its members."""
     if not flow.first_time("member", module, cls, members):
@@ -86,7 +90,7 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
     module, cls, members = changed
     rows = names.of_source(source)
     imports_it = reader == module or reading.may_read(source, module, cls)
-    if not imports_it and members.isdisjoint(reading.asked_inside(source)):
+    if not imports_it and (members | _OF_MEMBERS).isdisjoint(reading.asked_inside(source)):
         return
     local, modules = reading.aliases(source, reader, module, cls) if imports_it else (set(), set())
     if reader != module:  # who imports it from here gets the same class
@@ -97,7 +101,8 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
 
     pieces = zip(source.parsed.pieces, rows, strict=True) if local or modules else ()
     for index, (piece, row) in enumerate(pieces):
-        dotted = any((alias, member) in row.dotted for alias in local for member in members)
+        told = (*members, *_OF_MEMBERS)
+        dotted = any((alias, member) in row.dotted for alias in local for member in told)
         used = dotted or reading.uses_class(piece.node, row, source, local, through)
         harmless = not (dotted or through(row)) and _is_harmless(flow, changed, reader, piece.node, local)
         if used and not harmless and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
@@ -127,7 +132,9 @@ def _functions(flow: Flow, reader: str, changed: tuple[str, str, frozenset[str]]
         if body is None:
             continue
         owner = getattr(flow.program.loaded(reader), qualname.partition(".")[0], None)
-        asks = body.others & members or (body.inherited & members and reading.derives(owner, qualname, live))
+        asks = body.others & (members | _OF_MEMBERS) or (
+            body.inherited & members and reading.derives(owner, qualname, live)
+        )
         makes = body.reads & local and not instances.may_stay_in(flow, changed, reader, qualname, local)
         makes = makes and not _only_asks(flow, changed, reader, qualname, local)
         makes = makes and not _only_fills(flow, reader, qualname, local, live)

@@ -11,16 +11,22 @@ made anew; reference counts tell whether there are holders that can't be seen so
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from types import FrameType, ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from .functions import thawed
 
-ATOMS = (str, bytes, int, float, complex, bool, type(None), range, ModuleType)
+ATOMS = (
+    str, bytes, int, float, complex, bool, type(None), range, ModuleType,
+    # `re` and `zoneinfo` themselves remember them
+    re.Pattern, ZoneInfo,
+)  # fmt: skip
 MOST = 20_000  # objects on the way; beyond, half the process holds it
 LEVELS = 12
 AGAIN_S = (0.005, 0.02, 0.05)  # a request that just runs holds things for so long
