@@ -173,29 +173,33 @@ def _is_sure(draft: Draft, found: Findings, above: frozenset[int] = frozenset())
 
     What is in a class or in an object that is there is none of that: the release may change it.
     """
-    program = draft.program
     if id(found) in above:
         return False  # names that lead to each other
-    for module, name in found.names:
-        unit = program.unit_name(module)
-        live = program.loaded(unit)
-        if live is None or unit not in program.tree:
-            return False
-        made = draft.world.read_for(unit, name)
-        if made is not None:
-            if not _is_sure(draft, made, above | {id(found)}):
-                return False
-            continue
-        there = name in vars(live)
-        if there and not (_is_told(vars(live)[name]) or isinstance(vars(live)[name], App | ModuleType)):
-            return False
-        if there and (unit, name) not in draft.rebound and lasting.has_changed(program, unit, name, found):
-            return False
+    if not all(_is_sure_of(draft, *name, found, above | {id(found)}) for name in found.names):
+        return False
     for thing, used in found.used.values():
-        others = isinstance(thing, ModuleType) and program.unit_name(thing.__name__) not in program.tree
+        others = isinstance(thing, ModuleType) and not draft.world.is_own(thing.__name__)
         if not (others or _is_told(thing) or _is_fixed(thing, used, found)):
             return False
-    return not any(lasting.others(program, found, []))
+    return not any(lasting.others(draft.program, found, []))
+
+
+def _is_sure_of(draft: Draft, module: str, name: str, found: Findings, above: frozenset[int]) -> bool:
+    program, unit = draft.program, draft.program.unit_name(module)
+    live = program.loaded(unit)
+    if live is None or unit not in program.tree:
+        return False
+    made = draft.world.read_for(unit, name)
+    if made is not None:
+        return _is_sure(draft, made, above)
+    if name not in vars(live):
+        return True
+    value = vars(live)[name]
+    if name in draft.may_change and not isinstance(value, FunctionType):
+        return False  # by what is found out later
+    if not (_is_told(value) or isinstance(value, App | ModuleType)):
+        return False
+    return (unit, name) in draft.rebound or not lasting.has_changed(program, unit, name, found)
 
 
 def _is_told(thing: object) -> bool:
