@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from . import adapters, configured, instances, mapped, names, reading
+from . import adapters, bodies, configured, instances, mapped, names, reading
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -54,7 +54,7 @@ def _only_gives(flow: Flow, reader: str, node: ast.expr, local: set[str]) -> boo
     taken = [one.arg for one in (*body.args.posonlyargs, *body.args.args)]
     given = {name for name, one in zip(taken, node.args, strict=False) if ast.unparse(one) in local}
     inner = (one for statement in body.body for one in ast.walk(statement))
-    if len(node.args) > len(taken) or any(isinstance(one, names.Function | ast.Lambda) for one in inner):
+    if len(node.args) > len(taken) or any(isinstance(one, bodies.Function | ast.Lambda) for one in inner):
         return False
     return all(mapped.only_names(one, given, flow.draft.judge(module).callee) for one in body.body)
 

@@ -12,6 +12,7 @@ from ..errors import Reason
 from ..source import Piece, compile_nodes
 from . import (
     adapters,
+    bodies,
     codes,
     configured,
     diff,
@@ -32,7 +33,7 @@ from .draft import RESTART, Draft, FindFunction
 from .skeleton import alike, same_own_level
 
 
-def bodies(draft: Draft, name: str, pair: Pair) -> None:
+def only_bodies(draft: Draft, name: str, pair: Pair) -> None:
     """Only bodies differ: swapped; who called a changed function at import is stale."""
     assert pair.old and pair.new
     after = list(names.functions_in(pair.new.node))
@@ -69,7 +70,7 @@ def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:
         m
         for m in node.body
         for _, new in found
-        if isinstance(m, names.Function) and new.co_qualname == f"{node.name}.{m.name}"
+        if isinstance(m, bodies.Function) and new.co_qualname == f"{node.name}.{m.name}"
     ]
     module = draft.program.loaded(name)
     cls = vars(module).get(node.name) if module else None
@@ -86,7 +87,7 @@ def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:
         draft.act(name, piece, 1, lambda: step)
 
 
-def _function_changed(draft: Draft, name: str, qualname: str, old: names.Function) -> None:
+def _function_changed(draft: Draft, name: str, qualname: str, old: bodies.Function) -> None:
     first = min([old.lineno, *(d.lineno for d in old.decorator_list)])
     draft.changed_functions.append((name, qualname, first))
     owner, _, last = qualname.rpartition(".")
@@ -99,8 +100,8 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     assert (
         pair.old
         and pair.new
-        and isinstance(pair.old.node, names.Function)
-        and isinstance(pair.new.node, names.Function)
+        and isinstance(pair.old.node, bodies.Function)
+        and isinstance(pair.new.node, bodies.Function)
     )
     old, new = pair.old.node, pair.new.node
     draft.say(name, f"~{new.name}")
@@ -121,7 +122,7 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         _decorate(draft, name, pair.new, uid, raw, old)
 
 
-def _raw(draft: Draft, name: str, piece: Piece, node: names.Function) -> FindFunction:
+def _raw(draft: Draft, name: str, piece: Piece, node: bodies.Function) -> FindFunction:
     """Return a way to the one live function that a top-level `def` made, found when all functions are."""
     code = next(c for c in codes.children(draft.program.codes(name)[piece.index]) if c.co_name == node.name)
 
@@ -141,7 +142,7 @@ def _raw(draft: Draft, name: str, piece: Piece, node: names.Function) -> FindFun
 
 def _conform(draft: Draft, name: str, piece: Piece, raw: FindFunction) -> None:
     node = piece.node
-    assert isinstance(node, names.Function)
+    assert isinstance(node, bodies.Function)
     bare = type(node)(**{**dict(ast.iter_fields(node)), "decorator_list": []})
     ast.copy_location(bare, node)
     parsed = draft.parsed(name)
@@ -150,11 +151,11 @@ def _conform(draft: Draft, name: str, piece: Piece, raw: FindFunction) -> None:
 
 
 def _decorate(
-    draft: Draft, name: str, piece: Piece, uid: int, raw: FindFunction, old: names.Function
+    draft: Draft, name: str, piece: Piece, uid: int, raw: FindFunction, old: bodies.Function
 ) -> None:
     """Apply a definition's decorators anew to the function that there is; what they had registered ends."""
     node = piece.node
-    assert isinstance(node, names.Function)
+    assert isinstance(node, bodies.Function)
     before, after = draft.judge_before(name).decorated(old), draft.judge(name).decorated(node)
     loaded = statements.loaded(draft, name, uid)
     kept = slots.keys_of(after.effects)
@@ -344,19 +345,19 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
             draft.refuse(reason.code, reason.where, reason.what, reason.hint)
 
 
-def _has_defaults(node: names.Function) -> bool:
+def _has_defaults(node: bodies.Function) -> bool:
     return bool(node.args.defaults or any(node.args.kw_defaults))
 
 
 def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     """Evaluate an unchanged `def`'s header again and apply its decorators anew."""
     node = piece.node
-    assert isinstance(node, names.Function)
+    assert isinstance(node, bodies.Function)
     draft.acted.add((name, uid))
     draft.say(name, f"={node.name}")
     loaded = draft.program.tree[name].parsed.pieces[draft.program.uids(name).index(uid)]
     raw = _raw(draft, name, loaded, node)
-    if isinstance(loaded.node, names.Function) and _has_defaults(node):
+    if isinstance(loaded.node, bodies.Function) and _has_defaults(node):
         _function_changed(draft, name, node.name, loaded.node)
     if (why := draft.judge(name).header(node.args, node.returns)) is not None:
         draft.refuse("default", draft.where(name, node), why)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from flask.views import MethodView, View
 
-from . import names, slots
+from . import bodies, slots
 from .judge.classes import is_plain_meta
 from .judge.findings import Effect, Findings
 from .judge.interpreter import Interpreter
@@ -74,7 +74,7 @@ class Judge:
 
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
         """Return what evaluating a function's defaults and annotations does, or None."""
-        hints = [one.annotation for one in names.parameters(args)]
+        hints = [one.annotation for one in bodies.parameters(args)]
         wanted = [n for n in [*args.defaults, *args.kw_defaults, *hints, returns] if n is not None]
         interpreter = Interpreter(self._world)
         scope = interpreter.scope_of(self._module)
@@ -111,14 +111,14 @@ class Judge:
         found = found.function if isinstance(found, Bound) else found
         return found.object if isinstance(found, Live) and not interpreter.effects else None
 
-    def decorated(self, node: names.Function) -> Decorated:
+    def decorated(self, node: bodies.Function) -> Decorated:
         """Return what applying a definition's decorators comes to."""
         known = self._decorated.get(id(node))
         if known is None or self._world.is_news(known[2].names, known[3]):
             known = self._decorated[id(node)] = node, *self._applied(node), self._world.age
         return known[1]
 
-    def _applied(self, node: names.Function) -> tuple[Decorated, Findings]:
+    def _applied(self, node: bodies.Function) -> tuple[Decorated, Findings]:
         interpreter = Interpreter(self._world)
         scope = interpreter.scope_of(self._module)
         function = Function(node, scope)

@@ -19,7 +19,19 @@ from typing import TYPE_CHECKING
 from flask.sansio.app import App
 
 from ..source import Piece, compile_nodes
-from . import codes, configs, diff, functions, names, registrations, replays, startup, steps, variables
+from . import (
+    bodies,
+    codes,
+    configs,
+    diff,
+    functions,
+    names,
+    registrations,
+    replays,
+    startup,
+    steps,
+    variables,
+)
 from .diff import Kind, Pair
 from .parts import compile_part, first_line
 from .skeleton import alike
@@ -47,8 +59,8 @@ class Factory:
 
     draft: Draft
     key: startup.Function
-    old: names.Function
-    new: names.Function
+    old: bodies.Function
+    new: bodies.Function
     runs: list[Left]
     pairs: list[Pair]
     run: set[int] = field(default_factory=set)
@@ -230,7 +242,7 @@ class Factory:
         self.draft.code_pairs[self.module] = kept
 
     @staticmethod
-    def _offsets(piece: Piece, function: names.Function) -> tuple[int, int]:
+    def _offsets(piece: Piece, function: bodies.Function) -> tuple[int, int]:
         first = first_line(function)
         return piece.line - first + 1, piece.end_line - first + 1
 
@@ -357,7 +369,7 @@ def _renames(draft: Draft, module: str) -> Iterator[tuple[startup.Function, star
             yield (module, old.co_qualname, old.co_firstlineno), (module, new.co_qualname, new.co_firstlineno)
 
 
-def _definition(pieces: Iterable[Piece], qualname: str, first: int) -> names.Function | None:
+def _definition(pieces: Iterable[Piece], qualname: str, first: int) -> bodies.Function | None:
     for piece in pieces:
         for found, node in names.functions_in(piece.node):
             if found == qualname and first_line(node) == first:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 from flask.config import Config
 from flask.sansio.scaffold import Scaffold
 
-from . import effects, functions, names, reading, startup
+from . import bodies, effects, functions, names, reading, startup
 from .codes import walk
 
 if TYPE_CHECKING:
     from ..source import Source
+    from .bodies import Body
     from .flow import Flow
-    from .names import Body
 
 Changed = tuple[str, str, frozenset[str]]
 """Module and name of a class, and the members of it that come, go, or are others now."""
@@ -151,10 +151,10 @@ def _is_given_away(flow: Flow, reader: str, bound: set[str], cls: type) -> bool:
 
 def _first_parameter(source: Source, qualname: str) -> str:
     node = _definition(source, qualname)
-    return next((one.arg for one in names.parameters(node.args)), "") if node else ""
+    return next((one.arg for one in bodies.parameters(node.args)), "") if node else ""
 
 
-def _definition(source: Source, qualname: str) -> names.Function | None:
+def _definition(source: Source, qualname: str) -> bodies.Function | None:
     """Return the function or method of that name, or in which it is."""
     top = qualname.partition(".<locals>")[0]
     found = (pair for piece in source.parsed.pieces for pair in names.functions_in(piece.node))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from . import functions, names, reading, registrations, steps
+from . import bodies, functions, reading, registrations, steps
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -33,7 +33,7 @@ def is_table(tree: Mapping[str, Source], module: str, name: str) -> bool:
     if len(pieces) != 2:
         return False
     made, used = (piece.node for piece in pieces)
-    return _is_empty_table(made, name) and isinstance(used, names.Function) and _only_remembers(used, name)
+    return _is_empty_table(made, name) and isinstance(used, bodies.Function) and _only_remembers(used, name)
 
 
 def _occurrences(node: ast.AST, name: str) -> list[ast.expr]:
@@ -50,7 +50,7 @@ def _is_empty_table(node: ast.stmt, name: str) -> bool:
     )
 
 
-def _only_remembers(node: names.Function, name: str) -> bool:
+def _only_remembers(node: bodies.Function, name: str) -> bool:
     fits, written, looked_up = 0, False, False
     for one in ast.walk(node):
         found = _occurrences(one, name)
@@ -77,7 +77,8 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
         touched: functions and names, by their last part, that do or are something else now.
     """
     target = draft.out.target
-    reached = reading.reaching([target[module] for module in loaded], touched)
+    sources = [target[module] for module in loaded]
+    reached = reading.reaching(sources, touched.union(*map(reading.given, sources)))
     found: dict[int, Callable[[], None]] = {}
     for module in loaded:
         live = draft.live(module)

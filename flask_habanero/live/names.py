@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..source import Piece, Source, once_for_each_source
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+from . import bodies
+from .bodies import Body, Function, parameters
 
 
 @dataclass(frozen=True)
@@ -36,21 +35,6 @@ class Import:
 
 
 @dataclass
-class Body:
-    """What a function reads when it is called: names that aren't its own, and attributes."""
-
-    reads: set[str] = field(default_factory=set)
-    attributes: set[str] = field(default_factory=set)
-    inherited: set[str] = field(
-        default_factory=set
-    )  # attributes of `super()`: those of a class it derives from
-    others: set[str] = field(default_factory=set)  # attributes of anything else
-    dotted: set[tuple[str, str]] = field(default_factory=set)
-    bare: set[str] = field(default_factory=set)
-    rebinds: set[str] = field(default_factory=set)  # names under `global`
-
-
-@dataclass
 class Names:
     """What one top-level statement binds and reads at import."""
 
@@ -65,6 +49,7 @@ class Names:
     imports: list[Import] = field(default_factory=list)
     inner_imports: list[Import] = field(default_factory=list)  # inside functions: not at import
     bodies: dict[str, Body] = field(default_factory=dict)  # qualified name -> body
+    sets: dict[str, set[str]] = field(default_factory=dict)  # attribute or member -> names in its value
     hints: list[str] = field(default_factory=list)  # names of the module that are annotated, in their order
     star: bool = False
     members: tuple[Names, ...] | None = None  # of a class: of its body, see `reading`
@@ -176,9 +161,17 @@ class _Reader(ast.NodeVisitor):
             self.names.imports.append(Import(module, alias.name, bound, node.lineno, self._guards > 0))
 
     def visit_Assign(self, node: ast.Assign) -> None:
+        self._sets(node)
         self.visit(node.value)  # before its targets: in a class body `X = X` reads the module's
         for target in node.targets:
             self.visit(target)
+
+    def _sets(self, node: ast.Assign) -> None:
+        """Attributes, and members of the class in whose body it stands."""
+        members = [name for one in node.targets for name in targets(one)] if self._classes else []
+        said = {one.id for one in ast.walk(node.value) if isinstance(one, ast.Name)}
+        for attribute, names in (*bodies.set_attributes(node), *((name, said) for name in members)):
+            self.names.sets.setdefault(attribute, set()).update(names)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         for one in (node.value, node.annotation, node.target):
@@ -257,7 +250,7 @@ class _Reader(ast.NodeVisitor):
         qualified = ".".join([*self._classes, name])
         self.names.inner_imports += _imports_in(node, self.source)
         body = self.names.bodies.setdefault(qualified, Body())
-        _read_body(node, body)
+        bodies.read(node, body)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._visit_hot([*node.decorator_list, *node.bases, *node.keywords])
@@ -314,83 +307,6 @@ def never_runs(node: ast.If) -> bool:
 
 
 _NEVER = {"TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'", "'__main__' == __name__"}
-
-
-def parameters(args: ast.arguments) -> list[ast.arg]:
-    """Return all parameters of a function."""
-    every = [*args.posonlyargs, *args.args, *args.kwonlyargs, args.vararg, args.kwarg]
-    return [one for one in every if one]
-
-
-def _read_body(node: Function | ast.Lambda, into: Body) -> None:
-    """Add what a function's own body, and those nested in it, read from outside."""
-    reader = _BodyReader(into, {one.arg for one in parameters(node.args)})
-    reader.read(list(node.body) if isinstance(node.body, list) else [node.body])
-    below = Body()
-    for function in reader.inner:
-        _read_body(function, below)
-    local, shared = reader.local, reader.shared
-    into.attributes |= below.attributes
-    into.inherited |= below.inherited
-    into.others |= below.others
-    into.dotted |= below.dotted
-    into.bare |= below.bare
-    into.rebinds |= below.rebinds | (shared & local)
-    into.reads |= (reader.loads | below.reads | shared) - (local - shared)
-
-
-class _BodyReader:
-    """Walks the body of one function, and stops at the functions in it."""
-
-    def __init__(self, into: Body, local: set[str]) -> None:
-        self.local = local
-        self.shared: set[str] = set()
-        self.loads: set[str] = set()
-        self.inner: list[Function | ast.Lambda] = []
-        self._into = into
-        self._owners: set[int] = set()  # names of which an attribute is read: visited after the attribute
-
-    def read(self, todo: list[ast.AST]) -> None:
-        """Read all that is to do."""
-        while todo:
-            one = todo.pop()
-            if isinstance(one, _SCOPES):
-                todo.extend(self._function(one))
-            else:
-                self._note(one)
-                todo.extend(ast.iter_child_nodes(one))
-
-    def _function(self, node: Function | ast.Lambda) -> list[ast.AST]:
-        """Note a nested function; return what of it runs where it stands."""
-        self.inner.append(node)
-        decorators: list[ast.expr] = []
-        if not isinstance(node, ast.Lambda):
-            self.local.add(node.name)
-            decorators = node.decorator_list
-        return [*decorators, *node.args.defaults, *filter(None, node.args.kw_defaults)]
-
-    def _note(self, one: ast.AST) -> None:
-        if isinstance(one, ast.Name):
-            (self.loads if isinstance(one.ctx, ast.Load) else self.local).add(one.id)
-            if id(one) not in self._owners:
-                self._into.bare.add(one.id)
-        elif isinstance(one, ast.Attribute):
-            self._into.attributes.add(one.attr)
-            (self._into.inherited if _is_super(one.value) else self._into.others).add(one.attr)
-            if isinstance(one.value, ast.Name):
-                self._into.dotted.add((one.value.id, one.attr))
-                self._owners.add(id(one.value))
-        elif isinstance(one, ast.Global):
-            self.shared.update(one.names)
-        elif isinstance(one, ast.ClassDef | ast.ExceptHandler) and one.name:
-            self.local.add(one.name)
-        elif isinstance(one, ast.Import | ast.ImportFrom):
-            self.local.update(a.asname or a.name.split(".")[0] for a in one.names)
-
-
-def _is_super(node: ast.expr) -> bool:
-    called = node.func if isinstance(node, ast.Call) and not node.args else None
-    return isinstance(called, ast.Name) and called.id == "super"
 
 
 def class_members(node: ast.ClassDef) -> set[str]:

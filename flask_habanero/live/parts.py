@@ -7,14 +7,14 @@ import copy
 from collections.abc import Callable, Iterable
 from types import CodeType
 
-from . import codes, names
+from . import bodies, codes
 
 _OUTER = "_habanero_outer"
 Compiled = Callable[[list[ast.stmt]], CodeType]
 
 
 def compile_part(
-    function: names.Function,
+    function: bodies.Function,
     qualname: str,
     node: ast.stmt,
     own: tuple[set[str], set[str]],
@@ -84,6 +84,6 @@ def _named(code: CodeType, qualname: str) -> CodeType:
     return renamed(code)
 
 
-def first_line(node: names.Function) -> int:
+def first_line(node: bodies.Function) -> int:
     """Return the line at which a function begins, its decorators included."""
     return min([node.lineno, *(one.lineno for one in node.decorator_list)])

@@ -16,6 +16,7 @@ from ..errors import Reason
 from ..source import Source, Unit
 from . import (
     anew,
+    bodies,
     checks,
     codes,
     configured,
@@ -164,10 +165,10 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
     if pair.kind is Kind.MOVED:
         statements.moved(draft, name, pair, uid)
     elif pair.kind is Kind.BODY:
-        definitions.bodies(draft, name, pair)
+        definitions.only_bodies(draft, name, pair)
     elif pair.kind is Kind.CHANGED:
         old, new = pair.old.node, pair.new.node
-        functions_both = isinstance(old, names.Function) and isinstance(new, names.Function)
+        functions_both = isinstance(old, bodies.Function) and isinstance(new, bodies.Function)
         if functions_both:
             definitions.function(draft, name, pair, uid)
         elif isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):

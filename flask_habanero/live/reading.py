@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from ..source import Piece, Source, once_for_each_source
-from . import imports, names
+from . import bodies, imports, names
 from .names import Names
 
 
@@ -88,7 +88,7 @@ def fetches_inside(source: Source, qualname: str, module: str, name: str) -> boo
     return direct or (whole and name in row.bodies[top].attributes)
 
 
-def body_of(source: Source | None, qualname: str) -> names.Body | None:
+def body_of(source: Source | None, qualname: str) -> bodies.Body | None:
     """Return what is known of the body of a function; None if the source has none of that name."""
     top = qualname.partition(".<locals>")[0]
     row = _bodies(source).get(top) if source is not None else None
@@ -139,11 +139,33 @@ def _readers(source: Source) -> dict[str, tuple[str, ...]]:
         for item in (*row.imports, *row.inner_imports):  # under another name
             inside = {key.rpartition(".")[2] for key in row.bodies} if item in row.inner_imports else set()
             found[item.name or item.module.rpartition(".")[2]] |= {item.bound, *inside}
-        for read, made in (*bodies, (row.reads | row.attributes, row.binds)):
+        for read, made in (*_open(row), *bodies, (row.reads | row.attributes, row.binds)):
             reader = made if _WRITERS.isdisjoint(read) else {*made, ANYWHERE}
             for name in read if reader else ():
                 found[name] |= reader
     return {name: tuple(readers) for name, readers in found.items()}
+
+
+ANYTHING = "()"  # what is called by somebody who was given it
+
+
+def _open(row: Names) -> Iterator[tuple[set[str], set[str]]]:
+    """Yield (names, who reads them) where what is read is not called by its name."""
+    for key, body in row.bodies.items():
+        yield (
+            {*([ANYTHING] if body.calls_given else []), *(f"{one}()" for one in body.called)},
+            {key.rpartition(".")[2]},
+        )
+        yield from ((said, {attribute}) for attribute, said in body.sets.items())
+    yield from ((said, {attribute}) for attribute, said in row.sets.items())
+
+
+@once_for_each_source
+def given(source: Source) -> frozenset[str]:
+    """Return what stands for whatever somebody is given: by parameters, and by attributes set to those."""
+    every = [body for row in names.of_source(source) for body in row.bodies.values()]
+    kept = {attribute for body in every for attribute, said in body.sets.items() if said & body.own}
+    return frozenset({ANYTHING, *(f"{attribute}()" for attribute in kept)})
 
 
 @once_for_each_source

@@ -23,13 +23,13 @@ from flask.sansio.blueprints import Blueprint
 
 from ..source import Piece
 from . import (
+    bodies,
     configs,
     configured,
     diff,
     entries,
     lasting,
     loading,
-    names,
     ordering,
     reading,
     registrations,
@@ -138,7 +138,7 @@ def _mentions(one: Factory, attribute: str) -> str | None:
     for module, source in draft.out.target.items():
         if attribute in source.text and draft.program.loaded(module) is not None:
             for piece in source.parsed.pieces:
-                if not isinstance(piece.node, names.Function) and attribute in _words(piece.node):
+                if not isinstance(piece.node, bodies.Function) and attribute in _words(piece.node):
                     return draft.where(module, piece)
     for module, qualname, _ in draft.program.books.ran:
         body = reading.body_of(draft.out.target.get(module), qualname)

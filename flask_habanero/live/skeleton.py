@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from .names import Function
+from .bodies import Function
 
 Nodes = ast.AST | Sequence[ast.AST] | None
 

@@ -9,7 +9,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from ..source import Piece
-from . import diff, names, registrations, variables
+from . import bodies, diff, names, registrations, variables
 
 if TYPE_CHECKING:
     from .factory import Factory
@@ -75,7 +75,7 @@ def _registered(one: Factory) -> bool:
 def bindings(one: Factory) -> str | None:
     """Return which variable a statement that runs finds with another value than where it stands."""
     own = variables.of_function(one.new) | variables.of_function(one.old)
-    given = {arg.arg for arg in names.parameters(one.new.args)}
+    given = {arg.arg for arg in bodies.parameters(one.new.args)}
     pieces = [piece for pair in one.pairs for piece in (pair.old, pair.new) if piece is not None]
     others = {name for piece in pieces for name in (*one.uses(piece).rebinds, *one.uses(piece).declared)}
     acted = {name for piece in one.ending for name in one.uses(piece).binds}

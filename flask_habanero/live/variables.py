@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from . import names
+from . import bodies
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
@@ -62,18 +62,18 @@ class Uses:
         elif isinstance(node, ast.Global | ast.Nonlocal):
             self.declared.update(node.names)
 
-    def _function(self, node: names.Function | ast.Lambda) -> list[ast.AST | None]:
+    def _function(self, node: bodies.Function | ast.Lambda) -> list[ast.AST | None]:
         """Note what a function does when it is called; return what of it runs where it stands."""
         body = Uses()
         body.note(node.body if isinstance(node.body, list) else [node.body])
-        own = (body.binds | {one.arg for one in names.parameters(node.args)}) - body.declared
+        own = (body.binds | {one.arg for one in bodies.parameters(node.args)}) - body.declared
         self.inside |= (body.reads | body.inside | body.declared) - own
         self.rebinds |= (body.rebinds - own) | (body.binds & body.declared)
         header: list[ast.AST | None] = [*node.args.defaults, *node.args.kw_defaults]
         if isinstance(node, ast.Lambda):
             return header
         self.binds.add(node.name)
-        hints = [one.annotation for one in names.parameters(node.args)]
+        hints = [one.annotation for one in bodies.parameters(node.args)]
         return [*header, *hints, node.returns, *node.decorator_list, *getattr(node, "type_params", [])]
 
     def _class(self, node: ast.ClassDef) -> list[ast.AST | None]:
@@ -106,10 +106,10 @@ def uses(nodes: Iterable[ast.AST]) -> Uses:
     return found
 
 
-def of_function(function: names.Function) -> set[str]:
+def of_function(function: bodies.Function) -> set[str]:
     """Return the names of a function's own variables."""
     body = uses(function.body)
-    return (body.binds | {one.arg for one in names.parameters(function.args)}) - body.declared
+    return (body.binds | {one.arg for one in bodies.parameters(function.args)}) - body.declared
 
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
