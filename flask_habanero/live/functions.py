@@ -14,7 +14,7 @@ import inspect
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import (
     AsyncGeneratorType,
     CellType,
@@ -22,6 +22,7 @@ from types import (
     CoroutineType,
     FunctionType,
     GeneratorType,
+    MemberDescriptorType,
     MethodType,
     ModuleType,
 )
@@ -111,7 +112,7 @@ def _inside(one: Any) -> Iterable[Any]:
         return (one.cell_contents,) if _is_filled(one) else ()
     if kind in (staticmethod, classmethod, MethodType):
         return (one.__func__,)
-    if kind is property:
+    if issubclass(kind, property):
         return (one.fget, one.fset, one.fdel)
     if kind is functools.partial:
         return (one.func, *one.args, *one.keywords.values())
@@ -254,10 +255,22 @@ def instances_of(cls: type) -> list[Any]:
     return [holder for one in classes for holder in gc.get_referrers(one) if type(holder) is one]
 
 
+def computes_once(member: object) -> FunctionType | None:
+    """Return the function of a `cached_property`: that of Python, of werkzeug, or another of that name."""
+    if not any(kind.__name__ == "cached_property" for kind in type.mro(type(member))):
+        return None
+    found = vars(member).get("func") or getattr(member, "fget", None)  # which it keeps, or is a property's
+    return found if isinstance(found, FunctionType) else None
+
+
 def forget_cached(cls: type, name: str) -> None:
     """Let a class's live objects compute a `cached_property` anew."""
+    slot = getattr(cls, f"_cache_{name}", None)  # werkzeug's, of a class without `__dict__`
     for instance in instances_of(cls):
-        vars(instance).pop(name, None)
+        getattr(instance, "__dict__", {}).pop(name, None)
+        if isinstance(slot, MemberDescriptorType):
+            with suppress(AttributeError):  # it is empty
+                slot.__delete__(instance)
 
 
 def suspended(module: ModuleType, changing: Set[CodeType]) -> str | None:

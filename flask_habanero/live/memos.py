@@ -95,24 +95,26 @@ def _collect(
 ) -> None:
     """Note what empties the memos that a name of a module stands for, or has in it."""
     kind = type(value)  # never `isinstance`: a proxy would be asked for what it stands for
-    if kind is _Memo or kind is FunctionType:
+    if kind in _HOLDING:
         for memo in _wrapped(value, WRAPPED):
             if name in reached or getattr(memo, "__name__", "") in reached:
                 into[id(memo)] = memo.cache_clear
     elif issubclass(kind, type) and value.__module__ == module:
         for key, member in list(vars(value).items()):
             one = member.__func__ if type(member) in (staticmethod, classmethod) else member
-            is_property = type(one) is functools.cached_property
-            made_of = one.func if is_property else one
+            computes = functions.computes_once(one)
+            made_of = computes or one
             if key not in reached and getattr(made_of, "__name__", "") not in reached:
                 continue
             if type(one) is _Memo:
                 into[id(one)] = one.cache_clear
-            elif is_property:
+            elif computes is not None:
                 into[id(one)] = functools.partial(functions.forget_cached, value, key)
 
 
-WRAPPED = 6  # decorators around a memo; who writes more?
+WRAPPED = 6  # decorators around a memo, and containers; who writes more?
+_HOLDING = (_Memo, FunctionType, dict, list, tuple, set)
+_LONGEST = 1_000  # a longer container is a table: of data
 
 
 def _wrapped(value: Any, depth: int) -> Iterator[Any]:
@@ -123,3 +125,7 @@ def _wrapped(value: Any, depth: int) -> Iterator[Any]:
         for cell in value.__closure__ or ():
             with suppress(ValueError):  # it is empty
                 yield from _wrapped(cell.cell_contents, depth - 1)
+    elif type(value) in _HOLDING and depth >= 0 and len(value) <= _LONGEST:
+        for one in list(value.values() if type(value) is dict else value):
+            if type(one) in _HOLDING:
+                yield from _wrapped(one, depth - 1)
