@@ -21,6 +21,7 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     if not flow.first_time("member", module, cls, members):
         return
     flow.touched |= {cls, *members}
+    flow.draft.changed_members[module, cls] |= members
     _inherited(flow, module, cls, members)
     for reader in flow.loaded:
         source = flow.draft.out.target[reader]
@@ -71,12 +72,6 @@ def _only_asks(
     return node is not None and mapped.only_asks(node, local, flow.draft.judge(reader).callee)
 
 
-def _only_fills(flow: Flow, reader: str, qualname: str, local: set[str], live: object) -> bool:
-    """Whether a function of the start used a class for nothing but to fill a configuration from it."""
-    node = flow.draft.world.definition(reader, qualname.partition(".<locals>")[0])
-    return node is not None and configured.only_fills(node, local, live)
-
-
 def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> None:
     """What derives from a class has other members, too, but those that it has itself."""
     cls = getattr(flow.program.loaded(module), name, None)
@@ -104,28 +99,16 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
         told = (*members, *_OF_MEMBERS)
         dotted = any((alias, member) in row.dotted for alias in local for member in told)
         used = dotted or reading.uses_class(piece.node, row, source, local, through)
-        harmless = not (dotted or through(row)) and _is_harmless(flow, changed, reader, piece.node, local)
+        harmless = not (dotted or through(row)) and _only_maps(flow, reader, piece.node, local)
         if used and not harmless and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
             flow.stale_at(reader, index, cls, local | modules)
     _functions(flow, reader, changed, local)
 
 
-def _is_harmless(
-    flow: Flow, changed: tuple[str, str, frozenset[str]], reader: str, node: ast.stmt, local: set[str]
-) -> bool:
-    """Whether what a statement did with a class, by its names, comes out the same, or is done anew."""
-    live = _live(flow, changed)
-    return _only_maps(flow, reader, node, local) or configured.only_fills(node, local, live)
-
-
-def _live(flow: Flow, changed: tuple[str, str, frozenset[str]]) -> object:
-    return getattr(flow.program.loaded(changed[0]), changed[1], None)
-
-
 def _functions(flow: Flow, reader: str, changed: tuple[str, str, frozenset[str]], local: set[str]) -> None:
     """Let what ran for functions of the start be stale that read a changed class."""
     module, cls, members = changed
-    source, live = flow.draft.out.target[reader], _live(flow, changed)
+    source, live = flow.draft.out.target[reader], getattr(flow.program.loaded(module), cls, None)
     for key, owners in flow.ran_in(reader):
         qualname = key[1]
         body = reading.body_of(source, qualname)
@@ -137,6 +120,5 @@ def _functions(flow: Flow, reader: str, changed: tuple[str, str, frozenset[str]]
         )
         makes = body.reads & local and not instances.may_stay_in(flow, changed, reader, qualname, local)
         makes = makes and not _only_asks(flow, changed, reader, qualname, local)
-        makes = makes and not _only_fills(flow, reader, qualname, local, live)
         if asks or makes or reading.fetches_inside(source, qualname, module, cls):
             flow.used(key, owners, local | {cls})

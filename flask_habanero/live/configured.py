@@ -22,13 +22,40 @@ if TYPE_CHECKING:
 _KEPT_BY_FLASK = frozenset(["DEBUG", "TESTING", "TEMPLATES_AUTO_RELOAD"])
 
 
-def written(draft: Draft, effects: Iterable[Effect]) -> None:
-    """Note what a statement that runs, or ends, writes to configurations."""
+def written(draft: Draft, effects: Iterable[Effect], again: Container[int] = ()) -> None:
+    """Note what a statement that runs, or ends, writes to configurations.
+
+    Args:
+        draft: the plan in the making.
+        effects: what it does.
+        again: classes, by id, from which it filled a configuration before, too: see `sources`.
+    """
     effects = list(effects)
     for effect in (one for one in effects if one.kind == "config"):
-        changed(draft, effect.target, keys_of(draft, effect))
+        source = _source(effect)
+        known = isinstance(source, type) and id(source) in again
+        changed(draft, effect.target, _other_members(draft, source) if known else keys_of(draft, effect))
     for effect in (one for one in effects if one.kind == "attribute" and one.name.isupper()):
         _source_set(draft, effect)
+
+
+def sources(effects: Iterable[Effect]) -> frozenset[int]:
+    """Return the classes, by id, from which configurations are filled."""
+    return frozenset(id(source) for effect in effects if isinstance(source := _source(effect), type))
+
+
+def _source(effect: Effect) -> object:
+    first = effect.args.get(0, "obj") if effect.args is not None and effect.name == "from_object" else None
+    return first.object if isinstance(first, Live) and effect.kind == "config" else None
+
+
+def _other_members(draft: Draft, cls: Any) -> set[str]:
+    """Return the upper-case members of a class that are others, as far as that is known by now."""
+    found = (
+        draft.changed_members[draft.program.unit_name(base.__module__), base.__qualname__]
+        for base in cls.__mro__
+    )
+    return {name for members in found for name in members if name.isupper()}
 
 
 def _source_set(draft: Draft, effect: Effect) -> None:
@@ -136,23 +163,6 @@ def source_changed(draft: Draft, module: str, name: str, members: frozenset[str]
             if keys:
                 draft.out.refresh[id(entry)] = (config, entry, _readable(draft, entry, source))
                 changed(draft, config, keys)
-
-
-def only_fills(node: ast.AST, local: Container[str], cls: object) -> bool:
-    """Whether code uses a class for nothing but to fill a configuration from it: that is done anew.
-
-    Args:
-        node: the code.
-        local: names of the class there.
-        cls: the class.
-    """
-    books = filter(None, map(configs.book_of, configs.all_configs()))
-    if all(configs.read_from(entry) is not cls for book in books for entry in book.entries):
-        return False
-    calls = [one for one in ast.walk(node) if isinstance(one, ast.Call) and not one.keywords]
-    filling = [one for one in calls if getattr(one.func, "attr", "") == "from_object" and len(one.args) == 1]
-    given = {id(one.args[0]) for one in filling}
-    return all(id(one) in given for one in ast.walk(node) if isinstance(one, ast.Name) and one.id in local)
 
 
 def _readable(draft: Draft, entry: configs.Written, source: Any) -> frozenset[str] | None:

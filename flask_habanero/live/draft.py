@@ -71,6 +71,7 @@ class Draft:
         self.rebound: set[tuple[str, str]] = set()  # the same, once they were followed
         self.dirty_config: list[tuple[Config, str]] = []  # keys of configurations that change
         self.changed_config: set[tuple[int, str]] = set()  # the same, once they were followed
+        self.changed_members: dict[tuple[str, str], set[str]] = defaultdict(set)  # the same, once followed
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
         self.unforgettable: list[Reason] = []  # why SQLAlchemy can't forget something, if it can't
         self.made_members: dict[tuple[str, str], set[str]] = defaultdict(set)  # by module and class

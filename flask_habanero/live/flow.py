@@ -30,6 +30,7 @@ from . import (
     sameness,
     stars,
     statements,
+    subclasses,
 )
 from .callers import Callers
 from .names import Names
@@ -88,6 +89,7 @@ class Flow:
         """Work until nothing is left."""
         draft = self.draft
         self._appeared()
+        subclasses.follow(self)
         self._inspectors()
         while (
             draft.dirty

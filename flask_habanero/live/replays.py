@@ -75,11 +75,10 @@ def _loads(one: Factory) -> str | None:
 
 def _ends(one: Factory) -> str | None:
     """Return why what ends can't be taken back: it must have done nothing but register and configure."""
-    world = World(one.draft.program, one.draft.program.tree, set())
     for piece in one.ending:
         for left in one.left:
-            found = _gone_through(one, world, [piece.node], left).effects
-            configured.written(one.draft, found)
+            found = _gone_through(one, one.draft.world_before, [piece.node], left).effects
+            configured.written(one.draft, found, _filled_again(one, left))
             rest = [effect for effect in found if effect.kind not in WRITTEN_DOWN]
             if rest:
                 return f"what `{diff.title(piece)}` did can't be taken back: {rest[0].why}"
@@ -92,13 +91,19 @@ def _runs(one: Factory) -> str | None:
         found = _gone_through(one, one.draft.world, one.nodes, left)
         if (why := first_refusal(found.effects)) is not None:
             return why
-        configured.written(one.draft, found.effects)
+        configured.written(one.draft, found.effects, _filled_again(one, left))
         entries.touched(one.draft, found.effects)
         one.draft.registers |= any(effect.kind == "registers" for effect in found.effects)
         why = _outside(one, found.effects) or _state(one, left, found)
         if why is not None:
             return why
     return None
+
+
+def _filled_again(one: Factory, left: Left) -> frozenset[int]:
+    """Return the classes, by id, from which statements fill a configuration whose text stays."""
+    nodes = [p.old.node for p in one.pairs if p.old and p.kind is diff.Kind.SAME and p.old.index in one.end]
+    return configured.sources(_gone_through(one, one.draft.world_before, nodes, left).effects)
 
 
 def _gone_through(one: Factory, world: World, nodes: list[ast.stmt], left: Left) -> Findings:

@@ -13,6 +13,7 @@ from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import defaults
+from werkzeug.routing import Map
 
 from ..source import Piece
 from . import members, names, ordering, reading, registrations
@@ -43,6 +44,9 @@ def check(draft: Draft) -> None:
         known = _names_of(draft, target)
         if _is_registry(target):
             draft.refuse("journal", draft.where(*mine[0].where), "it writes to Flask's own registries")
+        if isinstance(target, Map) and any(target.iter_rules()):
+            what = "it changes what the rules of the URL map were made with"
+            draft.refuse("journal", draft.where(*mine[0].where), what)
         for entry in mine:
             if entry.way == "out" and (why := _was_there(draft, entry, known)):
                 draft.refuse("removed-effect", draft.where(*entry.where), why)

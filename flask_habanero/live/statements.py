@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Container
 
 from ..errors import Reason
 from ..source import Piece
@@ -103,7 +104,9 @@ def _is_docstring(piece: Piece) -> bool:
     return piece.index == 0 and constant
 
 
-def _removable(draft: Draft, name: str, piece: Piece, after: Piece | None = None) -> None:
+def _removable(
+    draft: Draft, name: str, piece: Piece, after: Piece | None = None, again: Container[int] = ()
+) -> None:
     """Refuse if what a statement did can't be taken back; its entries in other objects go.
 
     Args:
@@ -111,6 +114,7 @@ def _removable(draft: Draft, name: str, piece: Piece, after: Piece | None = None
         name: the module.
         piece: the statement, as it is loaded.
         after: what it becomes; None if it ends.
+        again: see `configured.written`.
     """
     node = piece.node
     if _never_runs(node):
@@ -130,7 +134,7 @@ def _removable(draft: Draft, name: str, piece: Piece, after: Piece | None = None
     why = effects.first_refusal(found) or entries.removed(draft, name, piece, found, kept)
     if why is not None:
         draft.refuse("removed-effect", draft.where(name, piece), f"`{title(piece)}` went, and {why}")
-    configured.written(draft, found)
+    configured.written(draft, found, again)
 
 
 def _unlearnt(draft: Draft, name: str, piece: Piece, found: list[Effect]) -> list[Effect]:
@@ -176,8 +180,8 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     draft.dirty += [(name, bound) for bound in (gone | old_row.binds | draft.binds(name, pair.new)) - kept]
 
 
-def _run(draft: Draft, name: str, piece: Piece) -> None:
-    """Let a statement run in its namespace, if that can be judged harmless."""
+def _run(draft: Draft, name: str, piece: Piece, again: Container[int] = ()) -> None:
+    """Let a statement run in its namespace, if that can be judged harmless; `again`: see `configured`."""
     node = piece.node
     row = names.of_source(draft.out.target[name])[piece.index]
     if _never_runs(node):
@@ -185,7 +189,7 @@ def _run(draft: Draft, name: str, piece: Piece) -> None:
     found = mapping.learn(draft, name, piece, draft.judge(name).effects(node))
     if (why := effects.first_refusal(found)) is not None:
         draft.refuse("effect", draft.where(name, piece), why)
-    configured.written(draft, found)
+    configured.written(draft, found, again)
     entries.added(draft, name, piece, found)
     if row.star:
         stars.check(draft, name, row, draft.out.target, draft.where(name, piece))
@@ -218,8 +222,9 @@ def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     draft.acted.add((name, uid))
     draft.say(name, f"={title(piece)}")
     draft.out.withdraw.add((name, uid))
-    _removable(draft, name, loaded(draft, name, uid), piece)
-    _run(draft, name, piece)
+    again = configured.sources(draft.judge_before(name).effects(loaded(draft, name, uid).node))
+    _removable(draft, name, loaded(draft, name, uid), piece, again)
+    _run(draft, name, piece, again)
     if not isinstance(piece.node, ast.Import | ast.ImportFrom):  # of those, only what is another now
         draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
 

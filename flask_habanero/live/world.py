@@ -89,6 +89,12 @@ class World:
         rows = self._rows(module) if live is None or again else self._new_rows(module)
         binding = [row for row in rows if name in row[1].binds]
         there = live is not None and name in vars(live)
+        if not binding and there and getattr(vars(live)[name], "__name__", "") == "<lambda>":
+            binding = [
+                row for row in self._rows(module) if name in row[1].binds
+            ]  # its own name finds no text
+            if not (binding and isinstance(getattr(binding[-1][0], "value", None), ast.Lambda)):
+                binding = []
         if binding and not (there and _keeps_identity(binding[-1][0], vars(live).get(name))):
             return self._made_by(module, binding[-1][0], name)
         return Live(vars(live)[name]) if there else None

@@ -68,7 +68,7 @@ class Members:
                 self.cls.__dict__["__annotations__"].pop(name, None)
         for one in self.put:
             self._put(one)
-        if hints is not None:
+        if "__annotations__" in self.cls.__dict__ and hints is not None:
             self._hints_in_order()
         _abstract_methods(self.cls)
         self._http_methods()
@@ -94,6 +94,9 @@ class Members:
     def _hints_in_order(self) -> None:
         """Annotations stand in the order of the members."""
         hints = self.cls.__dict__["__annotations__"]
+        if not hints and self.drop:  # a class that annotates nothing has none
+            del self.cls.__annotations__
+            return
         names = [name for name in self.order if name in hints]
         self.cls.__annotations__ = {name: hints[name] for name in dict.fromkeys([*names, *hints])}
 
