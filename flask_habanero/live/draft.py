@@ -151,6 +151,8 @@ class Draft:
     def uids(self, name: str) -> list[int]:
         """Return the identities of a module's statements as they will be."""
         known = self.out.uids.get(name)  # of a module that is empty now, an empty list
+        if known is None and name not in self.program.tree:
+            return []  # it is gone, or is not there yet; the books may still know who called from it
         return self.program.uids(name) if known is None else known
 
     def filename(self, name: str) -> str:
