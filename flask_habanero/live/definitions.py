@@ -18,6 +18,7 @@ from . import (
     diff,
     effects,
     entries,
+    headers,
     mapped,
     mapping,
     members,
@@ -42,6 +43,7 @@ def only_bodies(draft: Draft, name: str, pair: Pair) -> None:
             draft.say(name, f"~{qualname}")
         if not same_own_level(old, new):
             _function_changed(draft, name, qualname, old)
+        headers.compare(draft, name, qualname, (old, new))
     if not after:
         draft.say(name, f"~{title(pair.new)}")
     if isinstance(pair.new.node, ast.ClassDef):
@@ -105,6 +107,7 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     )
     old, new = pair.old.node, pair.new.node
     draft.say(name, f"~{new.name}")
+    headers.compare(draft, name, new.name, (old, new))
     draft.acted.add((name, uid))
     judge = draft.judge(name)
     if getattr(old, "type_params", None) or getattr(new, "type_params", None):

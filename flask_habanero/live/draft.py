@@ -78,6 +78,9 @@ class Draft:
         self.changed_functions: list[tuple[str, str, int]] = []
         # functions of factories, and variables that they read which are others now
         self.used_variables: list[tuple[startup.Function, frozenset[str]]] = []
+        self.other_headers: list[
+            tuple[str, str]
+        ] = []  # functions that stay, and say something else of themselves
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
@@ -200,7 +203,17 @@ class Draft:
 
     @cached_property
     def _order(self) -> dict[tuple[str, int], int]:
-        return imports.execution_order(self.out.target, self.roots)
+        return imports.execution_order(self.out.target, self.roots, self._late)
+
+    @property
+    def _late(self) -> dict[tuple[str, int], list[str]]:
+        """Statement, by module and index -> modules that functions imported at the start while it ran."""
+        found: dict[tuple[str, int], list[str]] = defaultdict(list)
+        for name, chain in self.program.books.chains.items():
+            place = next((one for one in reversed(chain) if one[2] == 0), None)
+            if place is not None and chain[-1][2] and place[1] in (uids := self.uids(place[0])):
+                found[place[0], uids.index(place[1])].append(name)
+        return found
 
     @cached_property
     def live_functions(self) -> functions.Found:

@@ -22,6 +22,7 @@ from . import (
     configs,
     configured,
     definitions,
+    headers,
     imports,
     memos,
     names,
@@ -97,6 +98,7 @@ class Flow:
             or draft.dirty_members
             or draft.dirty_config
             or draft.used_variables
+            or draft.other_headers
             or sum(one.judge() for one in list(draft.factories.values()) if one is not None)
             or self._bound_twice()
         ):
@@ -106,6 +108,8 @@ class Flow:
                 key, read = draft.used_variables.pop()
                 if key in self.program.books.ran:
                     self.used(key, self.program.books.ran[key], set(read))
+            while draft.other_headers:
+                headers.follow(self, *draft.other_headers.pop())
             while draft.dirty_members:
                 classes.follow(self, *draft.dirty_members.pop())
             while draft.dirty:
@@ -230,21 +234,18 @@ class Flow:
         starred = not name.startswith("_") or any("__all__" in text for text in sides)
         for reader in self.loaded:
             source = self.draft.out.target[reader]
-            if reader != module and not reading.may_read(source, module, name):
+            tables = reading.looks_up_modules(source)
+            if reader != module and not (tables or reading.may_read(source, module, name)):
                 continue
             rows = names.of_source(source)
             local, modules = reading.aliases(source, reader, module, name)
             wanted = (*local, *modules, *(_SPACES if reader == module else ()))
-            for index in sorted(reading.importers_of(source, module) | reading.readers_of(source, wanted)):
+            readers = reading.importers_of(source, module) | reading.readers_of(source, wanted) | tables
+            for index in sorted(readers):
                 row = rows[index]
-                through = modules & row.reads and (name in row.attributes or modules & row.bare)
                 everything = reader == module and row.reads & _SPACES
-                if (
-                    reading.fetches(row, module, name, starred=starred)
-                    or row.reads & local
-                    or through
-                    or everything
-                ):
+                fetched = reading.fetches(row, module, name, starred=starred)
+                if fetched or everything or reading.gets_at(row, name, local, modules):
                     self.stale_at(reader, index, name, local | modules)
                     brought = [i.bound for i in row.imports if (i.module, i.name) == (module, name)]
                     self.draft.dirty += [(reader, bound) for bound in brought]
@@ -336,12 +337,8 @@ class Flow:
             body = reading.body_of(self.draft.out.target.get(unit), qualname)
             if body is None:
                 continue
-            through = modules & body.reads and (name in body.attributes or modules & body.bare)
-            if (
-                body.reads & local
-                or through
-                or reading.fetches_inside(self.draft.out.target[unit], qualname, module, name)
-            ):
+            inside = reading.fetches_inside(self.draft.out.target[unit], qualname, module, name)
+            if inside or reading.gets_at(body, name, local, modules):
                 self.used(key, owners, local | modules | {name})
 
     # stale statements

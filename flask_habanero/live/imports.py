@@ -263,8 +263,16 @@ def _needed(source: Source) -> list[list[str]]:
     return found
 
 
-def execution_order(tree: Tree, roots: list[str]) -> dict[tuple[str, int], int]:
-    """Return when a cold start ends each statement: (module, index) -> rank. What no root reaches is last."""
+def execution_order(
+    tree: Tree, roots: list[str], late: Mapping[tuple[str, int], list[str]] | None = None
+) -> dict[tuple[str, int], int]:
+    """Return when a cold start ends each statement: (module, index) -> rank. What no root reaches is last.
+
+    Args:
+        tree: the modules.
+        roots: those that the server imports, in their order.
+        late: statement -> modules that are imported by functions while it runs.
+    """
     order: dict[tuple[str, int], int] = {}
     begun: set[str] = set()
 
@@ -273,7 +281,7 @@ def execution_order(tree: Tree, roots: list[str]) -> dict[tuple[str, int], int]:
             return
         begun.add(name)
         for index, needed in enumerate(_needed(tree[name])):
-            for one in needed:
+            for one in (*needed, *(late or {}).get((name, index), ())):
                 execute(one)
             order[name, index] = len(order)
 

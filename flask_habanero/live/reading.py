@@ -33,6 +33,36 @@ def readers_of(source: Source, wanted: Iterable[str]) -> set[int]:
     return {index for name in wanted for index in table.get(name, ())}
 
 
+def gets_at(one: Names | bodies.Body, name: str, local: set[str], modules: set[str]) -> bool:
+    """Whether a statement or a function may get at a name of a module.
+
+    Args:
+        one: what it reads.
+        name: the name.
+        local: what stands for it there.
+        modules: what stands for its module, or for a package above that.
+    """
+    by_module = bool(modules & one.reads) and (
+        not {name, "__dict__"}.isdisjoint(one.attributes) or bool(modules & one.bare)
+    )
+    looks_up = "modules" in one.attributes  # `sys.modules`
+    by_table = looks_up and not (
+        {name, "__dict__"}.isdisjoint(one.attributes) and _TABLES.isdisjoint(one.reads)
+    )
+    return bool(one.reads & local) or by_module or by_table
+
+
+_TABLES = {"getattr", "vars", "dir", "hasattr"}
+
+
+@once_for_each_source
+def looks_up_modules(source: Source) -> frozenset[int]:
+    """Return the indices of the statements that may look a module up in `sys.modules`, while they run."""
+    return frozenset(
+        index for index, row in enumerate(names.of_source(source)) if "modules" in row.attributes
+    )
+
+
 def importers_of(source: Source, module: str) -> set[int]:
     """Return the indices of the statements that import from a module while they run."""
     return {index for index, item in imported(source) if item.module == module}

@@ -179,7 +179,8 @@ def _is_sure(draft: Draft, found: Findings, above: frozenset[int] = frozenset())
         return False
     for thing, used in found.used.values():
         others = isinstance(thing, ModuleType) and not draft.world.is_own(thing.__name__)
-        if not (others or _is_told(thing) or _is_fixed(thing, used, found)):
+        asked = isinstance(thing, FunctionType) and used != {""}  # for its docstring, its defaults
+        if asked or not (others or _is_told(thing) or _is_fixed(thing, used, found)):
             return False
     return not any(lasting.others(draft.program, found, []))
 
@@ -195,11 +196,12 @@ def _is_sure_of(draft: Draft, module: str, name: str, found: Findings, above: fr
     if name not in vars(live):
         return True
     value = vars(live)[name]
-    if name in draft.may_change and not isinstance(value, FunctionType):
-        return False  # by what is found out later
+    changes = name in draft.may_change or (unit, name) in draft.rebound  # found out later, or not told by it
+    if changes and not isinstance(value, FunctionType):
+        return False
     if not (_is_told(value) or isinstance(value, App | ModuleType)):
         return False
-    return (unit, name) in draft.rebound or not lasting.has_changed(program, unit, name, found)
+    return not lasting.has_changed(program, unit, name, found)
 
 
 def _is_told(thing: object) -> bool:

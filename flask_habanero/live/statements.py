@@ -48,6 +48,7 @@ def added(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     _run(draft, name, piece)
     _clobbers(draft, name, piece)
     draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
+    draft.dirty += [(name, "__doc__")] if _is_docstring(piece) else []
 
 
 def _clobbers(draft: Draft, name: str, piece: Piece) -> None:
@@ -177,7 +178,8 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         for j in new_row.imports
         if (i.module, i.name, i.bound) == (j.module, j.name, j.bound)
     }
-    draft.dirty += [(name, bound) for bound in (gone | old_row.binds | draft.binds(name, pair.new)) - kept]
+    bound = (gone | old_row.binds | draft.binds(name, pair.new)) - kept
+    draft.dirty += [(name, one) for one in (*bound, *(["__doc__"] if _is_docstring(pair.new) else []))]
 
 
 def _run(draft: Draft, name: str, piece: Piece, again: Container[int] = ()) -> None:
