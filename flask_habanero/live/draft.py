@@ -131,7 +131,7 @@ class Draft:
     def may_change(self) -> set[str]:
         """Names, by their last part, that may stand for something else then, whatever is found out later."""
         changed = {name.rpartition(".")[2] for name in self.units.keys() - self.program.tree.keys()}
-        for name in {*self.units, *self.out.deletions}:
+        for name in {*self.units, *self.out.deletions} & self.program.tree.keys():
             sides = [one for tree in (self.program.tree, self.out.target) if (one := tree.get(name))]
             digests = [piece.digest for one in sides for piece in one.parsed.pieces]
             rows = [row for one in sides for row in names.of_source(one)]

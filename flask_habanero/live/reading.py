@@ -168,7 +168,8 @@ def _readers(source: Source) -> dict[str, tuple[str, ...]]:
         )
         for item in (*row.imports, *row.inner_imports):  # under another name
             inside = {key.rpartition(".")[2] for key in row.bodies} if item in row.inner_imports else set()
-            found[item.name or item.module.rpartition(".")[2]] |= {item.bound, *inside}
+            for name in filter(None, (item.name, item.module.rpartition(".")[2])):
+                found[name] |= {item.bound, *inside}
         for read, made in (*_open(row), *bodies, (row.reads | row.attributes, row.binds)):
             reader = made if _WRITERS.isdisjoint(read) else {*made, ANYWHERE}
             for name in read if reader else ():

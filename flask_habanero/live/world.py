@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..source import Source
 from . import names
+from .judge.computed import is_plain
 from .judge.findings import Findings
 from .judge.interpreter import Interpreter
 from .judge.values import ANY, Function, Live, Made, Value
@@ -85,7 +86,8 @@ class World:
 
     def _found(self, module: str, name: str) -> Value | None:
         live = self._program.loaded(module)
-        again = (module, name) in self._rebound
+        # for what is no plain value, the object that there is stands better than a text that makes one
+        again = (module, name) in self._rebound and live is not None and is_plain(vars(live).get(name, ANY))
         rows = self._rows(module) if live is None or again else self._new_rows(module)
         binding = [row for row in rows if name in row[1].binds]
         there = live is not None and name in vars(live)
