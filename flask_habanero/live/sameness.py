@@ -196,9 +196,10 @@ def _is_sure_of(draft: Draft, module: str, name: str, found: Findings, above: fr
     if name not in vars(live):
         return True
     value = vars(live)[name]
-    changes = name in draft.may_change or (unit, name) in draft.rebound  # found out later, or not told by it
-    if changes and not isinstance(value, FunctionType):
-        return False
+    here = isinstance(value, FunctionType) and (value.__module__, value.__qualname__) == (module, name)
+    own = here and draft.world.definition(module, name) is not None  # it stays, and has its new body
+    if (unit, name) in draft.rebound or (name in draft.may_change and not own):
+        return False  # that is not told by its text, or found out later
     if not (_is_told(value) or isinstance(value, App | ModuleType)):
         return False
     return not lasting.has_changed(program, unit, name, found)

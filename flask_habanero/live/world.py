@@ -86,8 +86,9 @@ class World:
 
     def _found(self, module: str, name: str) -> Value | None:
         live = self._program.loaded(module)
-        # for what is no plain value, the object that there is stands better than a text that makes one
-        again = (module, name) in self._rebound and live is not None and is_plain(vars(live).get(name, ANY))
+        value = vars(live).get(name) if live is not None else None
+        # for an object that is no plain value, the one that there is stands better than a text that makes one
+        again = (module, name) in self._rebound and (is_plain(value) or isinstance(value, FunctionType))
         rows = self._rows(module) if live is None or again else self._new_rows(module)
         binding = [row for row in rows if name in row[1].binds]
         there = live is not None and name in vars(live)
