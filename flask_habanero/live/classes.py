@@ -47,10 +47,13 @@ def _only_gives(flow: Flow, reader: str, node: ast.expr, local: set[str]) -> boo
     """Whether it calls an own function, which names the class that it is given in one that it makes."""
     if not isinstance(node, ast.Call) or not all(isinstance(one, ast.Name) for one in node.args):
         return False
+    named = [one for one in ast.walk(node) if isinstance(one, ast.Name) and one.id in local]
+    if node.keywords or any(one not in node.args for one in named):
+        return False
     maker = flow.draft.judge(reader).callee(node.func)
     module, qualname = getattr(maker, "__module__", ""), getattr(maker, "__qualname__", "")
     body = flow.draft.world.definition(module, qualname)
-    if not isinstance(body, ast.FunctionDef) or body.decorator_list or node.keywords:
+    if not isinstance(body, ast.FunctionDef) or body.decorator_list:
         return False
     taken = [one.arg for one in (*body.args.posonlyargs, *body.args.args)]
     given = {name for name, one in zip(taken, node.args, strict=False) if ast.unparse(one) in local}

@@ -78,9 +78,8 @@ class Draft:
         self.changed_functions: list[tuple[str, str, int]] = []
         # functions of factories, and variables that they read which are others now
         self.used_variables: list[tuple[startup.Function, frozenset[str]]] = []
-        self.other_headers: list[
-            tuple[str, str]
-        ] = []  # functions that stay, and say something else of themselves
+        # functions that stay, and say something else of themselves
+        self.other_headers: list[tuple[str, str]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew

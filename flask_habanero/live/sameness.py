@@ -140,32 +140,35 @@ def _configured(effect: Effect, found: Findings) -> _Outcome | None:
     return _Outcome(effect.target, key, _word_of(args[1]), found) if isinstance(key, str) else None
 
 
-_MOST = 100  # of what is in a container
+_MOST, _DEEPEST = 100, 10  # of what is in a container, and of containers in containers
+_CONTAINERS = (dict, list, tuple)
 
 
 def _word_of(value: Value | None) -> object:
     """Return what tells whether values are the same; None if it is not known what a value is."""
+    return _word(_built(value))
+
+
+def _built(value: Value | None) -> object:
+    """Return what a value will be; where that is not known, something that has no word."""
     if isinstance(value, Live):
-        return _word(value.object)
-    closed = isinstance(value, Made) and value.rest is None and not (value.open or value.fields)
-    if not isinstance(value, Made) or not closed or value.kind not in _CONTAINERS or len(value.items) > _MOST:
-        return None
-    words = [_word_of(one) for one in value.items.values()]
-    keys = [_word(key) for key in value.items] if value.kind is dict else []
-    return (value.kind, *keys, *words) if None not in (*words, *keys) else None
+        return value.object
+    if not isinstance(value, Made) or value.rest is not None or value.open or value.fields:
+        return object()
+    if value.kind is dict:
+        return {key: _built(one) for key, one in value.items.items()}
+    return value.kind(map(_built, value.items.values())) if value.kind in (list, tuple) else object()
 
 
-_CONTAINERS = (dict, list, tuple)
-
-
-def _word(thing: Any) -> object:
+def _word(thing: Any, depth: int = 0) -> object:
+    """Return what equals only for the same: 1 is not True, 0.0 not -0.0, NaN is itself, and order counts."""
     if computed.is_plain(thing):
-        return type(thing), repr(thing)  # 1 is not True, 0.0 not -0.0, and NaN is itself
-    if type(thing) not in _CONTAINERS or len(thing) > _MOST:
+        return type(thing), repr(thing)
+    if type(thing) not in _CONTAINERS or len(thing) > _MOST or depth > _DEEPEST:
         return None
-    words = [_word(one) for one in (thing.values() if type(thing) is dict else thing)]
-    keys = [_word(key) for key in thing] if type(thing) is dict else []
-    return (type(thing), *keys, *words) if None not in (*words, *keys) else None
+    inside = [*thing, *thing.values()] if type(thing) is dict else thing
+    words = [_word(one, depth + 1) for one in inside]
+    return (type(thing), *words) if None not in words else None
 
 
 def _is_sure(draft: Draft, found: Findings, above: frozenset[int] = frozenset()) -> bool:
