@@ -211,17 +211,14 @@ def class_(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     for bound in sorted(change.names):
         draft.say(name, f"{'-' if bound in change.drop else '~'}{new.name}.{bound}")
     if change.names and isinstance(cls, type):
-        change.leave(_same(draft, name, (old, new), cls))
+        change.leave(_same(draft, name, (pair.old, pair.new), cls))
     if change.names and isinstance(cls, type):
         _exchange(draft, name, pair.new, cls, change)
 
 
-def _same(draft: Draft, name: str, classes: tuple[ast.stmt, ast.stmt], cls: type) -> set[str]:
+def _same(draft: Draft, name: str, classes: tuple[Piece, Piece], cls: type) -> set[str]:
     """Return the constants of a class that come out as before; where their order counts, none."""
-    old, new = classes
-    if adapters.adapter_of(cls) is not None or not isinstance(old, ast.ClassDef):
-        return set()
-    return sameness.members(draft, name, (old, new), cls) if isinstance(new, ast.ClassDef) else set()
+    return sameness.members(draft, name, classes, cls) if adapters.adapter_of(cls) is None else set()
 
 
 def _member_reasons(
@@ -322,7 +319,7 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
     members.follow(change, node, name)
     head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
     if isinstance(cls, type) and change.names and not head & readers:
-        change.leave(_same(draft, name, (statements.loaded(draft, name, uid).node, node), cls))
+        change.leave(_same(draft, name, (statements.loaded(draft, name, uid), piece), cls))
         if not change.names:
             draft.partly.add((name, uid))
             return

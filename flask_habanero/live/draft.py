@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cached_property
 from types import CodeType, FunctionType, ModuleType
@@ -19,13 +19,11 @@ from ..errors import Reason
 from ..source import Parsed, Piece, Unit
 from . import (
     codes,
-    diff,
     effects,
     functions,
     imports,
     memos,
     names,
-    reading,
     registrations,
     stars,
     startup,
@@ -125,20 +123,6 @@ class Draft:
         if name not in self._judges:
             self._judges[name] = effects.Judge(name, self.world)
         return self._judges[name]
-
-    @cached_property
-    def may_change(self) -> set[str]:
-        """Names, by their last part, that may stand for something else then, whatever is found out later."""
-        changed = {name.rpartition(".")[2] for name in self.units.keys() - self.program.tree.keys()}
-        for name in {*self.units, *self.out.deletions} & self.program.tree.keys():
-            sides = [one for tree in (self.program.tree, self.out.target) if (one := tree.get(name))]
-            digests = [piece.digest for one in sides for piece in one.parsed.pieces]
-            rows = [row for one in sides for row in names.of_source(one)]
-            counts = Counter(digests)
-            for digest, row in zip(digests, rows, strict=True):
-                changed |= row.binds if counts[digest] != 2 else set()  # on both sides, once
-            changed |= {bound for one in sides for bound in diff.bound_twice(one.parsed)}
-        return reading.reaching([*self.program.tree.values(), *self.out.target.values()], changed)
 
     def judge_before(self, name: str) -> effects.Judge:
         """Return the judge of a module's statements as they are loaded: what they did when they ran."""

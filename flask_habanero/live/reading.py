@@ -155,7 +155,7 @@ def _bodies(source: Source) -> dict[str, Names]:
 
 
 ANYWHERE = "*"  # what a statement binds, or a function, that writes into namespaces
-_WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
+WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
 
 
 @once_for_each_source
@@ -171,7 +171,7 @@ def _readers(source: Source) -> dict[str, tuple[str, ...]]:
             for name in filter(None, (item.name, item.module.rpartition(".")[2])):
                 found[name] |= {item.bound, *inside}
         for read, made in (*_open(row), *bodies, (row.reads | row.attributes, row.binds)):
-            reader = made if _WRITERS.isdisjoint(read) else {*made, ANYWHERE}
+            reader = made if WRITERS.isdisjoint(read) else {*made, ANYWHERE}
             for name in read if reader else ():
                 found[name] |= reader
     return {name: tuple(readers) for name, readers in found.items()}

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from ..source import Source
 from . import names
 from .judge.computed import is_plain
-from .judge.findings import Findings
 from .judge.interpreter import Interpreter
 from .judge.values import ANY, Function, Live, Made, Value
 
@@ -35,7 +34,7 @@ class World:
         self._rebound: dict[tuple[str, str], int] = {}  # -> how many there were then
         self._asked: set[tuple[str, str]] = set()
         self._news: dict[str, list[Row]] = {}
-        self._values: dict[tuple[str, str], tuple[Value, Findings]] = {}
+        self._values: dict[tuple[str, str], Value] = {}
         self._definitions: dict[tuple[str, str], Definition | None] = {}
 
     @functools.cached_property
@@ -109,13 +108,8 @@ class World:
             interpreter = Interpreter(self)
             scope = interpreter.scope_of(module)
             interpreter.run_statement(node, scope)
-            self._values[key] = scope.names.get(name, ANY), interpreter.notes
-        return self._values[key][0]
-
-    def read_for(self, unit: str, name: str) -> Findings | None:
-        """Return what was read to tell what a name will stand for; None if it is what it is now."""
-        made = self._values.get((unit, name))
-        return made[1] if made is not None else None
+            self._values[key] = scope.names.get(name, ANY)
+        return self._values[key]
 
     def _rows(self, module: str) -> list[Row]:
         source = self._target.get(module)
