@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -110,6 +111,8 @@ class _Reader:
         elif isinstance(one, ast.Assign | ast.AnnAssign):
             for attribute, names in set_attributes(one):
                 self._into.sets.setdefault(attribute, set()).update(names)
+        elif isinstance(one, ast.Constant):
+            self._into.attributes |= formatted(one.value)
         elif isinstance(one, ast.Global):
             self.shared.update(one.names)
         elif isinstance(one, ast.ClassDef | ast.ExceptHandler) and one.name:
@@ -128,6 +131,7 @@ class _Reader:
 
     def _attribute(self, one: ast.Attribute) -> None:
         self._into.attributes.add(one.attr)
+        self._into.calls_given |= one.attr in _LOOKING_UP or one.attr == "render"
         (self._into.inherited if _is_super(one.value) else self._into.others).add(one.attr)
         if isinstance(one.value, ast.Name):
             self._into.dotted.add((one.value.id, one.attr))
@@ -139,6 +143,9 @@ class _Reader:
             self._into.called.add(function.attr)
         while isinstance(function, ast.Subscript):
             function = function.value
+            self._into.calls_given |= isinstance(function, ast.Attribute)  # `app.view_functions["index"]()`
+        if getattr(function, "attr", getattr(function, "id", "")) in _CALLING:
+            self.called |= {one.id for one in one.args if isinstance(one, ast.Name)}
         if isinstance(function, ast.Name):
             self.called.add(function.id)
             if function.id == "getattr" and len(one.args) > 1:
@@ -148,7 +155,21 @@ class _Reader:
                 self._into.calls_given |= not known
 
 
-_LOOKING_UP = {"globals", "vars", "locals", "eval", "exec", "__import__", "import_module", "import_string"}
+_LOOKING_UP = {
+    "__import__", "eval", "exec", "globals", "import_module", "import_string", "locals", "vars",
+    "render_template", "render_template_string", "stream_template", "stream_template_string",
+}  # fmt: skip
+_CALLING = {"accumulate", "filter", "map", "max", "min", "partial", "reduce", "sorted", "starmap"}
+
+
+def formatted(constant: object) -> set[str]:
+    """Return the attributes that a text asks for when it is formatted: `"{0.name}"`."""
+    if not isinstance(constant, str) or "{" not in constant:
+        return set()
+    return {name for field in _FIELD.findall(constant) for name in re.findall(r"\.(\w+)", field)}
+
+
+_FIELD = re.compile(r"\{\w*((?:\.\w+|\[[^\]}]*\])+)")
 
 
 def set_attributes(node: ast.Assign | ast.AnnAssign) -> Iterator[tuple[str, set[str]]]:

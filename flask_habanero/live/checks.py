@@ -86,14 +86,19 @@ def _circles(draft: Draft) -> None:
 
 
 def _run_indices(draft: Draft, name: str) -> set[int]:
-    return {index for index, uid in enumerate(draft.uids(name)) if (name, uid) in draft.acted}
+    made = {cls for module, cls in draft.made_members if module == name}
+    return {
+        piece.index
+        for piece, uid in zip(draft.parsed(name).pieces, draft.uids(name), strict=True)
+        if (name, uid) in draft.acted or getattr(piece.node, "name", "") in made
+    }
 
 
 def tables(draft: Draft) -> None:
     """Let tables that a statement looks up be made anew, where all they do is to remember what was made."""
     while not draft.refused:
         doubtful = {
-            (unit, bound) for name, piece in _acted(draft) for unit, bound in _doubtful(draft, name, piece)
+            (unit, bound) for name, piece in _running(draft) for unit, bound in _doubtful(draft, name, piece)
         }
         wanted = [(u, b) for u, b in sorted(doubtful) if memos.is_table(draft.out.target, u, b)]
         for unit, bound in wanted:
@@ -107,7 +112,7 @@ def tables(draft: Draft) -> None:
 
 def state(draft: Draft) -> None:
     """Refuse statements that compute from what requests changed, or bind what a later one binds."""
-    for name, piece in _acted(draft):
+    for name, piece in _running(draft):
         for _, bound in _doubtful(draft, name, piece):
             what = f"it reads {bound}, which may have changed since the start"
             draft.refuse("state", draft.where(name, piece), what)
@@ -131,8 +136,13 @@ def _bound(draft: Draft) -> set[tuple[str, str]]:
 
 def _touched(draft: Draft) -> list[str]:
     """Return the loaded modules of which statements run, end or move."""
-    found = {module for module, _ in draft.acted | draft.out.moved} & set(draft.out.target)
+    found = {name for name, _ in (*draft.acted, *draft.out.moved, *draft.put_members)}
+    found &= draft.out.target.keys()
     return [n for n in sorted(found) if draft.program.loaded(n) is not None and n in draft.program.tree]
+
+
+def _running(draft: Draft) -> list[tuple[str, Piece]]:
+    return [(name, piece) for name in _touched(draft) for piece in draft.running(name)]
 
 
 def _acted(draft: Draft) -> list[tuple[str, Piece]]:

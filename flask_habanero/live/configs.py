@@ -75,6 +75,10 @@ class Written:
     late: bool = False
     read: bool = False
 
+    def writes(self, key: str) -> bool:
+        """Whether the call set, or removed, a key."""
+        return any(one == key for one, _ in self.changes)
+
 
 @dataclass
 class Book:

@@ -182,6 +182,14 @@ def _read_by_writers(book: configs.Book | None) -> set[str]:
     return {key for entry in entries if entry.read for key, _ in entry.changes}
 
 
+def _written_twice_and_read(book: configs.Book | None, keys: set[str]) -> list[str]:
+    """Return the keys that have several writers, of which a reader that runs again sees the last that ran."""
+    if book is None:
+        return []
+    read = keys if configs.EVERY in book.readers else keys & book.readers.keys()
+    return sorted(key for key in read if sum(entry.writes(key) for entry in book.entries) > 1)
+
+
 def check(draft: Draft) -> None:
     """Refuse to change a configuration of which it is not known what wrote it, or that Flask has used."""
     for config in draft.out.configs.values():
@@ -192,6 +200,12 @@ def check(draft: Draft) -> None:
             draft.refuse("config", "", what, hint)
         for key in _read_by_writers(book) & {key for one, key in draft.changed_config if one == id(config)}:
             draft.refuse("config", "", f"{configs.said(key)} is used by a statement that also writes it")
+        for key in _written_twice_and_read(
+            book, {key for one, key in draft.changed_config if one == id(config)}
+        ):
+            draft.refuse(
+                "config", "", f"{configs.said(key)} is written more than once, and read at the start"
+            )
     for _, key in draft.changed_config:
         if key in _KEPT_BY_FLASK or key == configs.EVERY:
             what = (

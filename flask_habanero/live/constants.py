@@ -10,7 +10,6 @@ from __future__ import annotations
 import ast
 import builtins
 import posixpath
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -225,7 +224,7 @@ class Constants:
     def _variable(self, given: list[Live], place: Place) -> Any:
         """Return a variable of the environment, which only the server's own start may have set."""
         key = given[0].object if given else None
-        if type(key) is not str or any(_WRITING.search(source.text) for source in self._tree.values()):
+        if type(key) is not str or written.sets_environment(self._tree):
             raise UntoldError
         self.keys.add(key)
         found = known.environ().get(key)
@@ -235,10 +234,6 @@ class Constants:
 
 
 _OF_APPS = frozenset(["import_name", "instance_path", "name", "root_path"])
-_WRITING = re.compile(
-    r"environb?\s*\[[^\]]*\]\s*[-+*/|]?=(?!=)|environb?\.(setdefault|update|pop|clear|popitem)|putenv|unsetenv"
-    r"|del\s.*environ|environb?\s*\|=|\benviron\b\s*="
-)
 
 
 def _told(found: Value | None) -> Any:

@@ -254,6 +254,7 @@ def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.
     step = members.step(change, node, cls, draft.live(name), draft.parsed(name), draft.filename(name))
     draft.act(name, piece, 1, lambda: step)
     draft.made_members[name, node.name] |= {bound for one in change.put for bound in members.bound(one)}
+    draft.put_members[name, node.name] += change.put
     for one in change.mapped:
         mapping.learn_of(draft, name, f"{node.name}.{one}", (cls, *mapped.known_to(cls)))
     draft.out.mapping.alters |= bool(change.altered)

@@ -9,6 +9,7 @@ import ast
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from . import (
     effects,
     functions,
     imports,
+    members,
     memos,
     names,
     registrations,
@@ -73,11 +75,12 @@ class Draft:
         self.dirty_members: list[tuple[str, str, frozenset[str]]] = []
         self.unforgettable: list[Reason] = []  # why SQLAlchemy can't forget something, if it can't
         self.made_members: dict[tuple[str, str], set[str]] = defaultdict(set)  # by module and class
+        self.put_members: dict[tuple[str, str], list[ast.stmt]] = defaultdict(list)  # their statements
         self.changed_functions: list[tuple[str, str, int]] = []
         # functions of factories, and variables that they read which are others now
         self.used_variables: list[tuple[startup.Function, frozenset[str]]] = []
         # functions that stay, and say something else of themselves
-        self.other_headers: list[tuple[str, str]] = []
+        self.other_headers: list[tuple[str, str, str]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
@@ -95,6 +98,17 @@ class Draft:
         self._judges_before: dict[str, effects.Judge] = {}
         self._reasons: dict[tuple[str, str, str], Reason] = {}
         self._words: dict[str, list[str]] = defaultdict(list)
+
+    def running(self, name: str) -> list[Piece]:
+        """Return the statements of a module that run, in order: of a class that is kept, what runs of it."""
+        found = []
+        for piece, uid in zip(self.parsed(name).pieces, self.uids(name), strict=True):
+            put = self.put_members.get((name, getattr(piece.node, "name", "")))
+            if put and ((name, uid) not in self.acted or (name, uid) in self.partly):
+                found.append(replace(piece, node=members.part_of(piece.node, put)))
+            elif (name, uid) in self.acted:
+                found.append(piece)
+        return found
 
     # words
 

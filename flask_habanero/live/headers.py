@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
+from ..source import Source, once_for_each_source
 from . import names, reading
 from .skeleton import alike
 
@@ -15,9 +17,15 @@ if TYPE_CHECKING:
     from .names import Names
 
 _SAID = {"__doc__", "__defaults__", "__kwdefaults__", "__annotations__", "__signature__", "__type_params__"}
-_ASKING = {
-    "get_annotations", "get_type_hints", "getdoc", "getfullargspec", "help", "signature",
+_ASKING = {"get_annotations", "get_type_hints", "getdoc", "getfullargspec", "help", "signature"}
+# they copy from a function that they are given: beside it, a decorator is applied anew with its function
+_COPYING = {
+    "cache", "cached_property", "contextmanager", "lru_cache", "property", "singledispatch",
     "update_wrapper", "wraps",
+}  # fmt: skip
+_OF_CODE = {
+    "__code__", "getsource", "getsourcelines",
+    "isasyncgenfunction", "iscoroutinefunction", "isgeneratorfunction",
 }  # fmt: skip
 
 
@@ -26,28 +34,55 @@ def compare(draft: Draft, name: str, qualname: str, sides: tuple[Function, Funct
     old, new = sides
     same = alike(old.args, new.args) and alike(old.returns, new.returns)
     if not same or ast.get_docstring(old, clean=False) != ast.get_docstring(new, clean=False):
-        draft.other_headers.append((name, qualname))
+        draft.other_headers.append((name, qualname, "header"))
+    if not alike(old, new):
+        draft.other_headers.append((name, qualname, "code"))
 
 
-def follow(flow: Flow, module: str, qualname: str) -> None:
-    """Let all be stale that asked a function of a module what it says of itself."""
-    if not flow.first_time("header", module, qualname):
+def follow(flow: Flow, module: str, qualname: str, what: str) -> None:
+    """Let all be stale that asked a function of a module what it says of itself.
+
+    Which function somebody asks is often not told: whoever asks any function may have asked this one.
+    """
+    if not flow.first_time("header", module, qualname, what):
         return
     top = qualname.partition(".")[0]
+    copying = _COPYING.union(*(_copiers(flow.draft.out.target[one]) for one in flow.loaded))
     for reader in flow.loaded:
         source = flow.draft.out.target[reader]
-        if reader != module and not reading.may_read(source, module, top):
-            continue
-        rows = names.of_source(source)
         local, modules = reading.aliases(source, reader, module, top)
-        for index in sorted(reading.readers_of(source, (*local, *modules))):
-            if _asks(rows[index]) and reading.gets_at(rows[index], top, local, modules):
+        words = _words(source, what)
+        for index, row in enumerate(names.of_source(source)):
+            gets = what == "header" and reading.gets_at(row, top, local, modules)
+            if (gets and _copies(row, copying)) or not words.isdisjoint(row.attributes | row.reads):
                 flow.stale_at(reader, index, qualname, local | modules)
         for key, owners in flow.ran_in(reader):
             body = reading.body_of(source, key[1])
-            if body is not None and _asks(body) and reading.gets_at(body, top, local, modules):
+            if body is None:
+                continue
+            copies = (
+                what == "header" and _copies(body, copying) and reading.gets_at(body, top, local, modules)
+            )
+            if copies or not words.isdisjoint(body.attributes | body.reads):
                 flow.used(key, owners, local | modules | {top})
 
 
-def _asks(one: Names | Body) -> bool:
-    return not (_SAID.isdisjoint(one.attributes) and _ASKING.isdisjoint(one.attributes | one.reads))
+def _words(source: Source, what: str) -> set[str]:
+    """Return the names and attributes by which a module asks functions for something."""
+    words = _SAID | _ASKING if what == "header" else _OF_CODE
+    by_string = {"getattr"} if _QUOTED.search(source.text) else set[str]()
+    return words | by_string | {item.bound for _, item in reading.imported(source) if item.name in words}
+
+
+_QUOTED = re.compile(r"""["']__[a-z]+__["']""")
+
+
+def _copies(one: Names | Body, copying: set[str]) -> bool:
+    return not copying.isdisjoint(one.attributes | one.reads)
+
+
+@once_for_each_source
+def _copiers(source: Source) -> frozenset[str]:
+    """Return the functions of a module that give others what a function says of itself."""
+    bodies = [item for row in names.of_source(source) for item in row.bodies.items()]
+    return frozenset(name.rpartition(".")[2] for name, body in bodies if _copies(body, _COPYING))

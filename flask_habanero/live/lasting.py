@@ -241,7 +241,9 @@ def _is_doubtful(program: Program, thing: Any, used: set[str], found: Findings, 
         own = thing.__module__ in program.tree
         return own and any(_member_changed(program, thing, one, found) for one in used)
     if issubclass(kind, Config) or thing is known.environ():
-        return _config_changed(thing, found) if issubclass(kind, Config) else _environment_changed(found)
+        if issubclass(kind, Config):
+            return _config_changed(thing, found)
+        return written.sets_environment(program.tree) or _environment_changed(found)
     if is_named or issubclass(kind, _ASKED_ELSEWHERE):
         return False
     if kind.__module__ in program.tree and not stateful.is_container(thing):

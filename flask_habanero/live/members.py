@@ -75,10 +75,7 @@ def compare(
     if change.reasons:
         return change
     assert isinstance(cls, type)
-    ordered = adapters.adapter_of(cls) is not None
-    for pair in diff.compare_bodies(old.body, new.body):
-        if pair.kind not in (Kind.SAME, Kind.BODY) and (ordered or pair.kind is not Kind.MOVED):
-            _member(pair, change, refuse)
+    _compare_bodies(old, new, change, refuse, ordered=adapters.adapter_of(cls) is not None)
     follow(change, new, module)
     # a property and its setter are one member: all that bind a name go together
     change.put = [member for member in new.body if change.names & set(bound(member))]
@@ -91,6 +88,17 @@ def compare(
     if change.names:
         _exchangeable(cls, new, change, callee, refuse)
     return change
+
+
+def _compare_bodies(
+    old: ast.ClassDef, new: ast.ClassDef, change: ClassChange, refuse: Callable[..., None], *, ordered: bool
+) -> None:
+    for pair in diff.compare_bodies(old.body, new.body):
+        if pair.kind not in (Kind.SAME, Kind.BODY) and (ordered or pair.kind is not Kind.MOVED):
+            _member(pair, change, refuse)
+        elif pair.kind is Kind.MOVED and pair.new is not None and _assigned_twice(old, new):
+            what = f"`{_line(pair.new.node)}` moved in a class body that binds a name twice"
+            refuse("class-member", pair.new.node, what, "restart to take this change")
 
 
 def _exchangeable(
@@ -154,12 +162,26 @@ def _member(pair: diff.Pair, change: ClassChange, refuse: object) -> None:
         change.gone.append(old)
 
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _assigned_twice(*classes: ast.ClassDef) -> bool:
+    """Whether a class's body assigns a name more than once; a property and its setter are one."""
+    for cls in classes:
+        names_of = [name for one in cls.body if not isinstance(one, _FUNCTIONS) for name in bound(one)]
+        if len(names_of) != len(set(names_of)):
+            return True
+    return False
+
+
 def _line(node: ast.stmt) -> str:
     return ast.unparse(node).splitlines()[0][:60]
 
 
 def is_simple(node: ast.stmt) -> bool:
     """Whether a statement of a class body can be exchanged by itself."""
+    if any(isinstance(one, ast.NamedExpr) for one in _running(node)):
+        return False  # it binds more
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return node.name not in _SHAPES
     if isinstance(node, ast.Assign):
@@ -167,6 +189,27 @@ def is_simple(node: ast.stmt) -> bool:
     if isinstance(node, ast.AnnAssign):
         return isinstance(node.target, ast.Name) and node.target.id not in _SHAPES
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+
+
+def part_of(node: ast.stmt, put: list[ast.stmt]) -> ast.ClassDef:
+    """Return a class statement that makes some members of another one, and what they are made from."""
+    assert isinstance(node, ast.ClassDef)
+    wanted, body = set(map(id, put)), list[ast.stmt]()
+    read = set[str]()
+    for one in reversed(node.body):
+        if id(one) in wanted or not read.isdisjoint(bound(one)):
+            body.insert(0, one)
+            nodes = (inner for running in _running(one) for inner in ast.walk(running))
+            nodes = (inner for running in _running(one) for inner in ast.walk(running))
+            read |= {inner.id for inner in nodes if isinstance(inner, ast.Name)}
+    part = ast.ClassDef(name=node.name, bases=[], keywords=[], body=body, decorator_list=[])
+    return ast.copy_location(part, node)
+
+
+def _running(node: ast.stmt) -> Iterator[ast.AST]:
+    """Yield what runs when the class is made: what a function does is left out."""
+    parts: list[ast.AST] = [node.args, *node.decorator_list] if isinstance(node, _FUNCTIONS) else [node]
+    return (one for part in parts for one in ast.walk(part))
 
 
 def bound(node: ast.stmt) -> Iterator[str]:

@@ -1,15 +1,17 @@
 """Memos that may hold results of what changed: emptied, because a cold start would not have them.
 
-By name, and so rather too many: what is computed once more is right, what is kept too long is not.
+By name, and so rather too many: what is computed once more is right, what is kept too long is not. Where a
+memo is held does not matter: it is found among all objects, if the app's own text makes any.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
+import gc
+import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import bodies, functions, reading, registrations, steps
@@ -79,53 +81,43 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     target = draft.out.target
     sources = [target[module] for module in loaded]
     reached = reading.reaching(sources, touched.union(*map(reading.given, sources)))
-    found: dict[int, Callable[[], None]] = {}
-    for module in loaded:
-        live = draft.live(module)
-        space = vars(live)
-        everywhere = reading.ANYWHERE in reached
-        for name in [*space] if everywhere else reading.holding(target[module], reached):
-            _collect(name, space.get(name), live.__name__, reached, found)
-    draft.out.clear += [steps.ClearCache(clear) for clear in found.values()]
+    if any(_KEEPING.search(source.text) for source in draft.program.tree.values()):
+        draft.out.clear += map(steps.ClearCache, _emptied(draft, reached))
     draft.out.templates = not reached.isdisjoint(registrations.template_functions())
 
 
-def _collect(
-    name: str, value: Any, module: str, reached: set[str], into: dict[int, Callable[[], None]]
-) -> None:
-    """Note what empties the memos that a name of a module stands for, or has in it."""
-    kind = type(value)  # never `isinstance`: a proxy would be asked for what it stands for
-    if kind in _HOLDING:
-        for memo in _wrapped(value, WRAPPED):
-            if name in reached or getattr(memo, "__name__", "") in reached:
-                into[id(memo)] = memo.cache_clear
-    elif issubclass(kind, type) and value.__module__ == module:
-        for key, member in list(vars(value).items()):
-            one = member.__func__ if type(member) in (staticmethod, classmethod) else member
-            computes = functions.computes_once(one)
-            made_of = computes or one
-            if key not in reached and getattr(made_of, "__name__", "") not in reached:
-                continue
-            if type(one) is _Memo:
-                into[id(one)] = one.cache_clear
-            elif computes is not None:
-                into[id(one)] = functools.partial(functions.forget_cached, value, key)
+_KEEPING = re.compile(r"lru_cache|cached_property|functools\.cache\b|import\b.*\bcache\b")
 
 
-WRAPPED = 6  # decorators around a memo, and containers; who writes more?
-_HOLDING = (_Memo, FunctionType, dict, list, tuple, set)
-_LONGEST = 1_000  # a longer container is a table: of data
+def _emptied(draft: Draft, reached: set[str]) -> Iterator[Callable[[], None]]:
+    """Yield what empties the memos of the app's own functions that are reached, wherever those are held."""
+    # special methods are called without a name, and what writes into namespaces may have made anything
+    everything = reading.ANYWHERE in reached or any(_SPECIAL.match(name) for name in reached)
+    with functions.thawed():
+        held = gc.get_objects()
+    for one in held:
+        kind = type(one)
+        if kind is _Memo:
+            made_of = inspect.unwrap(one)
+            if _is_own(draft, made_of) and (everything or _may_reach(made_of, reached)):
+                yield one.cache_clear
+        elif issubclass(kind, type) and _is_own(draft, one):
+            for key, member in list(vars(one).items()):
+                computes = functions.computes_once(member)
+                if computes is not None and (everything or not reached.isdisjoint({key, computes.__name__})):
+                    yield functools.partial(functions.forget_cached, one, key)
 
 
-def _wrapped(value: Any, depth: int) -> Iterator[Any]:
-    """Yield a memo, or those among the variables of a function that some decorators made."""
-    if type(value) is _Memo:
-        yield value
-    elif type(value) is FunctionType and depth >= 0:
-        for cell in value.__closure__ or ():
-            with suppress(ValueError):  # it is empty
-                yield from _wrapped(cell.cell_contents, depth - 1)
-    elif type(value) in _HOLDING and depth >= 0 and len(value) <= _LONGEST:
-        for one in list(value.values() if type(value) is dict else value):
-            if type(one) in _HOLDING:
-                yield from _wrapped(one, depth - 1)
+def _may_reach(function: Any, reached: set[str]) -> bool:
+    """Whether a function may call what is reached: by a name, or by what it was given when it was made."""
+    name = getattr(function, "__name__", "<lambda>")
+    return name == "<lambda>" or name in reached or bool(getattr(function, "__closure__", None))
+
+
+_SPECIAL = re.compile(r"__\w+__\Z")
+
+
+def _is_own(draft: Draft, thing: Any) -> bool:
+    """Whether a function or a class is the app's own, or does not say whose it is."""
+    module = getattr(thing, "__module__", None)
+    return not isinstance(module, str) or draft.world.is_own(module)

@@ -144,6 +144,9 @@ class _Reader(ast.NodeVisitor):
             if self._hot:
                 self.names.calls.add(node.id)
 
+    def visit_Constant(self, node: ast.Constant) -> None:
+        self.names.attributes |= bodies.formatted(node.value)
+
     def visit_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             bound = alias.asname or alias.name.split(".")[0]
@@ -174,7 +177,9 @@ class _Reader(ast.NodeVisitor):
             self.names.sets.setdefault(attribute, set()).update(names)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        for one in (node.value, node.annotation, node.target):
+        # without a value, a name is annotated and not bound
+        bound = node.target if node.value is not None or not isinstance(node.target, ast.Name) else None
+        for one in (node.value, node.annotation, bound):
             if one is not None:
                 self.visit(one)
         if isinstance(node.target, ast.Name) and not self._local:

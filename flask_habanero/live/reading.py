@@ -200,22 +200,6 @@ def given(source: Source) -> frozenset[str]:
 
 
 @once_for_each_source
-def _outermost(source: Source) -> dict[str, tuple[str, ...]]:
-    """Return the last part of a function's name -> the module's names in which there is one of it."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for row in names.of_source(source):
-        for key in row.bodies:
-            found[key.rpartition(".")[2]].add(key.partition(".")[0])
-    return {last: tuple(tops) for last, tops in found.items()}
-
-
-def holding(source: Source, reached: set[str]) -> set[str]:
-    """Return the names of a module that stand for something reached, or for a class with a member that is."""
-    tops = _outermost(source)
-    return (reached & imports.binds(source)) | {top for last in reached & tops.keys() for top in tops[last]}
-
-
-@once_for_each_source
 def called(source: Source) -> frozenset[str]:
     """Return what a module's statements may call while they run, by its last part."""
     return frozenset(name for row in names.of_source(source) for name in (*row.calls, *row.called_attributes))

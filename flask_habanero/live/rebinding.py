@@ -10,7 +10,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from ..source import Piece
-from . import diff, names, stars
+from . import diff, names, reading, stars
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -25,7 +25,11 @@ def earlier(draft: Draft) -> list[tuple[str, int, str]]:
     Returns:
         Module, index of the statement, name.
     """
-    modules = {name for name, _ in draft.acted} & draft.out.target.keys() & draft.program.tree.keys()
+    modules = (
+        {name for name, _ in (*draft.acted, *draft.put_members)}
+        & draft.out.target.keys()
+        & draft.program.tree.keys()
+    )
     loaded = [name for name in sorted(modules) if draft.program.loaded(name) is not None]
     return [found for name in loaded for found in _earlier(draft, name)]
 
@@ -34,9 +38,7 @@ def _earlier(draft: Draft, name: str) -> list[tuple[str, int, str]]:
     parsed, uids = draft.parsed(name), draft.uids(name)
     rows, twice = names.of_source(parsed.source), diff.bound_twice(parsed)
     found = []
-    for piece, uid in zip(parsed.pieces, uids, strict=True) if twice else ():
-        if (name, uid) not in draft.acted:
-            continue
+    for piece in draft.running(name) if twice else ():
         read = {bound for module, bound in draft.judge(name).read(piece.node).names if module == name} & twice
         for bound in sorted(read):
             binding = [index for index, row in enumerate(rows) if bound in row.binds]
@@ -49,6 +51,11 @@ def _earlier(draft: Draft, name: str) -> list[tuple[str, int, str]]:
 def check(draft: Draft, name: str) -> None:
     """Refuse if a name would end up with what an earlier statement makes, or be read as it is in the end."""
     old, new = draft.program.tree[name].parsed, draft.parsed(name)
+    if _is_written(draft, name):
+        for piece, uid in zip(new.pieces, draft.uids(name), strict=True):
+            if (name, uid) in draft.acted and isinstance(piece.node, ast.Assign):
+                what = "names of this module are set by `globals()`, `exec` or `setattr`, too"
+                draft.refuse("bound-twice", draft.where(name, piece), what, _HINT)
     for bound, index, _ in stars.overlaid(draft, name):
         what = f"{bound} comes by a star import, and is bound here"
         draft.refuse("bound-twice", draft.where(name, new.pieces[index]), what, stars.BY_NAME)
@@ -67,6 +74,18 @@ def check(draft: Draft, name: str) -> None:
         )
         if runs and not runs[-1][1] and (gone or any(ran for _, ran in runs)):
             _refuse(draft, name, runs[-1][0], bound)
+
+
+def _is_written(draft: Draft, name: str) -> bool:
+    """Whether a module, or a function that ran at the start, may have set names that no text shows."""
+    source = draft.program.tree[name]
+    bodies = [reading.body_of(source, key[1]) for key in draft.program.books.ran if key[0] == name]
+    ran = [(one.reads, one.attributes) for one in bodies if one is not None]
+    ran += [(row.reads, row.attributes) for row in names.of_source(source)]
+    return any(
+        not reads.isdisjoint({"globals", "exec"}) or ("setattr" in reads and "modules" in attributes)
+        for reads, attributes in ran
+    )
 
 
 def is_definition(piece: Piece) -> bool:

@@ -10,9 +10,11 @@ from ..errors import Reason
 from ..source import Piece
 from . import (
     configured,
+    diff,
     effects,
     entries,
     imports,
+    listing,
     mapped,
     mapping,
     names,
@@ -26,6 +28,7 @@ from .diff import Pair, title
 from .draft import RESTART, Draft
 from .judge.findings import Effect
 
+_IMPORTS = (ast.Import, ast.ImportFrom)  # in others, another arm may bind the name
 _BINDERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
 
 
@@ -34,10 +37,28 @@ def moved(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     assert pair.new
     node = pair.new.node
     draft.out.moved.add((name, uid))
-    if isinstance(node, _BINDERS):
+    twice = diff.bound_twice(draft.program.tree[name].parsed) | diff.bound_twice(draft.parsed(name))
+    read = names.of_source(draft.out.target[name])[pair.new.index].reads & twice
+    if read:
+        what = f"moved, and it reads {min(read)}, which is bound by more than one statement"
+        draft.refuse("moved", draft.where(name, pair.new), what)
+    if isinstance(node, _BINDERS) and all(isinstance(one, ast.Name) for one in _targets(node)):
         return
-    if (why := draft.judge(name).statement(node)) is not None:
+    found = draft.judge(name).effects(node)
+    if (why := effects.first_refusal(found) or listing.why_not_moved(draft, found)) is not None:
         draft.refuse("moved", draft.where(name, pair.new), f"moved, and {why}")
+    _settings_moved(draft, found)
+
+
+def _targets(node: ast.stmt) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else []
+
+
+def _settings_moved(draft: Draft, found: list[Effect]) -> None:
+    """Keys of a configuration stand in the order in which they were written."""
+    for effect in found:
+        if effect.kind == "config":
+            draft.out.configs.setdefault(id(effect.target), effect.target)
 
 
 def added(draft: Draft, name: str, piece: Piece, uid: int) -> None:
@@ -157,6 +178,10 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     if _never_runs(pair.old.node) and _never_runs(pair.new.node):
         return
     if sameness.statement(draft, name, pair):
+        found = draft.judge(name).effects(pair.new.node)
+        if any(effect.kind == "config" for effect in found):
+            draft.out.moved.add((name, uid))
+            _settings_moved(draft, found)
         return
     draft.acted.add((name, uid))
     _known(draft, name, pair.old, draft.program.tree)
@@ -176,7 +201,7 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         i.bound
         for i in old_row.imports
         for j in new_row.imports
-        if (i.module, i.name, i.bound) == (j.module, j.name, j.bound)
+        if (i.module, i.name, i.bound) == (j.module, j.name, j.bound) and isinstance(pair.new.node, _IMPORTS)
     }
     bound = (gone | old_row.binds | draft.binds(name, pair.new)) - kept
     draft.dirty += [(name, one) for one in (*bound, *(["__doc__"] if _is_docstring(pair.new) else []))]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..source import Source
+from ..source import Source, once_for_each_source
 from . import names
 
 NO_LITERAL = object()
@@ -66,6 +66,22 @@ def _value(node: ast.expr) -> Any:
     called = ast.unparse(node.func).rpartition(".")[2]
     with_factory = called == "defaultdict" and len(node.args) == 1
     return Empty(called) if not node.keywords and (not node.args or with_factory) else NO_LITERAL
+
+
+def sets_environment(tree: Mapping[str, Source]) -> bool:
+    """Whether the app's own code writes to the environment: who knows what was in it before."""
+    return any(_writes_environment(source) for source in tree.values())
+
+
+@once_for_each_source
+def _writes_environment(source: Source) -> bool:
+    return _WRITING.search(source.text) is not None
+
+
+_WRITING = re.compile(
+    r"environb?\s*\[[^\]]*\]\s*[-+*/|]?=(?!=)|environb?\.(setdefault|update|pop|clear|popitem)|putenv|unsetenv"
+    r"|del\s.*environ|environb?\s*\|=|\benviron\b\s*="
+)
 
 
 def is_stored(tree: Mapping[str, Source], attribute: str) -> bool:

@@ -20,7 +20,8 @@ def row(text: str) -> names.Names:
     [
         ("a = b = 1", "a b"),
         ("a, (b, *c) = x", "a b c"),
-        ("a: int", "a"),
+        ("a: int = 1", "a"),
+        ("a: int", ""),
         ("a += 1", "a"),
         ("(a := 1)", "a"),
         ("for a, b in x: c = 1", "a b c"),

@@ -78,8 +78,3 @@ def test_what_leads_to_a_name(text, reached):
 def test_what_leads_to_a_name_goes_through_modules():
     texts = ("def total(): return price()", "def page(): return total()", "def other(): return 1")
     assert reading.reaching(map(source, texts), {"price"}) == {"price", "total", "page"}
-
-
-def test_a_class_stands_for_its_methods():
-    text = "class Page:\n def get(self): pass\nclass Other:\n def put(self): pass\nget = 1"
-    assert reading.holding(source(text), {"get"}) == {"Page", "get"}

@@ -15,6 +15,7 @@ from .values import (
     Args,
     Bound,
     Class,
+    Either,
     Function,
     Live,
     Made,
@@ -52,7 +53,9 @@ class Builtins:
                 self._in.notes.uses_all(args.every())
                 self._in.operators.given(args.every(), text=args.text)
             kind = Live(getattr(builtins, name, None))
-            return Made(kind, rest=join([*args.every()]) if args.positional else None, open=True)
+            # in it may be what was given, and others: the numbers of a range
+            rest = Either((*args.every(), Made(open=True))) if args.positional else None
+            return Made(kind, rest=rest, open=True)
         return self._in.calls.unknown(args)
 
     def _set(self, name: str, args: Args) -> Value:

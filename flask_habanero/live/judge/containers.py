@@ -58,7 +58,7 @@ def _elements(value: Value) -> Value:
     if not isinstance(value, Live) or not hasattr(type(value.object), "__iter__"):
         return ANY
     if isinstance(value.object, str | bytes):
-        return Live(value.object[:0])
+        return Made(Live(str if isinstance(value.object, str) else int), open=True)
     known = type(value.object) in TYPES and len_of(value.object) <= _MOST
     return join(map(Live, list(value.object))) if known else ANY
 
@@ -120,11 +120,7 @@ def _item(value: Value, key: Value) -> Value | None:
     if isinstance(constant, slice):
         return _cut(value, constant)
     if isinstance(value, Made):
-        if constant is not None and value.rest is None and constant in value.items:
-            return value.items[constant]
-        if value.items or value.rest is not None:
-            return value.contents()
-        return None if value.kind is dict else value.contents()
+        return _item_of_made(value, constant)
     if not isinstance(value, Live) or not isinstance(key, Live):
         return ANY
     owner, kind = value.object, type(value.object)
@@ -134,6 +130,16 @@ def _item(value: Value, key: Value) -> Value | None:
         return Live(owner[constant]) if kind in (list, tuple) and constant is not None else ANY
     except (LookupError, TypeError):
         return ANY
+
+
+def _item_of_made(value: Made, constant: Any) -> Value | None:
+    closed = constant is not None and value.rest is None
+    if closed and constant in value.items:
+        return value.items[constant]
+    if value.items or value.rest is not None:
+        # a dict that has no such key, as far as is known, may have another way to give one
+        return ANY if closed and value.kind is dict else value.contents()
+    return None if value.kind is dict else value.contents()
 
 
 def _cut(value: Value, part: slice) -> Value:

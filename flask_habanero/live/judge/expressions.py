@@ -169,7 +169,7 @@ class Expressions:
     def _of_joinedstr(self, node: ast.JoinedStr, scope: Scope) -> Value:
         parts = [self.value(one, scope) for one in node.values]
         known = [one.object for one in parts if isinstance(one, Live) and type(one.object) is str]
-        return Live("".join(known)) if len(known) == len(parts) else Made(Live(str))
+        return Live("".join(known)) if len(known) == len(parts) else Made(Live(str), open=True)
 
     def _of_formattedvalue(self, node: ast.FormattedValue, scope: Scope) -> Value:
         value = self.value(node.value, scope)
@@ -179,7 +179,7 @@ class Expressions:
             self.value(node.format_spec, scope)
         plain = node.conversion == -1 and node.format_spec is None
         text = computed.shown(value) if plain and not self._in.repeats else None
-        return Live(text) if text is not None else Made(Live(str))
+        return Live(text) if text is not None else Made(Live(str), open=True)
 
     def _of_slice(self, node: ast.Slice, scope: Scope) -> Value:
         parts = [

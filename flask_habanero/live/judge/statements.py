@@ -120,8 +120,8 @@ class Statements(Blocks):
                 self._in.value(one, scope)
         return "return"
 
-    def _do_assert(self, node: ast.Assert, scope: Scope) -> None:
-        self._in.truth(self._in.value(node.test, scope))
+    def _do_assert(self, node: ast.Assert, scope: Scope) -> str:
+        return "return" if self._in.truth(self._in.value(node.test, scope)) is False else ""
 
     def _do_global(self, node: ast.Global | ast.Nonlocal, scope: Scope) -> None:
         scope.shared.update(node.names)
