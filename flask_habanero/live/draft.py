@@ -37,7 +37,7 @@ from .world import World
 if TYPE_CHECKING:
     from .entries import Entry
     from .factory import Factory
-    from .program import Program
+    from .program import Place, Program
 
 RESTART = "restart to take this change"
 
@@ -91,6 +91,7 @@ class Draft:
         self.remade: list[tuple[str, str]] = []  # classes that are made anew
         self.code_pairs: dict[str, list[tuple[CodeType, CodeType | None]]] = defaultdict(list)
         self.ran_imports: list[names.Import] = []  # of statements that run
+        self.first_loaded: list[str] = []  # modules that those load for the first time
         self.deferred: list[tuple[tuple[int, int], str, Callable[[], Any]]] = []
         self.boots = False  # whether it is about a process that boots later: live objects are not its
         self.registers = False  # whether a statement that runs may register
@@ -109,6 +110,21 @@ class Draft:
             elif (name, uid) in self.acted:
                 found.append(piece)
         return found
+
+    def chain(self, name: str, piece: Piece) -> tuple[Place, ...]:
+        """Return where a statement stands in the start: behind nothing, if that can't be told.
+
+        It is that of who imported its module, and of itself.
+        """
+        if self.program.loaded(name) is not None:
+            return (*self.program.books.chains.get(name, ()), (name, self.uids(name)[piece.index], 0))
+        for module, uid in sorted(self.acted):
+            if uid in self.uids(module) and self.program.loaded(module) is not None:
+                index = self.uids(module).index(uid)
+                row = names.of_source(self.out.target[module])[index]
+                if name in imports.newly_loaded(row.imports, self.out.target, self.loaded):
+                    return self.chain(module, self.parsed(module).pieces[index])
+        return ()
 
     # words
 

@@ -6,60 +6,76 @@ import circle, find there what they would not find at a cold start.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..source import Piece, Source
-from . import effects, names
+from ..source import Source
+from . import names
 
 if TYPE_CHECKING:
     from .draft import Draft
+    from .program import Place
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """The app before the release, or after it."""
 
-    judge: effects.Judge
+    draft: Draft
     uids: Mapping[str, list[int]]
     tree: Mapping[str, Source]
+
+    def early(self, read: Iterable[tuple[str, str]], chain: tuple[Place, ...]) -> set[tuple[str, str]]:
+        """Return the names, of those that are read, that are bound only below what a chain leads through."""
+        places = {
+            unit: self.uids[unit].index(uid) for unit, uid, _ in chain if uid in self.uids.get(unit, ())
+        }
+        found = set()
+        for module, bound in read:
+            unit = self.draft.program.unit_name(module)
+            if unit in places and unit in self.tree:
+                rows = names.of_source(self.tree[unit])
+                first = next((index for index, row in enumerate(rows) if bound in row.binds), -1)
+                found |= {(unit, bound)} if first > places[unit] else set()
+        return found
+
+
+def sides(draft: Draft) -> tuple[Side, Side]:
+    """Return the app before the release, and after it."""
+    books = draft.program.books
+    after = Side(draft, {**books.uids, **draft.out.uids}, draft.out.target)
+    return Side(draft, books.uids, draft.program.tree), after
 
 
 def check(draft: Draft) -> None:
     """Refuse statements that would read, through what they call, what is bound further down."""
-    books, moved = draft.program.books, {module for module, _ in draft.out.moved}
+    before, after = sides(draft)
+    moved = {module for module, _ in draft.out.moved}
     running = {module for module, _ in (*draft.acted, *draft.put_members)}
-    for name in sorted((moved | running) & draft.out.target.keys() & draft.program.tree.keys()):
-        if draft.program.loaded(name) is None:
-            continue
-        after = _Side(draft.judge(name), {**books.uids, **draft.out.uids}, draft.out.target)
-        before = _Side(draft.judge_before(name), books.uids, draft.program.tree)
-        for piece in draft.parsed(name).pieces if name in moved else draft.running(name):
-            uid = draft.uids(name)[piece.index]
-            for unit, bound in sorted(_early(draft, after, (name, uid), piece)):
-                if (unit, bound) not in _before(draft, before, (name, uid)):
-                    what = f"it reads {bound} of {unit}, which is bound only later"
-                    draft.refuse("name-order", draft.where(name, piece), what, "define it above this line")
+    there = sorted((moved | running) & draft.out.target.keys() & draft.program.tree.keys())
+    there = [name for name in there if draft.program.loaded(name) is not None]
+    for name in [*there, *draft.first_loaded]:
+        whole = name in moved or name in draft.first_loaded
+        for piece in draft.parsed(name).pieces if whole else draft.running(name):
+            chain = draft.chain(name, piece)
+            early = after.early(draft.judge(name).read(piece.node).names, chain)
+            for unit, bound in sorted(early - _before(before, name, chain)):
+                draft.refuse("name-order", draft.where(name, piece), said(unit, bound), HINT)
 
 
-def _before(draft: Draft, side: _Side, where: tuple[str, int]) -> set[tuple[str, str]]:
+HINT = "define it above this line"
+
+
+def said(unit: str, bound: str) -> str:
+    """Return what is wrong with a name that is read."""
+    return f"it reads {bound} of {unit}, which is bound only later"
+
+
+def _before(side: Side, name: str, chain: tuple[Place, ...]) -> set[tuple[str, str]]:
     """Return what a statement read too early before: it did no harm."""
-    module, uid = where
-    if uid not in side.uids.get(module, ()):
+    uid = chain[-1][1] if chain and chain[-1][0] == name else 0
+    if uid not in side.uids.get(name, ()):
         return set()
-    return _early(draft, side, where, side.tree[module].parsed.pieces[side.uids[module].index(uid)])
-
-
-def _early(draft: Draft, side: _Side, where: tuple[str, int], piece: Piece) -> set[tuple[str, str]]:
-    """Return the names that a statement reads, and that are bound only below it, or below who imported it."""
-    chain = (*draft.program.books.chains.get(where[0], ()), (*where, 0))
-    places = {unit: side.uids[unit].index(uid) for unit, uid, _ in chain if uid in side.uids.get(unit, ())}
-    found = set()
-    for module, bound in side.judge.read(piece.node).names:
-        unit = draft.program.unit_name(module)
-        if unit in places and unit in side.tree:
-            rows = names.of_source(side.tree[unit])
-            first = next((index for index, row in enumerate(rows) if bound in row.binds), -1)
-            found |= {(unit, bound)} if first > places[unit] else set()
-    return found
+    piece = side.tree[name].parsed.pieces[side.uids[name].index(uid)]
+    return side.early(side.draft.judge_before(name).read(piece.node).names, chain)

@@ -24,6 +24,7 @@ from flask.config import Config, ConfigAttribute
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 from werkzeug.local import LocalProxy
+from werkzeug.routing import Map
 
 from . import configs, names, origin, registrations, stateful, written
 from .judge import known
@@ -41,6 +42,12 @@ _KEPT_BY_APPS = frozenset(
         "test_request_context", "url_map",
     ]
 )  # fmt: skip
+
+# of a map of rules; whatever else is asked of it is an answer from the rules that are there by now
+_SETTINGS_OF_MAP = {
+    "add", "charset", "converters", "default_converters", "default_subdomain", "host_matching", "lock_class",
+    "merge_slashes", "redirect_defaults", "sort_parameters", "strict_slashes",
+}  # fmt: skip
 
 _ASKED_ELSEWHERE = (LocalProxy, App, Blueprint, ModuleType, FunctionType, type(None))
 
@@ -240,10 +247,8 @@ def _is_doubtful(program: Program, thing: Any, used: set[str], found: Findings, 
     if isinstance(thing, type):
         own = thing.__module__ in program.tree
         return own and any(_member_changed(program, thing, one, found) for one in used)
-    if issubclass(kind, Config) or thing is known.environ():
-        if issubclass(kind, Config):
-            return _config_changed(thing, found)
-        return written.sets_environment(program.tree) or _environment_changed(found)
+    if issubclass(kind, Config | Map) or thing is known.environ():
+        return _settings_changed(program, thing, used, found)
     if is_named or issubclass(kind, _ASKED_ELSEWHERE):
         return False
     if kind.__module__ in program.tree and not stateful.is_container(thing):
@@ -253,6 +258,14 @@ def _is_doubtful(program: Program, thing: Any, used: set[str], found: Findings, 
     if stateful.is_container(thing):
         return stateful.looks_inside(thing, used)
     return _library_object_changed(thing, found)
+
+
+def _settings_changed(program: Program, thing: Any, used: set[str], found: Findings) -> bool:
+    if isinstance(thing, Config):
+        return _config_changed(thing, found)
+    if isinstance(thing, Map):
+        return not used <= _SETTINGS_OF_MAP
+    return written.sets_environment(program.tree) or _environment_changed(found)
 
 
 def _words(thing: Any) -> str:

@@ -31,6 +31,7 @@ from . import (
     names,
     ordering,
     rivals,
+    state,
     statements,
     steps,
 )
@@ -50,12 +51,12 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
     _modules(draft)
     for ask in (
         Flow.follow,
-        checks.tables,
+        state.tables,
         factory.settle,
         checks.cold_start,
         early.check,
         checks.order,
-        checks.state,
+        state.check,
         ordering.check,
         rivals.check,
         entries.arrange,

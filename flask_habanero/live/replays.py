@@ -27,6 +27,7 @@ from . import (
     configs,
     configured,
     diff,
+    early,
     entries,
     lasting,
     loading,
@@ -94,7 +95,7 @@ def _runs(one: Factory) -> str | None:
         configured.written(one.draft, found.effects, _filled_again(one, left))
         entries.touched(one.draft, found.effects)
         one.draft.registers |= any(effect.kind == "registers" for effect in found.effects)
-        why = _outside(one, found.effects) or _state(one, left, found)
+        why = _outside(one, found.effects) or _state(one, left, found) or _early(one, left, found)
         if why is not None:
             return why
     return None
@@ -258,6 +259,14 @@ def _unknown(one: Factory, looked: dict[int, Any], other: Findings, piece: Piece
     used = one.uses(piece)
     named = {id(left.variables.get(name)) for name in used.reads | used.inside}
     return rest[0].why if rest and named & looked.keys() else None
+
+
+def _early(one: Factory, left: Left, found: Findings) -> str | None:
+    """Return what a statement reads that is bound only below who called the factory."""
+    before, after = early.sides(one.draft)
+    was = _gone_through(one, one.draft.world_before, one.old.body, left)
+    new = after.early(found.names, left.chain) - before.early(was.names, left.chain)
+    return early.said(*min(new)) if new else None
 
 
 # what requests may have changed

@@ -253,7 +253,7 @@ class Grower:
         )
 
     def _snippet(self, module: Module, rank: int) -> Item | None:
-        group = self.rng.choice([*snippets.USES, "web", "web"])
+        group = self.rng.choice([*snippets.USES, "web", "web", *snippets.CHANGED, "rebound", "setting"])
         style = f"{group}:{self.rng.randrange(len(snippets.GROUPS[group]))}"
         item = Item("snippet", self.project.fresh("s"), rank, {}, style)
         return item if self.fill(module, item) else None
@@ -262,9 +262,20 @@ class Grower:
         """Fill the slots of a snippet; return whether there was something for each."""
         texts = {name: self.expression(module, item.rank, now=True, depth=1) for name in "vw"}
         texts["b"] = self.expression(module, item.rank, now=False, depth=1)
-        if item.style.startswith("web"):
+        group = item.style.partition(":")[0]
+        if group in snippets.CHANGED:
+            changed = self._changeable(module, item.rank, snippets.CHANGED[group])
+            if changed is None:
+                return False
+            texts["c"] = f"«{changed}»"
+        if group == "rebound":
+            bound = self._changeable(module, item.rank, "int")
+            if bound is None or self.project.home(bound) is not module:
+                return False
+            texts["g"] = f"«name:{bound}»"
+        if group in ("web", "setting", "asked"):
             target = self._target(module, item.rank)
-            if target is None:
+            if target is None or (group != "web" and target != "app"):
                 return False
             texts["t"] = f"«{target}»"
         if item.style.startswith("reader"):
@@ -275,6 +286,16 @@ class Grower:
             texts.update(m=f"«module:{home.name}»", a=f"«name:{read}»")
         item.parts = texts
         return True
+
+    def _changeable(self, module: Module, rank: int, form: str) -> str | None:
+        """Return the name of a constant of a form, or of a class, that may be changed in place."""
+        kind = "class" if form == "class" else "const"
+        found = [
+            item.name
+            for item in self._candidates(module, rank, now=True)
+            if item.kind == kind and (form == "class" or item.parts.get("form") == form)
+        ]
+        return self.rng.choice(found) if found else None
 
     # what Flask is told
 

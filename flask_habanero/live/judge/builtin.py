@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from abc import ABCMeta
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from . import attributes, containers, known, operators
@@ -159,6 +160,7 @@ class Builtins:
         if len(args.positional) < 2:
             return None
         owner, attribute = args.first, text_in(args.positional[1])
+        self._asked(owner, attribute)
         there = (
             {self._in.expressions.has(one, attribute) for one in alternatives(owner)} if attribute else {None}
         )
@@ -168,6 +170,14 @@ class Builtins:
             return args.positional[2]
         found = self._in.expressions.read(owner, attribute, args.text)
         return found if there == {True} else join([found, *args.positional[2:]])
+
+    def _asked(self, owner: Value, attribute: str) -> None:
+        """Whether there is an attribute is read, too."""
+        self._in.notes.uses(owner, attribute)
+        for one in alternatives(owner):
+            module = one.object if isinstance(one, Live) else None
+            if isinstance(module, ModuleType) and self._in.world.is_own(module.__name__):
+                self._in.notes.names.add((module.__name__, attribute))
 
     def _with_function(self, name: str, args: Args) -> Value:
         function = (
