@@ -123,5 +123,5 @@ def _functions(flow: Flow, reader: str, changed: tuple[str, str, frozenset[str]]
         )
         makes = body.reads & local and not instances.may_stay_in(flow, changed, reader, qualname, local)
         makes = makes and not _only_asks(flow, changed, reader, qualname, local)
-        if asks or makes or reading.fetches_inside(source, qualname, module, cls):
+        if asks or makes or reading.brought_inside(source, qualname, module, cls):
             flow.used(key, owners, local | {cls})

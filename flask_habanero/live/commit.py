@@ -329,13 +329,10 @@ class Edited:
         return lambda: None  # begin()'s inverse brings back all
 
     def _refreshed(self, entry: configs.Written) -> configs.Written:
-        if id(entry) not in self._plan.refresh:
+        again = self._plan.refresh.get(id(entry))
+        if again is None:
             return entry
-        _, _, names = self._plan.refresh[id(entry)]
-        written = configs.written_again(self._config, entry)
-        return replace(
-            entry, changes=[(key, value) for key, value in written if names is None or key in names]
-        )
+        return replace(entry, changes=again.changes(configs.written_again(self._config, entry)))
 
 
 def _check_setup(program: Program, journals: dict[Target, list[Entry]]) -> None:

@@ -13,6 +13,7 @@ from ..source import Piece
 from . import configs, names
 from .judge.findings import Effect
 from .judge.values import Class, Live, Made
+from .plan import Refresh
 from .program import owner_of
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ def source_changed(draft: Draft, module: str, name: str, members: frozenset[str]
             ):
                 keys = {member for member in members if member.isupper()}
             if keys:
-                draft.out.refresh[id(entry)] = (config, entry, _readable(draft, entry, source))
+                again = Refresh(entry, set(), _readable(draft, entry, source))
+                draft.out.refresh.setdefault(id(entry), again).keys.update(keys)
                 changed(draft, config, keys)
 
 

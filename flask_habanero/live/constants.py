@@ -224,7 +224,7 @@ class Constants:
     def _variable(self, given: list[Live], place: Place) -> Any:
         """Return a variable of the environment, which only the server's own start may have set."""
         key = given[0].object if given else None
-        if type(key) is not str or written.sets_environment(self._tree):
+        if type(key) is not str or written.sets_environment(self._tree, self._program.books.ran):
             raise UntoldError
         self.keys.add(key)
         found = known.environ().get(key)

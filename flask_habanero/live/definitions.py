@@ -109,20 +109,27 @@ def function(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     draft.say(name, f"~{new.name}")
     headers.compare(draft, name, new.name, (old, new))
     draft.acted.add((name, uid))
-    judge = draft.judge(name)
     if getattr(old, "type_params", None) or getattr(new, "type_params", None):
         draft.refuse("type-params", draft.where(name, new), f"{new.name}: type parameters")
         return
     if type(old) is not type(new) or not same_own_level(old, new) or not alike(old.args, new.args):
         _function_changed(draft, name, new.name, old)
     raw = _raw(draft, name, pair.old, old)
-    if not (alike(old.args, new.args) and alike(old.returns, new.returns)):
-        for one in (old, new):
-            if (why := judge.header(one.args, one.returns)) is not None:
-                draft.refuse("default", draft.where(name, one), why)
+    if alike(old.args, new.args) and alike(old.returns, new.returns):
+        draft.same_headers.add((name, uid))
+    else:
+        _header(draft, name, (old, new))
         _conform(draft, name, pair.new, raw)
-    if not (alike(old.decorator_list, new.decorator_list) and judge.decorated(new).only_registers):
+    if alike(old.decorator_list, new.decorator_list) and draft.judge(name).decorated(new).only_registers:
+        draft.same_decorators.add((name, uid))
+    else:
         _decorate(draft, name, pair.new, uid, raw, old)
+
+
+def _header(draft: Draft, name: str, functions: tuple[bodies.Function, ...]) -> None:
+    for one in functions:
+        if (why := draft.judge(name).header(one.args, one.returns)) is not None:
+            draft.refuse("default", draft.where(name, one), why)
 
 
 def _raw(draft: Draft, name: str, piece: Piece, node: bodies.Function) -> FindFunction:
@@ -346,22 +353,21 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
             draft.refuse(reason.code, reason.where, reason.what, reason.hint)
 
 
-def _has_defaults(node: bodies.Function) -> bool:
-    return bool(node.args.defaults or any(node.args.kw_defaults))
-
-
 def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:
-    """Evaluate an unchanged `def`'s header again and apply its decorators anew."""
-    node = piece.node
-    assert isinstance(node, bodies.Function)
-    draft.acted.add((name, uid))
-    draft.say(name, f"={node.name}")
-    loaded = draft.program.tree[name].parsed.pieces[draft.program.uids(name).index(uid)]
-    raw = _raw(draft, name, loaded, node)
-    if isinstance(loaded.node, bodies.Function) and _has_defaults(node):
-        _function_changed(draft, name, node.name, loaded.node)
-    if (why := draft.judge(name).header(node.args, node.returns)) is not None:
-        draft.refuse("default", draft.where(name, node), why)
-    _conform(draft, name, piece, raw)
-    if node.decorator_list:
-        _decorate(draft, name, piece, uid, raw, node)
+    """Evaluate a `def`'s header again and apply its decorators anew, as far as that was not done."""
+    node, loaded = piece.node, statements.loaded(draft, name, uid)
+    assert isinstance(node, bodies.Function) and isinstance(loaded.node, bodies.Function)
+    first = (name, uid) not in draft.acted
+    raw = _raw(draft, name, loaded, loaded.node)
+    if first:
+        draft.acted.add((name, uid))
+        draft.say(name, f"={node.name}")
+    if first or (name, uid) in draft.same_headers:
+        if node.args.defaults or any(node.args.kw_defaults):
+            _function_changed(draft, name, node.name, loaded.node)
+        _header(draft, name, (node,))
+        _conform(draft, name, piece, raw)
+    if node.decorator_list and (first or (name, uid) in draft.same_decorators):
+        _decorate(draft, name, piece, uid, raw, loaded.node)
+    draft.same_headers -= {(name, uid)}
+    draft.same_decorators -= {(name, uid)}

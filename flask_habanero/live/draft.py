@@ -67,6 +67,9 @@ class Draft:
         self.world_before = World(program, program.tree, set())
         self.acted: set[tuple[str, int]] = set()
         self.partly: set[tuple[str, int]] = set()  # of those, classes of which some members are made anew
+        # functions that changed, and of which that did not: it is not evaluated, or applied, anew so far
+        self.same_headers: set[tuple[str, int]] = set()
+        self.same_decorators: set[tuple[str, int]] = set()
         self.dirty: list[tuple[str, str]] = []
         self.rebound: set[tuple[str, str]] = set()  # the same, once they were followed
         self.dirty_config: list[tuple[Config, str]] = []  # keys of configurations that change

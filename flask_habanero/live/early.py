@@ -29,7 +29,9 @@ class Side:
     def early(self, read: Iterable[tuple[str, str]], chain: tuple[Place, ...]) -> set[tuple[str, str]]:
         """Return the names, of those that are read, that are bound only below what a chain leads through."""
         places = {
-            unit: self.uids[unit].index(uid) for unit, uid, _ in chain if uid in self.uids.get(unit, ())
+            unit: self.uids[unit].index(uid)
+            for unit, uid, within in chain
+            if not within and uid in self.uids.get(unit, ())
         }
         found = set()
         for module, bound in read:

@@ -34,6 +34,7 @@ from . import (
 )
 from .diff import Kind, Pair
 from .parts import compile_part, first_line
+from .plan import since_import
 from .skeleton import alike
 
 if TYPE_CHECKING:
@@ -324,10 +325,10 @@ def is_over(draft: Draft, left: Left) -> bool:
     ended = draft.acted | draft.out.withdraw
     by_statement = any(
         within == 0 and ((module, uid) in ended or module in draft.out.dropped)
-        for module, uid, within in left.chain
+        for module, uid, within in since_import(left.chain)
     )
     made = [one for one in draft.factories.values() if one is not None]
-    return by_statement or any(one.ends(place) for one in made for place in left.chain[:-1])
+    return by_statement or any(one.ends(place) for one in made for place in since_import(left.chain)[:-1])
 
 
 def find(draft: Draft, key: startup.Function) -> Factory | None:

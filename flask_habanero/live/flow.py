@@ -337,9 +337,9 @@ class Flow:
             body = reading.body_of(self.draft.out.target.get(unit), qualname)
             if body is None:
                 continue
-            inside = reading.fetches_inside(self.draft.out.target[unit], qualname, module, name)
+            inside = reading.brought_inside(self.draft.out.target[unit], qualname, module, name)
             if inside or reading.gets_at(body, name, local, modules):
-                self.used(key, owners, local | modules | {name})
+                self.used(key, owners, local | modules | inside | {name})
 
     # stale statements
 
@@ -351,7 +351,8 @@ class Flow:
     def _stale(self, module: str, uid: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
         draft = self.draft
         uids = draft.uids(module)
-        done = (module, uid) in draft.acted and (module, uid) not in draft.partly
+        left = draft.partly | draft.same_headers | draft.same_decorators
+        done = (module, uid) in draft.acted and (module, uid) not in left
         if done or uid not in uids or self.program.loaded(module) is None:
             return
         if (module, uid) in draft.partly and not self.first_time(

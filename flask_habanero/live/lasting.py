@@ -186,9 +186,11 @@ def _member_changed(program: Program, cls: type, attribute: str, found: Findings
         return True  # its body is one of those that are not gone through
     body = written.class_body(program.tree.get(owner.__module__), owner.__name__)
     literal = written.value_in(body.body, attribute) if body is not None else NO_LITERAL
-    if type(value) in stateful.VALUES or type(value) in (list, dict, set):
-        return literal is not NO_LITERAL and not _equals(value, literal)
-    return stateful.is_container(value) and differs(program, value, found, literal)
+    unknown = literal is NO_LITERAL
+    if type(value) in stateful.VALUES:
+        return _is_set(program, attribute, direct) if unknown else not _equals(value, literal)
+    set_again = unknown and type(value) in (list, dict, set) and _is_set(program, attribute, direct)
+    return set_again or (stateful.is_container(value) and differs(program, value, found, literal))
 
 
 def _is_set_from_outside(program: Program, cls: type, attribute: str, direct: set[str]) -> bool:
@@ -205,6 +207,11 @@ def _is_set_from_outside(program: Program, cls: type, attribute: str, direct: se
         return False
     if (attribute in names.class_members(body)) == (attribute in vars(cls)):
         return False
+    return _is_set(program, attribute, direct)
+
+
+def _is_set(program: Program, attribute: str, direct: set[str]) -> bool:
+    """Whether the app's own code may set an attribute of that name."""
     by_name = not direct.isdisjoint({attribute, "__dict__"}) and written.is_set_by_name(program.tree)
     return by_name or written.is_stored(program.tree, attribute)
 
@@ -265,7 +272,7 @@ def _settings_changed(program: Program, thing: Any, used: set[str], found: Findi
         return _config_changed(thing, found)
     if isinstance(thing, Map):
         return not used <= _SETTINGS_OF_MAP
-    return written.sets_environment(program.tree) or _environment_changed(found)
+    return written.sets_environment(program.tree, program.books.ran) or _environment_changed(found)
 
 
 def _words(thing: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..source import Source, once_for_each_source
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WORDS = re.compile(r"\b(__dict__|globals|locals|vars)\b")
 _SPACES = {"globals", "locals", "vars"}
 _OF_ONE_KEY = {"get", "pop", "setdefault", "update"}
+_ORDERLESS = {"all", "any", "frozenset", "len", "set", "sorted"}
 
 
 def check(draft: Draft) -> None:
@@ -112,11 +113,14 @@ def _lists(source: Source) -> bool:
     if not _WORDS.search(source.text):
         return False
     nodes = [one for piece in source.parsed.pieces for one in ast.walk(piece.node)]
-    of_one_key = {id(one) for node in nodes for one in _asked_for_one_key(node)}
-    return any(_is_namespace(node) and id(node) not in of_one_key for node in nodes)
+    orderless = {id(one) for node in nodes for one in _in_no_order(node)}
+    return any(_is_namespace(node) and id(node) not in orderless for node in nodes)
 
 
-def _asked_for_one_key(node: ast.AST) -> list[ast.expr]:
+def _in_no_order(node: ast.AST) -> Iterable[ast.AST]:
+    """Return what is asked for one key only, or put into an order of its own."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ORDERLESS:
+        return (inner for one in node.args for inner in ast.walk(one))
     if isinstance(node, ast.Subscript):
         return [node.value]
     if isinstance(node, ast.Attribute) and node.attr in _OF_ONE_KEY:

@@ -42,6 +42,30 @@ class Step:
 
 
 @dataclass
+class Refresh:
+    """What a call fills a configuration with that takes its values from an object that changes.
+
+    Attributes:
+        entry: the call.
+        keys: those that are taken anew: what is changed otherwise since is no matter of the start.
+        readable: the names that the object has then, if not all.
+    """
+
+    entry: Written
+    keys: set[str]
+    readable: frozenset[str] | None
+
+    def changes(self, written: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        """Return keys and values in order, from what the call would write now."""
+        before = dict(self.entry.changes)
+        return [
+            (key, value if key in self.keys else before[key])
+            for key, value in written
+            if (key in self.keys or key in before) and (self.readable is None or key in self.readable)
+        ]
+
+
+@dataclass
 class Plan:
     """What commit runs. `reasons` is empty if the change is hot.
 
@@ -58,8 +82,7 @@ class Plan:
         preload: modules of other packages to import before any gate closes.
         unloaded: those without which it could not be told what the change does; only if there are reasons.
         configs: configurations that change, by id.
-        refresh: calls that fill a configuration from an object that changed, by id: with that configuration,
-            and the names that the object has then, if not all.
+        refresh: calls that fill a configuration from an object that changed, by id.
         absent: attributes that a statement sets first, by id of the object and name -> the object.
         bound: (module, name): what its statements bind or delete.
         mapping: what SQLAlchemy learns, or forgets.
@@ -86,7 +109,7 @@ class Plan:
     unloaded: list[str] = field(default_factory=list)
     show: list[ShowSource] = field(default_factory=list)
     configs: dict[int, Config] = field(default_factory=dict)
-    refresh: dict[int, tuple[Config, Written, frozenset[str] | None]] = field(default_factory=dict)
+    refresh: dict[int, Refresh] = field(default_factory=dict)
     absent: dict[tuple[int, str], Any] = field(default_factory=dict)
     clear: list[ClearCache] = field(default_factory=list)
     bound: set[tuple[str, str]] = field(default_factory=set)
@@ -96,7 +119,7 @@ class Plan:
 
     def ends(self, chain: tuple[Any, ...]) -> bool:
         """Whether what a chain led to was made by a statement of a factory that ends."""
-        return bool(self.parts) and any(_is_in(place, part) for place in chain for part in self.parts)
+        return bool(self.parts) and any(_is_in(p, part) for p in since_import(chain) for part in self.parts)
 
     def touches(self, chain: tuple[Any, ...]) -> bool:
         """Whether what a chain led to may end, or stand elsewhere from now on."""
@@ -115,6 +138,12 @@ class Plan:
             if _is_in((module, uid, within), part):
                 return first + within - part[2]
         return within
+
+
+def since_import(chain: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a chain from where a module was executed last: an import that runs again executes nothing."""
+    begins = [index for index, place in enumerate(chain) if place[2] == 0]
+    return chain[begins[-1] :] if begins else chain
 
 
 def _is_in(place: tuple[str, int, int], part: Part) -> bool:

@@ -107,15 +107,26 @@ def fetches(row: Names, module: str, name: str, *, starred: bool) -> bool:
     return any(i.module == module and (i.name == name or (i.name == "*" and starred)) for i in row.imports)
 
 
-def fetches_inside(source: Source, qualname: str, module: str, name: str) -> bool:
-    """Whether an import inside a function brings a name, or its module."""
+def brought_inside(source: Source, qualname: str, module: str, name: str) -> set[str]:
+    """Return what stands, in a function that imports it itself, for a name of a module, or for the module."""
     top = qualname.partition(".<locals>")[0]
     row = _bodies(source).get(top)
     if row is None:
-        return False
-    direct = any(i.module == module and i.name in (name, "*") for i in row.inner_imports)
-    whole = any(module in (i.module, f"{i.module}.{i.name}") for i in row.inner_imports)
-    return direct or (whole and name in row.bodies[top].attributes)
+        return set()
+    body, above = row.bodies[top], set(imports.parents(module))
+    local = {name if i.name == "*" else i.bound for i in row.inner_imports if _is_of(i, module, name)}
+    modules = {
+        i.bound.partition(".")[0]
+        for i in row.inner_imports
+        if f"{i.module}.{i.name}" in above
+        or (i.name is None and (i.module in above or i.module.startswith(f"{module}.")))
+    }
+    asked = not {name, "__dict__"}.isdisjoint(body.attributes)
+    return local | (modules if asked or modules & body.bare else set())
+
+
+def _is_of(item: names.Import, module: str, name: str) -> bool:
+    return item.module == module and item.name in (name, "*")
 
 
 def body_of(source: Source | None, qualname: str) -> bodies.Body | None:

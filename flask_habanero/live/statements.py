@@ -28,7 +28,7 @@ from .diff import Pair, title
 from .draft import RESTART, Draft
 from .judge.findings import Effect
 
-_IMPORTS = (ast.Import, ast.ImportFrom)  # in others, another arm may bind the name
+_IMPORTS = (ast.Import, ast.ImportFrom)
 _BINDERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
 
 
@@ -201,10 +201,18 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
         i.bound
         for i in old_row.imports
         for j in new_row.imports
-        if (i.module, i.name, i.bound) == (j.module, j.name, j.bound) and isinstance(pair.new.node, _IMPORTS)
+        if (i.module, i.name, i.bound) == (j.module, j.name, j.bound) and _must_import(pair.new.node)
     }
     bound = (gone | old_row.binds | draft.binds(name, pair.new)) - kept
     draft.dirty += [(name, one) for one in (*bound, *(["__doc__"] if _is_docstring(pair.new) else []))]
+
+
+def _must_import(node: ast.stmt) -> bool:
+    """Whether an import statement, or several under one `try` that raises otherwise, bind what they say."""
+    if isinstance(node, ast.Try) and not (node.orelse or node.finalbody):
+        raises = all(isinstance(handler.body[-1], ast.Raise) for handler in node.handlers)
+        return raises and all(isinstance(one, _IMPORTS) for one in node.body)
+    return isinstance(node, _IMPORTS)
 
 
 def _run(draft: Draft, name: str, piece: Piece, again: Container[int] = ()) -> None:

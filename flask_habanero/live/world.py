@@ -65,8 +65,9 @@ class World:
         return any(self._rebound.get(one, -1) >= age for one in units)
 
     def lacks(self, module: str) -> None:
-        """Note that a module of another package is not loaded, so that nobody can tell what is in it."""
-        self.unloaded.add(module)
+        """Note that a module is not loaded: one of another package, so that nobody can tell what is in it."""
+        if not self.is_own(module):
+            self.unloaded.add(module)
 
     def is_changed(self, module: str) -> bool:
         """Whether the release changes a module."""

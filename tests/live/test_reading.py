@@ -42,8 +42,8 @@ def finds(text: str, module: str, name: str) -> bool:
     reader = source(text)
     rows = names.of_source(reader)
     fetched = any(reading.fetches(row, module, name, starred=True) for row in rows)
-    inside = reading.fetches_inside(reader, "f", module, name)
-    return any(reading.aliases(reader, "reader", module, name)) or fetched or inside
+    inside = reading.brought_inside(reader, "f", module, name)
+    return any(reading.aliases(reader, "reader", module, name)) or fetched or bool(inside)
 
 
 @pytest.mark.parametrize("text", IMPORTS)

@@ -1,8 +1,8 @@
 """Ways in which people write things: the texts of `snippets.txt`, in variants between which an edit switches.
 
 ``{n}`` is the name that others use; ``{v}`` and ``{w}`` are expressions evaluated at import, ``{b}`` is in
-a body; ``{t}`` is an app or a blueprint, ``{m}`` a module and ``{a}`` a name in it; ``{c}`` is what is changed
-in place, and ``{g}`` the name of a constant of the same module.
+a body; ``{t}`` is an app or a blueprint, ``{m}`` a module and ``{a}`` a name in it; ``{c}`` is what is
+changed in place, and ``{g}`` the name of a constant of the same module.
 """
 
 from __future__ import annotations

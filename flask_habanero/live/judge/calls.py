@@ -25,8 +25,8 @@ from flask.config import Config
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 
-from .. import configs, registrations
-from . import attributes, callbacks, containers, known
+from .. import registrations
+from . import attributes, callbacks, containers, known, settings
 from .values import (
     ANY,
     NONE,
@@ -120,7 +120,7 @@ class Calls:
             if registered is not None:
                 return registered
             if isinstance(this, Live) and isinstance(this.object, Config):
-                return self._of_config(this, str(getattr(raw, "__name__", "")), args)
+                return settings.call(self._in, this, str(getattr(raw, "__name__", "")), args)
             if isinstance(raw, _C_FUNCTIONS):
                 return self._c_method(raw, this, args)
             if raw in known.log_methods():
@@ -143,21 +143,6 @@ class Calls:
         if name in registrations.PLAIN_DECORATORS and args.positional:
             return args.positional[0]
         return GivesBack() if name in registrations.DECORATORS else NONE
-
-    def _of_config(self, this: Live, name: str, args: Args) -> Value:
-        """A method of an app's configuration: what is written is noted by the config itself."""
-        if name in configs.WRITERS:
-            if name in configs.READING_WRITERS:
-                self._in.notes.looks_up(this, args.get(0, "key") or ANY)
-            self._in.notes.config(this.object, name, args)
-            return ANY if name in ("pop", "popitem", "setdefault") else Live(True)
-        key = args.get(0, "key")
-        if key is None or name not in ("get", "__getitem__", "__contains__"):
-            self._in.notes.uses(this)
-            return Made(open=True)
-        found = self._in.item(this, key, NONE)
-        self._in.notes.holds(found)
-        return join([found, *args.positional[1:2]]) if name == "get" else found
 
     def _c_method(self, raw: Any, this: Value, args: Args) -> Value:
         """A method without a source: of a builtin container or value, or unknown."""

@@ -55,7 +55,7 @@ class Expressions:
         return Live(node.value)
 
     def _of_name(self, node: ast.Name, scope: Scope) -> Value:
-        return scope.find(node.id)
+        return scope.find(node.id, self._in)
 
     def _of_attribute(self, node: ast.Attribute, scope: Scope) -> Value:
         owner = self.value(node.value, scope)

@@ -95,9 +95,10 @@ class Interpreter:
 
     def scope_of(self, module: str) -> Scope:
         """Return the scope of a module of the app's own: what it binds meanwhile is kept apart."""
-        return Scope({}, lambda name: self._global(module, name), module)
+        return Scope({}, lambda name, reader: reader.name_or_builtin(module, name), module)
 
-    def _global(self, module: str, name: str) -> Value:
+    def name_or_builtin(self, module: str, name: str) -> Value:
+        """Return what a name stands for in a module of the app's own; anything if nobody knows."""
         found = self.name(module, name)
         if found is None:
             found = Live(getattr(builtins, name)) if hasattr(builtins, name) else ANY
@@ -125,7 +126,7 @@ class Interpreter:
                 self.notes.holds(value)
             self.notes.cells.update((module, function.__qualname__, name) for name in names)
 
-        def above(name: str) -> Value:
+        def above(name: str, _reader: Interpreter) -> Value:
             if name in space:
                 return Live(space[name])
             return Live(getattr(builtins, name)) if hasattr(builtins, name) else ANY

@@ -145,7 +145,7 @@ class Either(Value):
 ANY = _Any()
 NONE = Live(None)
 
-Lookup = Callable[[str], Value]
+Lookup = Callable[[str, Any], Value]  # by name, and the interpreter that asks
 
 
 @dataclass(slots=True, eq=False)
@@ -170,10 +170,10 @@ class Scope:
     this: Value | None = None
     body: bool = False
 
-    def find(self, name: str) -> Value:
-        """Return what a name stands for."""
+    def find(self, name: str, reader: Any) -> Value:
+        """Return what a name stands for; that it was read is noted by the interpreter that asks."""
         found = self.names.get(name)
-        return found if found is not None else self.above(name)
+        return found if found is not None else self.above(name, reader)
 
     def inner(self, names: dict[str, Value] | None = None) -> Scope:
         """Return a scope inside this one."""
