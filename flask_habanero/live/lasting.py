@@ -244,9 +244,16 @@ def others(
             isinstance(thing, type) and thing.__module__ not in program.tree
         )
         for one in sorted(asked) if is_library else ():
-            value = vars(thing).get(one)
-            if type(value) in stateful.VALUES and written.is_stored(program.tree, one):
+            if _set_in_library(program, vars(thing).get(one), one, found):
                 yield f"{thing.__name__}.{one}"
+
+
+def _set_in_library(program: Program, value: Any, attribute: str, found: Findings) -> bool:
+    """Whether the app's own code may have set, or filled, an attribute of a library's module or class."""
+    if type(value) in stateful.VALUES:
+        return written.is_stored(program.tree, attribute)
+    filled = stateful.is_container(value) and written.is_filled(program.tree, attribute)
+    return filled and stateful.looks_inside(value, found.uses_of(value))
 
 
 def _is_doubtful(program: Program, thing: Any, used: set[str], found: Findings, *, is_named: bool) -> bool:

@@ -107,6 +107,17 @@ def is_stored(tree: Mapping[str, Source], attribute: str) -> bool:
     return any(attribute in source.text and _stores(source, attribute) for source in tree.values())
 
 
+def is_filled(tree: Mapping[str, Source], attribute: str) -> bool:
+    """Whether the app's own code changes a container in place that it gets at by an attribute."""
+    pattern = re.compile(rf"\b{re.escape(attribute)}\s*(\.\s*({_FILLING})\b|\[[^\]]*\]\s*[-+*/|]?=(?!=)|\+=)")
+    return any(attribute in source.text and pattern.search(source.text) for source in tree.values())
+
+
+_FILLING = (
+    "add|append|appendleft|clear|discard|extend|insert|pop|popleft|remove|reverse|setdefault|sort|update"
+)
+
+
 def _stores(source: Source, attribute: str) -> bool:
     if not re.search(rf"\b{re.escape(attribute)}\b", source.text):
         return False
