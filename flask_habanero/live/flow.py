@@ -188,7 +188,7 @@ class Flow:
                 what,
                 "`from flask_habanero import Habanero` before your own modules, or restart",
             )
-        self.touched.add(qualname.rpartition(".")[2])
+        self.touched.update(part.rpartition(".")[2] for part in qualname.split(".<locals>."))
 
     def _callers(self, key: Function, why: str) -> bool:
         """Let what called a function be stale, if that can all be done again. Returns whether it is."""
