@@ -184,13 +184,21 @@ def _member_changed(program: Program, cls: type, attribute: str, found: Findings
         return False
     if "<locals>" in owner.__qualname__:
         return True  # its body is one of those that are not gone through
-    body = written.class_body(program.tree.get(owner.__module__), owner.__name__)
+    return _differs_from_body(program, owner, attribute, found)
+
+
+def _differs_from_body(program: Program, cls: type, attribute: str, found: Findings) -> bool:
+    value = vars(cls).get(attribute)
+    body = written.class_body(program.tree.get(cls.__module__), cls.__name__)
     literal = written.value_in(body.body, attribute) if body is not None else NO_LITERAL
-    unknown = literal is NO_LITERAL
-    if type(value) in stateful.VALUES:
-        return _is_set(program, attribute, direct) if unknown else not _equals(value, literal)
-    set_again = unknown and type(value) in (list, dict, set) and _is_set(program, attribute, direct)
-    return set_again or (stateful.is_container(value) and differs(program, value, found, literal))
+    if type(value) not in stateful.VALUES and type(value) not in (list, dict, set):
+        return stateful.is_container(value) and differs(program, value, found, literal)
+    if literal is not NO_LITERAL:
+        return not _equals(value, literal)
+    if body is None or attribute not in names.class_members(body):
+        return False  # a metaclass made it, or nobody did
+    direct = found.direct.get(id(cls), (cls, set()))[1]
+    return _is_set(program, attribute, direct) or differs(program, value, found, literal)
 
 
 def _is_set_from_outside(program: Program, cls: type, attribute: str, direct: set[str]) -> bool:

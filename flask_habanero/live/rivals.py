@@ -180,7 +180,8 @@ def reaching(draft: Draft, start: set[str]) -> set[str]:
     ways: list[tuple[set[str], set[str]]] = []
     for _, piece, row, _ in _statements(draft):
         ways += [(set(key.split(".")), body.reads | body.attributes) for key, body in row.bodies.items()]
-        ways += [({made}, said) for one in (row, *row.bodies.values()) for made, said in one.sets.items()]
+        for sets in (row.sets, *(body.sets for body in row.bodies.values())):
+            ways += [({made}, said) for made, said in sets.items()]
         if isinstance(piece.node, ast.Import | ast.ImportFrom):
             ways += [({item.bound}, {item.name or item.module}) for item in row.imports]
         else:
