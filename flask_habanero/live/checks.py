@@ -72,11 +72,15 @@ def _name_order(draft: Draft) -> None:
 
 def _circles(draft: Draft) -> None:
     """An import circle that the tree had before is none of the release's."""
-    old, new = draft.program.tree, draft.out.target
     if draft.imports_differ:
-        circle = imports.circles(new, draft.roots)
-        if circle is not None and imports.circles(old, draft.roots) is None:
-            _refuse(draft, circle)
+        known = {_circle(one) for one in imports.circles(draft.program.tree, draft.roots)}
+        for circle in imports.circles(draft.out.target, draft.roots):
+            if _circle(circle) not in known:
+                _refuse(draft, circle)
+
+
+def _circle(reason: Reason) -> tuple[str, str]:
+    return reason.where.partition(":")[0], reason.what
 
 
 def _run_indices(draft: Draft, name: str) -> set[int]:

@@ -183,24 +183,13 @@ def is_there(module: str) -> bool:
         return False
 
 
-class _CircleError(Exception):
-    def __init__(self, where: str, what: str) -> None:
-        super().__init__(what)
-        self.where, self.what = where, what
-
-
-def circles(tree: Tree, roots: list[str]) -> Reason | None:
-    """Walk the imports as a cold start would, from its first modules; return the first that is too early."""
+def circles(tree: Tree, roots: list[str]) -> list[Reason]:
+    """Walk the imports as a cold start would, from its first modules; return those that are too early."""
     start = _ColdStart(tree)
-    try:
-        for root in roots:
-            for one in parents(root):
-                start.execute(one)
-    except _CircleError as circle:
-        return Reason(
-            "import-circle", circle.where, circle.what, "move the import into the function that needs it"
-        )
-    return None
+    for root in roots:
+        for one in parents(root):
+            start.execute(one)
+    return start.early
 
 
 class _ColdStart:
@@ -209,6 +198,7 @@ class _ColdStart:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._done: dict[str, int] = {}  # module -> statements executed so far; -1: all
+        self.early: list[Reason] = []
 
     def execute(self, name: str) -> None:
         """Execute a module, unless that has begun before."""
@@ -236,8 +226,9 @@ class _ColdStart:
         if self._done.get(item.module, -1) < 0 or item.module == importer:
             return
         if any(item.bound in row.reads for row in names.of_source(self._tree[importer])):
-            what = f"{item.module!r} is imported in a circle, and read while it is not complete"
-            raise _CircleError(f"{importer}:{item.line}", what)
+            self._circle(
+                item, importer, f"{item.module!r} is imported in a circle, and read while it is not complete"
+            )
 
     def _take(self, item: Import, name: str, importer: str) -> None:
         source, child = self._tree[item.module], f"{item.module}.{name}"
@@ -248,8 +239,13 @@ class _ColdStart:
         if child in self._tree:
             self.execute(child)
         elif done >= 0 and name in binds(source):
-            what = f"{item.module!r} is imported in a circle: {name!r} is not bound yet"
-            raise _CircleError(f"{importer}:{item.line}", what)
+            self._circle(
+                item, importer, f"{item.module!r} is imported in a circle: {name!r} is not bound yet"
+            )
+
+    def _circle(self, item: Import, importer: str, what: str) -> None:
+        hint = "move the import into the function that needs it"
+        self.early.append(Reason("import-circle", f"{importer}:{item.line}", what, hint))
 
 
 @once_for_each_source

@@ -27,7 +27,7 @@ def told(files: Sources, root: str = "a") -> str:
     """Return the code of the reason why a cold start would fail, or nothing."""
     modules = tree(files)
     broken = [reason.code for reason in imports.broken(modules, set(modules), imports.tops(modules))]
-    circle = imports.circles(modules, [root])
+    circle = next(iter(imports.circles(modules, [root])), None)
     return broken[0] if broken else circle.code if circle else ""
 
 
