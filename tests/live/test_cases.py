@@ -83,3 +83,12 @@ def test_an_edit_is_live_and_right_or_refused_and_left(bench, path):
         assert allowed, f"{case.says} Release {number}: {outcome} {verdict.refusals}"
         if outcome != "live" and expected.codes:
             assert expected.codes & set(verdict.codes), f"{case.says} Release {number}: {verdict.refusals}"
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="docs/what-is-hot.md, What it does not see")
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("known/*.txt")), ids=lambda path: path.stem)
+def test_an_edit_that_is_known_to_be_live_and_wrong(bench, path):
+    case = read(path)
+    verdict = bench.judge(case.sequence)
+    assert not verdict.bad, f"{case.says} {verdict.differences[:5]}"
