@@ -200,14 +200,12 @@ def check(draft: Draft) -> None:
             what = "the configuration holds more than was written through it since our import"
             hint = "`from flask_habanero import Habanero` before your own modules, or restart"
             draft.refuse("config", "", what, hint)
-        for key in _read_by_writers(book) & {key for one, key in draft.changed_config if one == id(config)}:
+        keys = {key for one, key in draft.changed_config if one == id(config)}
+        for key in keys & _read_by_writers(book):
             draft.refuse("config", "", f"{configs.said(key)} is used by a statement that also writes it")
-        for key in _written_twice_and_read(
-            book, {key for one, key in draft.changed_config if one == id(config)}
-        ):
-            draft.refuse(
-                "config", "", f"{configs.said(key)} is written more than once, and read at the start"
-            )
+        for key in _written_twice_and_read(book, keys):
+            what = f"{configs.said(key)} is written more than once, and read at the start"
+            draft.refuse("config", "", what)
     for _, key in draft.changed_config:
         if key in _KEPT_BY_FLASK or key == configs.EVERY:
             what = (

@@ -117,17 +117,22 @@ class Draft:
     def chain(self, name: str, piece: Piece) -> tuple[Place, ...]:
         """Return where a statement stands in the start: behind nothing, if that can't be told.
 
-        It is that of who imported its module, and of itself.
+        It is that of who imported its module, and of itself; of a module to come, that of who imports it.
         """
         if self.program.loaded(name) is not None:
             return (*self.program.books.chains.get(name, ()), (name, self.uids(name)[piece.index], 0))
-        for module, uid in sorted(self.acted):
-            if uid in self.uids(module) and self.program.loaded(module) is not None:
-                index = self.uids(module).index(uid)
-                row = names.of_source(self.out.target[module])[index]
-                if name in imports.newly_loaded(row.imports, self.out.target, self.loaded):
-                    return self.chain(module, self.parsed(module).pieces[index])
-        return ()
+        return self._first_importers.get(name, ())
+
+    @cached_property
+    def _first_importers(self) -> dict[str, tuple[Place, ...]]:
+        """Modules that are loaded for the first time -> the statement that runs and imports them first."""
+        found: dict[str, tuple[Place, ...]] = {}
+        for module in sorted({module for module, _ in self.acted}):
+            rows = names.of_source(self.out.target[module]) if self.program.loaded(module) is not None else ()
+            for piece in self.running(module) if rows else ():
+                for name in imports.newly_loaded(rows[piece.index].imports, self.out.target, self.loaded):
+                    found.setdefault(name, self.chain(module, piece))
+        return found
 
     # words
 

@@ -244,15 +244,20 @@ def _walk_heap(modules: list[ModuleType]) -> list[FunctionType]:
 
 def instances_of(cls: type) -> list[Any]:
     """Return the live objects that are instances of a class or of those below it."""
+    return [holder for one in with_subclasses(cls) for holder in gc.get_referrers(one) if type(holder) is one]
+
+
+def with_subclasses(cls: type) -> set[type]:
+    """Return a class, and all that are derived from it."""
     classes = {cls}
     todo: list[type] = [cls]
     while todo:
         below: type
-        for below in todo.pop().__subclasses__():
+        for below in type.__subclasses__(todo.pop()):
             if below not in classes:
                 classes.add(below)
                 todo.append(below)
-    return [holder for one in classes for holder in gc.get_referrers(one) if type(holder) is one]
+    return classes
 
 
 def computes_once(member: object) -> FunctionType | None:

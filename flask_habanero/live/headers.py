@@ -50,8 +50,10 @@ def follow(flow: Flow, module: str, qualname: str, what: str) -> None:
     copying = _COPYING.union(*(_copiers(flow.draft.out.target[one]) for one in flow.loaded))
     for reader in flow.loaded:
         source = flow.draft.out.target[reader]
-        local, modules = reading.aliases(source, reader, module, top)
         words = _words(source, what)
+        if (words if what == "code" else words | copying).isdisjoint(_said(source)):
+            continue
+        local, modules = reading.aliases(source, reader, module, top)
         for index, row in enumerate(names.of_source(source)):
             gets = what == "header" and reading.gets_at(row, top, local, modules)
             if (gets and _copies(row, copying)) or not words.isdisjoint(row.attributes | row.reads):
@@ -79,6 +81,15 @@ _QUOTED = re.compile(r"""["']__[a-z]+__["']""")
 
 def _copies(one: Names | Body, copying: set[str]) -> bool:
     return not copying.isdisjoint(one.attributes | one.reads)
+
+
+@once_for_each_source
+def _said(source: Source) -> frozenset[str]:
+    """Return all names and attributes that a module reads, or asks for, at any time."""
+    rows = names.of_source(source)
+    said = [row.reads | row.attributes for row in rows]
+    said += [body.reads | body.attributes for row in rows for body in row.bodies.values()]
+    return frozenset[str]().union(*said)
 
 
 @once_for_each_source

@@ -184,11 +184,10 @@ def _member_changed(program: Program, cls: type, attribute: str, found: Findings
         return False
     if "<locals>" in owner.__qualname__:
         return True  # its body is one of those that are not gone through
-    return _differs_from_body(program, owner, attribute, (found, direct))
+    return _differs_from_body(program, owner, attribute, found)
 
 
-def _differs_from_body(program: Program, cls: type, attribute: str, read: tuple[Findings, set[str]]) -> bool:
-    found, direct = read
+def _differs_from_body(program: Program, cls: type, attribute: str, found: Findings) -> bool:
     value = vars(cls).get(attribute)
     body = written.class_body(program.tree.get(cls.__module__), cls.__name__)
     literal = written.value_in(body.body, attribute) if body is not None else NO_LITERAL
@@ -198,6 +197,8 @@ def _differs_from_body(program: Program, cls: type, attribute: str, read: tuple[
         return not _equals(value, literal)
     if body is None or attribute not in names.class_members(body):
         return False  # a metaclass made it, or nobody did
+    of_classes = ((one, asked) for one, asked in found.direct.values() if isinstance(one, type))
+    direct = set[str]().union(*(asked for one, asked in of_classes if issubclass(one, cls)))
     return _is_set(program, attribute, direct) or differs(program, value, found, literal)
 
 

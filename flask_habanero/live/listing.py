@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..source import Source, once_for_each_source
+from . import names
 from .judge.findings import Effect
 
 if TYPE_CHECKING:
@@ -100,11 +101,7 @@ def _bound(node: ast.stmt) -> Iterator[str]:
     elif isinstance(node, ast.Assign) or (isinstance(node, ast.AnnAssign) and node.value is not None):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         for target in targets:
-            yield from (one.id for one in ast.walk(target) if isinstance(one, ast.Name) and _is_bound(one))
-
-
-def _is_bound(node: ast.Name) -> bool:
-    return isinstance(node.ctx, ast.Store)
+            yield from names.targets(target)
 
 
 @once_for_each_source

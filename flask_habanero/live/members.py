@@ -199,9 +199,7 @@ def part_of(node: ast.stmt, put: list[ast.stmt]) -> ast.ClassDef:
     for one in reversed(node.body):
         if id(one) in wanted or not read.isdisjoint(bound(one)):
             body.insert(0, one)
-            nodes = (inner for running in _running(one) for inner in ast.walk(running))
-            nodes = (inner for running in _running(one) for inner in ast.walk(running))
-            read |= {inner.id for inner in nodes if isinstance(inner, ast.Name)}
+            read |= {inner.id for inner in _running(one) if isinstance(inner, ast.Name)}
     part = ast.ClassDef(name=node.name, bases=[], keywords=[], body=body, decorator_list=[])
     return ast.copy_location(part, node)
 

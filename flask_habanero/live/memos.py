@@ -94,18 +94,16 @@ def _emptied(draft: Draft, reached: set[str]) -> Iterator[Callable[[], None]]:
     # special methods are called without a name, and what writes into namespaces may have made anything
     everything = reading.ANYWHERE in reached or any(_SPECIAL.match(name) for name in reached)
     with functions.thawed():
-        held = gc.get_objects()
-    for one in held:
-        kind = type(one)
-        if kind is _Memo:
-            made_of = inspect.unwrap(one)
-            if _is_own(draft, made_of) and (everything or _may_reach(made_of, reached)):
-                yield one.cache_clear
-        elif issubclass(kind, type) and _is_own(draft, one):
-            for key, member in list(vars(one).items()):
-                computes = functions.computes_once(member)
-                if computes is not None and (everything or not reached.isdisjoint({key, computes.__name__})):
-                    yield functools.partial(functions.forget_cached, one, key)
+        held = [one for one in gc.get_referrers(_Memo) if type(one) is _Memo]
+    for memo in held:
+        made_of = inspect.unwrap(memo)
+        if _is_own(draft, made_of) and (everything or _may_reach(made_of, reached)):
+            yield memo.cache_clear
+    for cls in filter(functools.partial(_is_own, draft), functions.with_subclasses(object)):
+        for key, member in list(vars(cls).items()):
+            computes = functions.computes_once(member)
+            if computes is not None and (everything or not reached.isdisjoint({key, computes.__name__})):
+                yield functools.partial(functions.forget_cached, cls, key)
 
 
 def _may_reach(function: Any, reached: set[str]) -> bool:
