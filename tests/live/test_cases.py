@@ -30,6 +30,7 @@ class Case:
     says: str
     sequence: Sequence
     python: tuple[int, ...]
+    live_before: tuple[int, ...]  # from that Python on, a release that should be live may be refused
     expected: tuple[Expected, ...]  # of each release
 
 
@@ -39,6 +40,8 @@ def read(path: Path) -> Case:
     says, entry = head.splitlines()[0], re.findall(r"^entry: (\S+)$", head, re.MULTILINE)[0]
     needs = re.findall(r"^python: (\d+)\.(\d+)$", head, re.MULTILINE)
     python = tuple(map(int, needs[0])) if needs else (3, 11)
+    short = re.findall(r"^live-before: (\d+)\.(\d+)$", head, re.MULTILINE)
+    live_before = tuple(map(int, short[0])) if short else (99,)
     trees: list[dict[str, str]] = []
     expected = []
     for section in sections:
@@ -53,7 +56,7 @@ def read(path: Path) -> Case:
         word, _, codes = title.strip().partition(": ")
         expected.append(Expected(word != "refused", word != "live", frozenset(codes.split())))
     sequence = Sequence(entry, [*trees, trees[0]], ["by hand"] * (len(trees) - 1))
-    return Case(says, sequence, python, tuple(expected[1:]))
+    return Case(says, sequence, python, live_before, tuple(expected[1:]))
 
 
 def test_a_case_is_read_as_it_is_written(tmp_path):
@@ -79,7 +82,8 @@ def test_an_edit_is_live_and_right_or_refused_and_left(bench, path):
     assert not verdict.bad, f"{case.says} Release {verdict.at}: {verdict.steps} {verdict.differences[:5]}"
     assert verdict.outcomes != ["no start"], case.says
     for number, (outcome, expected) in enumerate(zip(verdict.outcomes, case.expected, strict=False)):
-        allowed = expected.live if outcome == "live" else expected.refused
+        refused = expected.refused or sys.version_info >= case.live_before
+        allowed = expected.live if outcome == "live" else refused
         assert allowed, f"{case.says} Release {number}: {outcome} {verdict.refusals}"
         if outcome != "live" and expected.codes:
             assert expected.codes & set(verdict.codes), f"{case.says} Release {number}: {verdict.refusals}"
