@@ -127,9 +127,10 @@ class Draft:
     def _first_importers(self) -> dict[str, tuple[Place, ...]]:
         """Modules that are loaded for the first time -> the statement that runs and imports them first."""
         found: dict[str, tuple[Place, ...]] = {}
-        for module in sorted({module for module, _ in self.acted}):
-            rows = names.of_source(self.out.target[module]) if self.program.loaded(module) is not None else ()
-            for piece in self.running(module) if rows else ():
+        running = {module for module, _ in self.acted} & self.out.target.keys()
+        for module in sorted(one for one in running if self.program.loaded(one) is not None):
+            rows = names.of_source(self.out.target[module])
+            for piece in self.running(module):
                 for name in imports.newly_loaded(rows[piece.index].imports, self.out.target, self.loaded):
                     found.setdefault(name, self.chain(module, piece))
         return found
