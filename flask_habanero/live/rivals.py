@@ -177,21 +177,8 @@ def _does_something(node: ast.stmt, row: Names) -> bool:
 
 def reaching(draft: Draft, start: set[str]) -> set[str]:
     """Return the names, by their last part, through which some names are reached at the start."""
-    ways: list[tuple[set[str], set[str]]] = []
-    for _, piece, row, _ in _statements(draft):
-        ways += [(set(key.split(".")), body.reads | body.attributes) for key, body in row.bodies.items()]
-        for sets in (row.sets, *(body.sets for body in row.bodies.values())):
-            ways += [({made}, said) for made, said in sets.items()]
-        if isinstance(piece.node, ast.Import | ast.ImportFrom):
-            ways += [({item.bound}, {item.name or item.module}) for item in row.imports]
-        else:
-            ways.append((row.binds, row.reads | row.attributes))
-    found = set(start)
-    while True:
-        more = set().union(*(new for new, reads in ways if not reads.isdisjoint(found))) - found
-        if not more:
-            return found
-        found |= more
+    target = draft.out.target
+    return reading.reaching((target[name] for name in draft.loaded if name in target), start)
 
 
 def _meet(draft: Draft, mine: list[Entry], other: Statement) -> None:
