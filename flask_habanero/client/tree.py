@@ -170,7 +170,9 @@ def _with_clashes(tree: Tree, clashes: Mapping[str, list[Path]]) -> Tree:
 
 
 def _below(roots: Iterable[Path], path: Path) -> str:
+    text = str(path)
     for root in roots:
-        if path.is_relative_to(root):
-            return path.relative_to(root).as_posix()
+        prefix = os.path.join(root, "")  # noqa: PTH118  # ends with a separator
+        if text.startswith(prefix):
+            return Path(text[len(prefix) :]).as_posix()
     return path.name

@@ -47,31 +47,41 @@ def follow(flow: Flow, module: str, qualname: str, what: str) -> None:
     if not flow.first_time("header", module, qualname, what):
         return
     top = qualname.partition(".")[0]
-    copying = _COPYING.union(*(_copiers(flow.draft.out.target[one]) for one in flow.loaded))
+    copying = set[str]()  # nobody copies code
+    if what == "header":
+        copying = _COPYING.union(*(_copiers(flow.draft.out.target[one]) for one in flow.loaded))
     for reader in flow.loaded:
         source = flow.draft.out.target[reader]
-        words = _words(source, what)
-        if (words if what == "code" else words | copying).isdisjoint(_said(source)):
+        words = _words_of_code(source) if what == "code" else _words_of_headers(source)
+        if words.isdisjoint(_said(source)) and copying.isdisjoint(_said(source)):
             continue
         local, modules = reading.aliases(source, reader, module, top)
         for index, row in enumerate(names.of_source(source)):
-            gets = what == "header" and reading.gets_at(row, top, local, modules)
-            if (gets and _copies(row, copying)) or not words.isdisjoint(row.attributes | row.reads):
+            copies = _copies(row, copying) and reading.gets_at(row, top, local, modules)
+            if copies or not words.isdisjoint(row.attributes | row.reads):
                 flow.stale_at(reader, index, qualname, local | modules)
         for key, owners in flow.ran_in(reader):
             body = reading.body_of(source, key[1])
             if body is None:
                 continue
-            copies = (
-                what == "header" and _copies(body, copying) and reading.gets_at(body, top, local, modules)
-            )
+            copies = _copies(body, copying) and reading.gets_at(body, top, local, modules)
             if copies or not words.isdisjoint(body.attributes | body.reads):
                 flow.used(key, owners, local | modules | {top})
 
 
-def _words(source: Source, what: str) -> set[str]:
-    """Return the names and attributes by which a module asks functions for something."""
-    words = _SAID | _ASKING if what == "header" else _OF_CODE
+@once_for_each_source
+def _words_of_headers(source: Source) -> set[str]:
+    """Return the names and attributes by which a module asks functions for what they say of themselves."""
+    return _words(source, _SAID | _ASKING)
+
+
+@once_for_each_source
+def _words_of_code(source: Source) -> set[str]:
+    """Return the names and attributes by which a module asks functions for their code."""
+    return _words(source, _OF_CODE)
+
+
+def _words(source: Source, words: set[str]) -> set[str]:
     by_string = {"getattr"} if _QUOTED.search(source.text) else set[str]()
     return words | by_string | {item.bound for _, item in reading.imported(source) if item.name in words}
 

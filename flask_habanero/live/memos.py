@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..source import Source, once_for_each_source
 from . import bodies, functions, reading, registrations, steps
 
 if TYPE_CHECKING:
-    from ..source import Source
     from .draft import Draft
 
 _Memo = functools._lru_cache_wrapper
@@ -81,9 +81,15 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     target = draft.out.target
     sources = [target[module] for module in loaded]
     reached = reading.reaching(sources, touched.union(*map(reading.given, sources)))
-    if any(_KEEPING.search(source.text) for source in draft.program.tree.values()):
+    if any(map(_keeps, draft.program.tree.values())):
         draft.out.clear += map(steps.ClearCache, _emptied(draft, reached))
     draft.out.templates = not reached.isdisjoint(registrations.template_functions())
+
+
+@once_for_each_source
+def _keeps(source: Source) -> bool:
+    """Whether a module may make memos."""
+    return _KEEPING.search(source.text) is not None
 
 
 _KEEPING = re.compile(r"lru_cache|cached_property|functools\.cache\b|import\b.*\bcache\b")

@@ -53,6 +53,7 @@ class Names:
     hints: list[str] = field(default_factory=list)  # names of the module that are annotated, in their order
     star: bool = False
     members: tuple[Names, ...] | None = None  # of a class: of its body, see `reading`
+    readers: dict[str, set[str]] | None = None  # name -> who reads it, see `reading`
 
     @cached_property
     def outline(self) -> tuple[list[str], list[tuple[str, str | None]]]:

@@ -170,22 +170,30 @@ WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
 
 
 @once_for_each_source
-def _readers(source: Source) -> dict[str, tuple[str, ...]]:
+def _readers(source: Source) -> dict[str, set[str]]:
     """Return name -> who reads it, by last parts: functions, and what statements made of it."""
-    found: dict[str, set[str]] = defaultdict(set)
+    found: dict[str, set[str]] = {}
     for row in names.of_source(source):
-        bodies = (
-            (b.reads | b.attributes, {key.rpartition(".")[2], *b.rebinds}) for key, b in row.bodies.items()
-        )
-        for item in (*row.imports, *row.inner_imports):  # under another name
-            inside = {key.rpartition(".")[2] for key in row.bodies} if item in row.inner_imports else set()
-            for name in filter(None, (item.name, item.module.rpartition(".")[2])):
-                found[name] |= {item.bound, *inside}
-        for read, made in (*_open(row), *bodies, (row.reads | row.attributes, row.binds)):
-            reader = made if WRITERS.isdisjoint(read) else {*made, ANYWHERE}
-            for name in read if reader else ():
-                found[name] |= reader
-    return {name: tuple(readers) for name, readers in found.items()}
+        if row.readers is None:
+            row.readers = _readers_in(row)
+        for name, readers in row.readers.items():
+            known = found.get(name)
+            found[name] = readers if known is None else known | readers
+    return found
+
+
+def _readers_in(row: Names) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    bodies = ((b.reads | b.attributes, {key.rpartition(".")[2], *b.rebinds}) for key, b in row.bodies.items())
+    for item in (*row.imports, *row.inner_imports):  # under another name
+        inside = {key.rpartition(".")[2] for key in row.bodies} if item in row.inner_imports else set()
+        for name in filter(None, (item.name, item.module.rpartition(".")[2])):
+            found[name] |= {item.bound, *inside}
+    for read, made in (*_open(row), *bodies, (row.reads | row.attributes, row.binds)):
+        reader = made if WRITERS.isdisjoint(read) else {*made, ANYWHERE}
+        for name in read if reader else ():
+            found[name] |= reader
+    return found
 
 
 ANYTHING = "()"  # what is called by somebody who was given it

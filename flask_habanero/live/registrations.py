@@ -35,6 +35,8 @@ from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 from flask.sansio.scaffold import Scaffold
 from flask.templating import _default_template_ctx_processor
+from jinja2.filters import FILTERS
+from jinja2.tests import TESTS
 from werkzeug.routing import Map
 from werkzeug.routing.matcher import StateMachineMatcher
 
@@ -459,7 +461,7 @@ def template_functions() -> set[str]:
     found = set()
     for target in list(targets):
         env = target.__dict__.get("jinja_env") if isinstance(target, App) else None
-        for function in [*env.filters.values(), *env.tests.values()] if env else ():
-            if not str(getattr(function, "__module__", "")).startswith("jinja2."):
+        for name, function in [*env.filters.items(), *env.tests.items()] if env else ():
+            if function is not FILTERS.get(name) and function is not TESTS.get(name):
                 found.add(getattr(inspect.unwrap(function), "__name__", ""))
     return found
