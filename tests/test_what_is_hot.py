@@ -51,6 +51,23 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 + def more():
 +     return new()
 """,
+    "what a function did not come to at the start: a branch, a handler": """
+@@ app.py @@
+  MADE = []
+
+  def load(strict=False):
+      if strict:
+-         raise SystemExit("strict")
++         raise SystemExit("very strict")
+      try:
+          MADE.append(open(__file__))
+      except OSError:
+-         raise SystemExit("no file")
++         MADE.append(None)
+
+  load()
+  NAMES = [load.__name__]
+""",
     "the body of a decorator of yours": """
 @@ app.py @@
   import functools

@@ -12,6 +12,7 @@ it was. The caller holds the gate closed meanwhile.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import traceback
 from bisect import bisect_right
@@ -30,6 +31,7 @@ from .registrations import Entry, Target
 if TYPE_CHECKING:
     from .plan import Plan
     from .program import Books, Program
+    from .startup import Function
 
 Inverse = Callable[[], None]
 
@@ -171,6 +173,7 @@ def _books(program: Program, plan: Plan, done: list[Inverse]) -> None:
         program.books, program.removed = before, removed
         before.tree = tree
         startup.ran.clear()
+        startup.lines.clear()
 
     done.append(inverse)
     done.append(_drop(books, plan))
@@ -178,6 +181,7 @@ def _books(program: Program, plan: Plan, done: list[Inverse]) -> None:
     done.append(steps.Items(books.codes, plan.codes, ()).apply())
     done.append(steps.Items(books.absent, plan.absent, ()).apply())
     done.append(calls.move(books.ran, plan.renamed))
+    done.append(steps.Items(books.lines, plan.lines, plan.unlined).apply())
     books.tree = plan.target
     program.books = books
     program.removed = {name for name in {*removed, *plan.deletions} if name not in plan.target}
@@ -191,8 +195,9 @@ def _drop(books: Books, plan: Plan) -> Inverse:
     for table in (importer.import_stacks, books.uids, books.codes, books.chains):
         for name in plan.dropped:
             table.pop(name, None)
-    for function in [one for one in books.ran if one[0] in plan.dropped] if plan.dropped else []:
-        del books.ran[function]
+    for known in (books.ran, books.lines) if plan.dropped else ():
+        for function in [one for one in known if one[0] in plan.dropped]:
+            del known[function]
 
     def inverse() -> None:
         importer.import_stacks.clear()
@@ -203,11 +208,9 @@ def _drop(books: Books, plan: Plan) -> Inverse:
 
 def _move_runs(books: Books, before: Books, plan: Plan, done: list[Inverse]) -> None:
     """Let what is known of calls and of factories fit the lines at which they stand from now on."""
+    line = functools.partial(_moved_line, before, plan)
     if plan.relocate:  # before functions move: its lines are those within the factories as they were
-        uids = {(m, first): uid for m, first, uid in _functions(before, plan)}
-        books.calls.move_lines(
-            lambda caller, line: plan.moved_line(caller[0], uids.get((caller[0], caller[2]), 0), line)
-        )
+        books.calls.move_lines(line)
         books.chains = {name: plan.moved_chain(chain) for name, chain in books.chains.items()}
         books.runs = {
             function: [replace(left, chain=plan.moved_chain(left.chain)) for left in found]
@@ -215,13 +218,27 @@ def _move_runs(books: Books, before: Books, plan: Plan, done: list[Inverse]) -> 
         }
     done.append(calls.move(books.runs, plan.renamed))
     books.calls.move(plan.renamed, done)
+    for config in configs.all_configs() if plan.relocate or plan.renamed else ():
+        book = configs.book_of(config)
+        assert book is not None
+        readers = {
+            key: {(plan.renamed.get(caller, caller), line(caller, at)) for caller, at in found}
+            for key, found in book.readers.items()
+        }
+        edited = id(config) in plan.configs  # then that was seen to before
+        entries = book.entries if edited else [_relocated(entry, plan) for entry in book.entries]
+        done.append(steps.Assign(book, {"readers": readers, "entries": entries}).apply())
 
 
-def _functions(books: Books, plan: Plan) -> Iterator[tuple[str, int, int]]:
-    """Yield (module, first line, uid) of the statements of factories that change."""
-    for module, uid, _, _ in plan.relocate:
-        index = books.uids[module].index(uid)
-        yield module, books.tree[module].parsed.pieces[index].line, uid
+def _moved_line(books: Books, plan: Plan, function: Function, line: int) -> int:
+    """Return the line to which one of a function moves."""
+    module, _, first = function
+    for part in plan.relocate:
+        if part[0] == module:
+            pieces = zip(books.tree[module].parsed.pieces, books.uids[module], strict=True)
+            uid = next((uid for piece, uid in pieces if piece.line <= first <= piece.end_line), 0)
+            return plan.moved_line(module, uid, line)
+    return line
 
 
 def _settle(program: Program, plan: Plan, pending: list[tuple[Target, Entry]]) -> None:

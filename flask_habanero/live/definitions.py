@@ -31,6 +31,7 @@ from . import (
 )
 from .diff import Pair, title
 from .draft import RESTART, Draft, FindFunction
+from .parts import first_line
 from .skeleton import alike, same_own_level
 
 
@@ -90,8 +91,7 @@ def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:
 
 
 def _function_changed(draft: Draft, name: str, qualname: str, old: bodies.Function) -> None:
-    first = min([old.lineno, *(d.lineno for d in old.decorator_list)])
-    draft.changed_functions.append((name, qualname, first))
+    draft.changed_function((name, qualname, first_line(old)))
     owner, _, last = qualname.rpartition(".")
     if owner and last in ("__init__", "__new__", "__post_init__"):
         draft.shape_changed.append((name, owner))
@@ -364,7 +364,7 @@ def redo(draft: Draft, name: str, piece: Piece, uid: int) -> None:
         draft.say(name, f"={node.name}")
     if first or (name, uid) in draft.same_headers:
         if node.args.defaults or any(node.args.kw_defaults):
-            _function_changed(draft, name, node.name, loaded.node)
+            draft.changed_functions.append((name, node.name, first_line(loaded.node)))
         _header(draft, name, (node,))
         _conform(draft, name, piece, raw)
     if node.decorator_list and (first or (name, uid) in draft.same_decorators):

@@ -30,6 +30,7 @@ from . import (
     stars,
     startup,
     steps,
+    unran,
 )
 from .plan import Action, Plan, Step
 from .world import World
@@ -80,6 +81,7 @@ class Draft:
         self.made_members: dict[tuple[str, str], set[str]] = defaultdict(set)  # by module and class
         self.put_members: dict[tuple[str, str], list[ast.stmt]] = defaultdict(list)  # their statements
         self.changed_functions: list[tuple[str, str, int]] = []
+        self.unreached: list[tuple[str, str, int]] = []  # that changed only where the start did not come to
         # functions of factories, and variables that they read which are others now
         self.used_variables: list[tuple[startup.Function, frozenset[str]]] = []
         # functions that stay, and say something else of themselves
@@ -102,6 +104,10 @@ class Draft:
         self._judges_before: dict[str, effects.Judge] = {}
         self._reasons: dict[tuple[str, str, str], Reason] = {}
         self._words: dict[str, list[str]] = defaultdict(list)
+
+    def changed_function(self, key: startup.Function) -> None:
+        """Note that a function does something else: at the start, or only where that did not come to."""
+        (self.unreached if unran.keeps(self, key) else self.changed_functions).append(key)
 
     def running(self, name: str) -> list[Piece]:
         """Return the statements of a module that run, in order: of a class that is kept, what runs of it."""

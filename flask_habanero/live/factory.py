@@ -10,7 +10,7 @@ The same holds for each function that had an app or a blueprint in its hands: `r
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import CellType, FunctionType
@@ -30,11 +30,13 @@ from . import (
     replays,
     startup,
     steps,
+    unran,
     variables,
 )
 from .diff import Kind, Pair
 from .parts import compile_part, first_line
 from .plan import since_import
+from .sides import sides
 from .skeleton import alike
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ class Factory:
     run: set[int] = field(default_factory=set)
     end: set[int] = field(default_factory=set)
     judged: int = 0  # how much was to be done when it was judged last
-    _uses: dict[int, variables.Uses] = field(default_factory=dict)
+    _uses: dict[int, variables.Uses] = field(default_factory=dict)  # by ids of nodes
+    _ran: dict[int, ast.stmt] = field(default_factory=dict)  # by ids of old statements
 
     @property
     def module(self) -> str:
@@ -132,10 +135,28 @@ class Factory:
         return f"{self.key[1]}.<locals>."
 
     def uses(self, piece: Piece) -> variables.Uses:
-        """Return what one of its statements does to its variables."""
-        if id(piece) not in self._uses:
-            self._uses[id(piece)] = variables.uses([piece.node])
-        return self._uses[id(piece)]
+        """Return what one of its statements does to its variables, or did."""
+        node = self.as_it_ran(piece)
+        if id(node) not in self._uses:
+            self._uses[id(node)] = variables.uses([node])
+        return self._uses[id(node)]
+
+    def as_it_ran(self, piece: Piece) -> ast.stmt:
+        """Return one of its statements; without blocks that did not run, if it ran and stays."""
+        old = self._before.get(id(piece))
+        if old is None or (old is not piece and piece.index in self.run):
+            return piece.node
+        if id(old) not in self._ran:
+            lines = self.draft.program.books.lines.get(self.key)
+            self._ran[id(old)] = old.node if lines is None else unran.pruned(old.node, lines, self.old)
+        return self._ran[id(old)]
+
+    @cached_property
+    def _before(self) -> dict[int, Piece]:
+        """By the ids of old statements, and of new ones that are the same: the old ones."""
+        same = [(pair.new, pair.old) for pair in self.pairs if pair.kind is Kind.SAME]
+        olds = [(pair.old, pair.old) for pair in self.pairs]
+        return {id(piece): old for piece, old in (*same, *olds) if piece is not None and old is not None}
 
     def _names(self, piece: Piece) -> names.Names:
         return names.of_piece(piece, self.draft.out.target[self.module])
@@ -151,7 +172,7 @@ class Factory:
         """The statements that read some names of the module used what is another thing now."""
         for pair in self.pairs:
             if pair.new is not None and pair.old is not None:
-                row = self._names(pair.new)
+                row = self._names(Piece(1, self.as_it_ran(pair.new), ""))
                 inner = {item.bound for item in row.imports if item.bound in read}
                 if row.reads & read or inner:
                     self._act(pair)
@@ -159,7 +180,7 @@ class Factory:
     def stale_where(self, is_meant: Callable[[ast.AST], bool]) -> None:
         """The statements that something holds for used what is another thing now."""
         for pair in self.pairs:
-            if pair.new is not None and pair.old is not None and is_meant(pair.new.node):
+            if pair.new is not None and pair.old is not None and is_meant(self.as_it_ran(pair.new)):
                 self._act(pair)
 
     # what comes of it
@@ -341,17 +362,13 @@ def find(draft: Draft, key: startup.Function) -> Factory | None:
 
 
 def _made(draft: Draft, key: startup.Function) -> Factory | None:
-    module, qualname, first = key
     runs = draft.program.books.runs.get(key, [])
-    if draft.boots or not 0 < len(runs) <= startup.MOST_RUNS or module not in draft.program.tree:
+    if draft.boots or not 0 < len(runs) <= startup.MOST_RUNS:
         return None
-    old = _definition(draft.program.tree[module].parsed.pieces, qualname, first)
-    place = draft.out.renamed.get(key) or next(
-        (new for was, new in _renames(draft, module) if was == key), key
-    )
-    new = _definition(draft.parsed(module).pieces, qualname, place[2]) if module in draft.out.target else None
-    if old is None or new is None or isinstance(new, ast.AsyncFunctionDef):
+    found = sides(draft, key)
+    if found is None or isinstance(found[1], ast.AsyncFunctionDef):
         return None
+    old, new = found
     if not (alike(old.args, new.args) and alike(old.decorator_list, new.decorator_list)):
         return None
     if any(
@@ -362,17 +379,3 @@ def _made(draft: Draft, key: startup.Function) -> Factory | None:
 
 
 _SUSPENDING = (ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)
-
-
-def _renames(draft: Draft, module: str) -> Iterator[tuple[startup.Function, startup.Function]]:
-    for old, new in draft.code_pairs[module]:
-        if new is not None:
-            yield (module, old.co_qualname, old.co_firstlineno), (module, new.co_qualname, new.co_firstlineno)
-
-
-def _definition(pieces: Iterable[Piece], qualname: str, first: int) -> bodies.Function | None:
-    for piece in pieces:
-        for found, node in names.functions_in(piece.node):
-            if found == qualname and first_line(node) == first:
-                return node
-    return None

@@ -32,6 +32,7 @@ from . import (
     stars,
     statements,
     subclasses,
+    unran,
 )
 from .callers import Callers
 from .names import Names
@@ -46,14 +47,8 @@ if TYPE_CHECKING:
 
 _SPACES = {"globals", "locals", "vars", "dir"}
 _INSPECTING = {
-    "__code__",
-    "co_firstlineno",
-    "getsource",
-    "getsourcelines",
-    "currentframe",
-    "_getframe",
-    "stack",
-}
+    "__code__", "_getframe", "co_firstlineno", "currentframe", "getsource", "getsourcelines", "stack",
+}  # fmt: skip
 
 
 class Flow:
@@ -67,7 +62,7 @@ class Flow:
         self.loaded = [name for name in staying if name in draft.loaded]
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
-        self.touched: set[str] = set()
+        self.touched = {qualname.rpartition(".")[2] for _, qualname, _ in draft.unreached}
         self._who = Callers(draft, self.loaded)
 
     def ran_in(self, module: str) -> list[tuple[Function, frozenset[Owner]]]:
@@ -173,9 +168,8 @@ class Flow:
         made = self._who.factory(key)
         if made is not None:
             made.take_up()
-        elif not self._callers(key, qualname):
-            for owner in owners:
-                self._owner(owner, module, qualname)
+        else:
+            self._ran_for(key, owners)
         if (
             not owners
             and not self.program.was_watched(module)
@@ -189,6 +183,12 @@ class Flow:
                 "`from flask_habanero import Habanero` before your own modules, or restart",
             )
         self.touched.update(part.rpartition(".")[2] for part in qualname.split(".<locals>."))
+
+    def _ran_for(self, key: Function, owners: AbstractSet[Owner]) -> None:
+        """Let what a function ran for be stale: what called it if it can run again, else statements."""
+        if not self._callers(key, key[1]):
+            for owner in owners:
+                self._owner(owner, *key[:2])
 
     def _callers(self, key: Function, why: str) -> bool:
         """Let what called a function be stale, if that can all be done again. Returns whether it is."""
@@ -209,9 +209,8 @@ class Flow:
         made = self._who.factory(key)
         if made is not None:
             made.stale_readers(read)
-        elif not self._callers(key, key[1]):
-            for owner in owners:
-                self._owner(owner, key[0], key[1])
+        else:
+            self._ran_for(key, owners)
 
     def _owner(self, owner: Owner, module: str, qualname: str) -> None:
         if owner is None:
@@ -291,14 +290,12 @@ class Flow:
         if not row.bodies:
             self.stale_at(reader, index, module)
         for key, owners in self.ran_in(reader):
-            unit, qualname, _ = key
-            if qualname.partition(".<locals>")[0] in row.bodies:
+            if key[1].partition(".<locals>")[0] in row.bodies:
                 made = self._who.factory(key)
                 if made is not None:
                     made.stale_where(lambda node: reading.mentions(node, module))
-                elif not self._callers(key, qualname):
-                    for owner in owners:
-                        self._owner(owner, unit, qualname)
+                else:
+                    self._ran_for(key, owners)
 
     def dynamic_importer(self, module: str, name: str) -> None:
         """Who imports a module by its name (`from_object("settings")`) may have read anything of it."""
@@ -320,14 +317,12 @@ class Flow:
         if not within:
             self._stale(reader, uid, module)
         for key, owners in self.ran_in(reader) if within else ():
-            unit, qualname, _ = key
-            if qualname.partition(".<locals>")[0] in row.bodies:
+            if key[1].partition(".<locals>")[0] in row.bodies:
                 made = self._who.factory(key)
                 if made is not None:
                     made.stale_at(within)
-                elif not self._callers(key, qualname):
-                    for owner in owners:
-                        self._owner(owner, unit, qualname)
+                else:
+                    self._ran_for(key, owners)
 
     def _readers_that_ran(
         self, reader: str, local: set[str], modules: set[str], module: str, name: str
@@ -338,7 +333,9 @@ class Flow:
             if body is None:
                 continue
             inside = reading.brought_inside(self.draft.out.target[unit], qualname, module, name)
-            if inside or reading.gets_at(body, name, local, modules):
+            if inside or unran.read(
+                self.draft, key, body, lambda b: reading.gets_at(b, name, local, modules)
+            ):
                 self.used(key, owners, local | modules | inside | {name})
 
     # stale statements

@@ -84,6 +84,6 @@ def _named(code: CodeType, qualname: str) -> CodeType:
     return renamed(code)
 
 
-def first_line(node: bodies.Function) -> int:
-    """Return the line at which a function begins, its decorators included."""
+def first_line(node: bodies.Function | ast.ClassDef) -> int:
+    """Return the line at which a function or a class begins, its decorators included."""
     return min([node.lineno, *(one.lineno for one in node.decorator_list)])

@@ -79,6 +79,8 @@ class Plan:
         dropped: loaded modules that end.
         uids, codes: of each changed module's statements, as they will be.
         renamed: functions that will begin on another line: (module, qualified name, line) before and after.
+        lines: functions of which other lines than before are known to have run at the start -> those.
+        unlined: those of which it is not known any more.
         preload: modules of other packages to import before any gate closes.
         unloaded: those without which it could not be told what the change does; only if there are reasons.
         configs: configurations that change, by id.
@@ -105,6 +107,8 @@ class Plan:
     uids: dict[str, list[int]] = field(default_factory=dict)
     codes: dict[str, list[CodeType]] = field(default_factory=dict)
     renamed: dict[tuple[str, str, int], tuple[str, str, int]] = field(default_factory=dict)
+    lines: dict[tuple[str, str, int], frozenset[int]] = field(default_factory=dict)
+    unlined: tuple[tuple[str, str, int], ...] = ()
     preload: list[str] = field(default_factory=list)
     unloaded: list[str] = field(default_factory=list)
     show: list[ShowSource] = field(default_factory=list)

@@ -34,6 +34,7 @@ from . import (
     state,
     statements,
     steps,
+    unran,
 )
 from .diff import Kind, Pair
 from .draft import Draft
@@ -53,6 +54,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
         Flow.follow,
         state.tables,
         factory.settle,
+        unran.settle,
         checks.cold_start,
         early.check,
         checks.order,

@@ -64,6 +64,8 @@ class Books:
     codes: dict[str, list[CodeType]] = field(default_factory=dict)  # module -> code of each statement
     # function -> statements that it ran for
     ran: dict[startup.Function, frozenset[tuple[str, int] | None]] = field(default_factory=dict)
+    # function -> its lines that ran, counted from its first; not of those of which that is not known
+    lines: dict[startup.Function, frozenset[int]] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
     chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
     # attributes that a release's statement set first: (id of the object, name) -> the object
@@ -273,6 +275,7 @@ class Program:
 
     def settle_ran(self) -> None:
         """Turn what ran since the last time into functions and statements."""
+        self._settle_lines()
         for key, owners in startup.ran.items():
             module = self.unit_name(key[0])
             if module in self.tree:
@@ -281,6 +284,15 @@ class Program:
                 self.books.ran[function] = known.union(map(self._owner, owners))
         startup.ran.clear()
         self._settle_runs()
+
+    def _settle_lines(self) -> None:
+        """Add lines to those of functions of which all are known; of one that ran unseen they never are."""
+        for (name, qualname, first), found in startup.lines.items():
+            function = (self.unit_name(name), qualname, first)
+            if function in self.books.lines or function not in self.books.ran:
+                self.books.lines[function] = self.books.lines.get(function, frozenset()) | found
+        if not startup.recording():  # else more may still be added to those sets
+            startup.lines.clear()
 
     def _settle_runs(self) -> None:
         for (name, qualname, first), callers in startup.calls.items():

@@ -78,7 +78,7 @@ def _ends(one: Factory) -> str | None:
     """Return why what ends can't be taken back: it must have done nothing but register and configure."""
     for piece in one.ending:
         for left in one.left:
-            found = _gone_through(one, one.draft.world_before, [piece.node], left).effects
+            found = _gone_through(one, one.draft.world_before, [one.as_it_ran(piece)], left).effects
             configured.written(one.draft, found, _filled_again(one, left))
             rest = [effect for effect in found if effect.kind not in WRITTEN_DOWN]
             if rest:
@@ -196,7 +196,8 @@ def _order(one: Factory) -> str | None:
             if not (mine.effects or looked):
                 continue
             for piece in _behind(one, index):
-                other = known.get(piece.index) or _gone_through(one, one.draft.world, [piece.node], left)
+                node = one.as_it_ran(piece)
+                other = known.get(piece.index) or _gone_through(one, one.draft.world, [node], left)
                 known[piece.index] = other
                 why = ordering.conflict(mine, other) or _unknown(one, looked, other, piece, left)
                 why = why or _tells(mine.effects, piece.node)

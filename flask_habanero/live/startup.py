@@ -8,6 +8,7 @@ library, site-packages and the folder of installed scripts.
 - `ran` maps a function to the innermost module-level line that it ran for, or to None when
   nobody's module was being executed: a factory that the server called.
 - `calls` maps it to the functions that called it, with the lines at which they did.
+- `lines` maps it to the lines of it that ran, counted from its first; from 3.12 on.
 - `runs` has what the factories left behind: the variables of functions that had an app or a blueprint
   in their hands when they returned.
 """
@@ -43,6 +44,7 @@ NOBODY: Function = ("", "", 0)
 
 ran: dict[Function, set[Owner]] = {}
 calls: dict[Function, set[Call]] = {}
+lines: dict[Function, set[int]] = {}
 watched: set[str] = set()  # modules whose import began while we recorded
 also: list[tuple[Callable[[], None], Callable[[], None]]] = []  # what else begins and ends with the record
 
@@ -76,6 +78,8 @@ _TOOL = 4  # the documentation of sys.monitoring gives 0-2 and 5 to debuggers, c
 _foreign: dict[CodeType, bool] = {}
 _stored: dict[CodeType, frozenset[str]] = {}
 _ended: list[bool] = []
+# by id, because equal code of two modules is not the same: the code, and its lines that ran
+_lined: dict[int, tuple[CodeType, set[int]]] = {}
 _DISABLE: Any = None  # returned for code that we need not be asked about again
 if sys.version_info >= (3, 12):
     _DISABLE = sys.monitoring.DISABLE
@@ -149,8 +153,25 @@ def _stored_globals(code: CodeType) -> frozenset[str]:
 
 def _on_start(code: CodeType, _offset: int) -> Any:
     if code.co_name != "<module>" and not is_foreign(code):
-        _note(sys._getframe(1))
+        frame = sys._getframe(1)
+        _note(frame)
+        if id(code) not in _lined and not _is_part(frame):
+            _watch_lines(code, lines.setdefault(_key(frame), set()))
         return None
+    return _DISABLE
+
+
+def _watch_lines(code: CodeType, found: set[int]) -> None:
+    """Let each line of a function be told once, from now on."""
+    if sys.version_info >= (3, 12):
+        _lined[id(code)] = code, found
+        sys.monitoring.set_local_events(_TOOL, code, sys.monitoring.events.LINE)
+
+
+def _on_line(code: CodeType, line: int) -> Any:
+    known = _lined.get(id(code))
+    if known is not None:
+        known[1].add(line - code.co_firstlineno + 1)
     return _DISABLE
 
 
@@ -176,6 +197,13 @@ def _is_returning(frame: FrameType) -> bool:
     return opcode.opname[frame.f_code.co_code[frame.f_lasti]].startswith("RETURN")
 
 
+def _forget_lines(frame: FrameType | None) -> None:
+    """Forget which lines of functions ran that are still running: more of them will, when nobody looks."""
+    while frame is not None:
+        lines.pop(_key(frame), None)
+        frame = frame.f_back
+
+
 def start() -> None:
     """Begin to record, unless another tool has the place (then `recorded` is False)."""
     _ended.clear()
@@ -186,6 +214,7 @@ def start() -> None:
             events = sys.monitoring.events
             sys.monitoring.register_callback(_TOOL, events.PY_START, _on_start)
             sys.monitoring.register_callback(_TOOL, events.PY_RETURN, _on_return)
+            sys.monitoring.register_callback(_TOOL, events.LINE, _on_line)
             sys.monitoring.set_events(_TOOL, events.PY_START | events.PY_RETURN)
             sys.monitoring.restart_events()
     elif sys.getprofile() is None:
@@ -210,14 +239,18 @@ def stop() -> None:
     """End the record. What was recorded stays."""
     atexit.unregister(stop)
     _ended.append(True)
+    for frame in list(sys._current_frames().values()):
+        _forget_lines(frame)
     for _, end in also:
         end()
     if not recording():
         return
     if sys.version_info >= (3, 12):
         sys.monitoring.set_events(_TOOL, 0)
+        for code, _ in _lined.values():
+            sys.monitoring.set_local_events(_TOOL, code, 0)
         sys.monitoring.free_tool_id(_TOOL)
     else:
         sys.setprofile(None)
-    _foreign.clear()
-    _stored.clear()
+    for known in (_foreign, _stored, _lined):
+        known.clear()

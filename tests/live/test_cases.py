@@ -30,18 +30,22 @@ class Case:
     says: str
     sequence: Sequence
     python: tuple[int, ...]
-    live_before: tuple[int, ...]  # from that Python on, a release that should be live may be refused
+    lives: tuple[tuple[int, ...], ...]  # from and before which Python; others may refuse what should be live
     expected: tuple[Expected, ...]  # of each release
+
+
+def version(head: str, word: str, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the version of Python that a line of a case's head names."""
+    found = re.findall(rf"^{word}: (\d+)\.(\d+)$", head, re.MULTILINE)
+    return tuple(map(int, found[0])) if found else otherwise
 
 
 def read(path: Path) -> Case:
     """Parse a case."""
     head, *sections = re.split(r"^=== ", path.read_text(), flags=re.MULTILINE)
     says, entry = head.splitlines()[0], re.findall(r"^entry: (\S+)$", head, re.MULTILINE)[0]
-    needs = re.findall(r"^python: (\d+)\.(\d+)$", head, re.MULTILINE)
-    python = tuple(map(int, needs[0])) if needs else (3, 11)
-    short = re.findall(r"^live-before: (\d+)\.(\d+)$", head, re.MULTILINE)
-    live_before = tuple(map(int, short[0])) if short else (99,)
+    python = version(head, "python", (3, 11))
+    lives = version(head, "live-from", (3, 11)), version(head, "live-before", (99,))
     trees: list[dict[str, str]] = []
     expected = []
     for section in sections:
@@ -56,7 +60,7 @@ def read(path: Path) -> Case:
         word, _, codes = title.strip().partition(": ")
         expected.append(Expected(word != "refused", word != "live", frozenset(codes.split())))
     sequence = Sequence(entry, [*trees, trees[0]], ["by hand"] * (len(trees) - 1))
-    return Case(says, sequence, python, live_before, tuple(expected[1:]))
+    return Case(says, sequence, python, lives, tuple(expected[1:]))
 
 
 def test_a_case_is_read_as_it_is_written(tmp_path):
@@ -82,7 +86,7 @@ def test_an_edit_is_live_and_right_or_refused_and_left(bench, path):
     assert not verdict.bad, f"{case.says} Release {verdict.at}: {verdict.steps} {verdict.differences[:5]}"
     assert verdict.outcomes != ["no start"], case.says
     for number, (outcome, expected) in enumerate(zip(verdict.outcomes, case.expected, strict=False)):
-        refused = expected.refused or sys.version_info >= case.live_before
+        refused = expected.refused or not case.lives[0] <= sys.version_info < case.lives[1]
         allowed = expected.live if outcome == "live" else refused
         assert allowed, f"{case.says} Release {number}: {outcome} {verdict.refusals}"
         if outcome != "live" and expected.codes:
