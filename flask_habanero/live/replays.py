@@ -81,9 +81,27 @@ def _ends(one: Factory) -> str | None:
             found = _gone_through(one, one.draft.world_before, [one.as_it_ran(piece)], left).effects
             configured.written(one.draft, found, _filled_again(one, left))
             rest = [effect for effect in found if effect.kind not in WRITTEN_DOWN]
-            if rest:
+            if rest and not _put_again(one, left, rest):
                 return f"what `{diff.title(piece)}` did can't be taken back: {rest[0].why}"
     return None
+
+
+def _put_again(one: Factory, left: Left, ended: list[Effect]) -> bool:
+    """Whether all that ends was put under keys, where the order makes no difference, that what runs sets."""
+    again = _gone_through(one, one.draft.world, one.nodes, left).effects
+    return all(map(_is_there, ended)) and {_slot(effect) for effect in ended} <= {_slot(e) for e in again}
+
+
+def _slot(effect: Effect) -> tuple[int, object]:
+    """Return the table without an order, and the key in it, that an effect sets; else itself."""
+    key = ordering.key_of(effect) if effect.kind == "item" and _has_no_order(effect.target) else None
+    return (id(effect.target), key.object) if key is not None else (id(effect), effect)
+
+
+def _is_there(effect: Effect) -> bool:
+    """Whether what an effect put into a table is what stands there: nothing else was put there later."""
+    key, value = ordering.key_of(effect), effect.args.get(1, "") if effect.args is not None else None
+    return key is not None and isinstance(value, Live) and effect.target.get(key.object) is value.object
 
 
 def _runs(one: Factory) -> str | None:
@@ -95,7 +113,7 @@ def _runs(one: Factory) -> str | None:
         configured.written(one.draft, found.effects, _filled_again(one, left))
         entries.touched(one.draft, found.effects)
         one.draft.registers |= any(effect.kind == "registers" for effect in found.effects)
-        why = _outside(one, found.effects) or _state(one, left, found) or _early(one, left, found)
+        why = _outside(one, left, found.effects) or _state(one, left, found) or _early(one, left, found)
         if why is not None:
             return why
     return None
@@ -116,26 +134,32 @@ def _gone_through(one: Factory, world: World, nodes: list[ast.stmt], left: Left)
     return interpreter.notes
 
 
-def _outside(one: Factory, effects: list[Effect]) -> str | None:
+def _outside(one: Factory, left: Left, effects: list[Effect]) -> str | None:
     """Return which entry of what runs others may have a say in, or have looked for, behind the factory."""
+    ending = [one.as_it_ran(piece) for piece in one.ending]
+    ended = {_slot(effect) for effect in _gone_through(one, one.draft.world_before, ending, left).effects}
     for effect in effects:
         if effect.kind == "attribute":
             if effect.name in getattr(effect.target, "__dict__", {}):
                 return f"{effect.why}, and so did others"
             if (where := _mentions(one, effect.name)) is not None:
                 return f"{effect.why}, and {where} has to do with the same attribute"
-        elif effect.kind == "item" and effect.target and not _is_of_jinja(effect.target):
+        elif effect.kind == "item" and effect.target and not _has_no_order(effect.target):
             return f"{effect.why}, and where in its order can't be told"
         elif effect.kind == "item" and (key := ordering.key_of(effect)) and key.object in effect.target:
+            if _slot(effect) in ended:
+                one.draft.purged[id(effect.target)].append(key.object)  # what is there goes
+                continue
             return f"{effect.why}, and so did others"
     return None
 
 
-def _is_of_jinja(target: object) -> bool:
-    """Whether it is a table of a template environment, in which the order makes no difference."""
-    apps = (app for app in list(registrations.targets) if isinstance(app, App))
-    kept = [env for app in apps if (env := vars(app).get("jinja_env")) is not None]
-    return any(target is table for env in kept for table in (env.globals, env.filters, env.tests))
+def _has_no_order(target: object) -> bool:
+    """Whether it is a table of a template environment, or of commands, which are listed by their names."""
+    every = list(registrations.targets)
+    kept = [env for app in every if (env := vars(app).get("jinja_env")) is not None]
+    tables = [table for env in kept for table in (env.globals, env.filters, env.tests)]
+    return any(target is table for table in (*tables, *(one.cli.commands for one in every)))
 
 
 def _mentions(one: Factory, attribute: str) -> str | None:
