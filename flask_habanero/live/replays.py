@@ -88,14 +88,19 @@ def _ends(one: Factory) -> str | None:
 
 def _put_again(one: Factory, left: Left, ended: list[Effect]) -> bool:
     """Whether all that ends was put under keys, where the order makes no difference, that what runs sets."""
-    again = _gone_through(one, one.draft.world, one.nodes, left).effects
-    return all(map(_is_there, ended)) and {_slot(effect) for effect in ended} <= {_slot(e) for e in again}
+    slots = _slots(ended)
+    again = _slots(_gone_through(one, one.draft.world, one.nodes, left).effects)
+    return None not in slots and slots <= again and all(map(_is_there, ended))
 
 
-def _slot(effect: Effect) -> tuple[int, object]:
-    """Return the table without an order, and the key in it, that an effect sets; else itself."""
+def _slots(effects: list[Effect]) -> set[tuple[int, object] | None]:
+    """Return the tables without an order, and the keys in them, that effects set; None for all else."""
+    return set(map(_slot, effects))
+
+
+def _slot(effect: Effect) -> tuple[int, object] | None:
     key = ordering.key_of(effect) if effect.kind == "item" and _has_no_order(effect.target) else None
-    return (id(effect.target), key.object) if key is not None else (id(effect), effect)
+    return (id(effect.target), key.object) if key is not None else None
 
 
 def _is_there(effect: Effect) -> bool:
@@ -137,7 +142,7 @@ def _gone_through(one: Factory, world: World, nodes: list[ast.stmt], left: Left)
 def _outside(one: Factory, left: Left, effects: list[Effect]) -> str | None:
     """Return which entry of what runs others may have a say in, or have looked for, behind the factory."""
     ending = [one.as_it_ran(piece) for piece in one.ending]
-    ended = {_slot(effect) for effect in _gone_through(one, one.draft.world_before, ending, left).effects}
+    ended = _slots(_gone_through(one, one.draft.world_before, ending, left).effects)
     for effect in effects:
         if effect.kind == "attribute":
             if effect.name in getattr(effect.target, "__dict__", {}):
