@@ -98,7 +98,20 @@ def poison():
     Program.commit = commit
     return {"pid": os.getpid()}
 '''
-FILES = {"app": APP + POISON, "texts": TEXTS}
+SENDING = '''
+
+@app.get("/file")
+def file():
+    from flask import send_file
+
+    return send_file(os.path.abspath("large"))
+
+
+@app.get("/stream/<int:count>")
+def stream(count):
+    return (f"{text()} {number}\\n" for number in range(count))
+'''
+FILES = {"app": APP + POISON + SENDING, "texts": TEXTS}
 
 
 Run = Callable[[Kind], Server]
@@ -219,6 +232,28 @@ def test_a_worker_that_can_not_follow_is_named_and_the_app_stays_up(
         texts = {pid: answer["text"] for pid, answer in server.ask_all(kind.workers).items()}
         assert texts.pop(int(str(sick))) == "one"  # nobody would replace it: it serves what it has
         assert set(texts.values()) == {"two"}
+
+
+@rows("uwsgi", "waitress", "granian")
+def test_files_and_streams_come_whole_before_and_after_a_push(run: Run, clone: Clone, kind: Kind) -> None:
+    server = run(kind)
+    (server.folder / "large").write_bytes(os.urandom(1 << 20))
+    laptop = clone(server)
+    check_what_is_sent(server, "one")
+    laptop.edit('"one"', '"two"')
+    assert live(laptop.push(), kind.workers)  # the streams that were cut off hold nothing up
+    check_what_is_sent(server, "two")
+
+
+def check_what_is_sent(server: Server, text: str) -> None:
+    large = (server.folder / "large").read_bytes()
+    for _ in range(4):  # of which some are answered by the other worker
+        assert requests.get(f"{server.url}/file", timeout=30).content == large
+        lines = requests.get(f"{server.url}/stream/1000", timeout=30).text.splitlines()
+        assert lines == [f"{text} {number}" for number in range(1000)]
+        with requests.get(f"{server.url}/stream/100000", timeout=30, stream=True) as cut_off:
+            assert next(cut_off.iter_content(100)).startswith(text.encode())
+    assert requests.head(f"{server.url}/file", timeout=30).headers["Content-Length"] == str(len(large))
 
 
 def reloaded(server: Server, count: int) -> None:
