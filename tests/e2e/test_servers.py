@@ -98,7 +98,7 @@ def poison():
     Program.commit = commit
     return {"pid": os.getpid()}
 '''
-SENDING = '''
+SENDING = """
 
 @app.get("/file")
 def file():
@@ -110,7 +110,7 @@ def file():
 @app.get("/stream/<int:count>")
 def stream(count):
     return (f"{text()} {number}\\n" for number in range(count))
-'''
+"""
 FILES = {"app": APP + POISON + SENDING, "texts": TEXTS}
 
 
