@@ -412,6 +412,23 @@ class TestPages:
         tests = "".join(path.read_text("utf-8") for path in (self.root / "tests").rglob("test_*.py"))
         assert {int(number) for number in re.findall(r"def test_t(\d+)_", tests)} <= set(rows)
 
+    def test_each_fault_has_a_row_and_each_test_that_it_names_is_there(self):
+        page = (self.root / "docs" / "reliability.md").read_text("utf-8")
+        rows = re.findall(r"^\| R(\d+) \|.*\| (.+) \|$", page, re.MULTILINE)
+        assert [int(number) for number, _ in rows] == list(range(1, 53))
+        missing = []
+        for number, held in rows:
+            text = ""
+            for path, name in re.findall(r"`(?:([\w/]+\.py)(?:::)?)?(test_\w+)?`", held):
+                text = (
+                    (self.root / "tests" / path).read_text("utf-8")
+                    if path.startswith(("test", "e2e", "client", "live"))
+                    else text
+                )
+                if name and not re.search(rf"def {name}\b", text):
+                    missing.append((number, path, name))
+        assert missing == []
+
     def test_the_changelog_begins_with_this_version(self):
         first = re.search(r"^## (\S+)", (self.root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
         assert first is not None
