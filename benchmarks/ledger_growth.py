@@ -1,7 +1,7 @@
 """How long a worker takes to come from the ledger to head, by the number of releases in it.
 
-The releases are real ones, sealed and bundled, of one module of 200 lines; each start is a process of its own,
-with nothing folded before. One JSON object on stdout.
+The releases are real ones, sealed and bundled, of one module of 200 lines; each start is a process of its
+own, with nothing folded before. One JSON object on stdout.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from machine import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the releases are made as the tests make them
 
-from tests.ledgers import APP, KEYS, NOW, TREE, author_at
-
 from flask_habanero.ledger import Ledger
+
+from tests.ledgers import APP, KEYS, NOW, TREE, author_at
 
 LINES = "\n".join(f"def f{n}():\n    return {n}\n" for n in range(65))
 

@@ -28,6 +28,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "deploy"),
     ("endpoint", "server"),
+    ("follower",),
 )
 CLIENT_SEES = {"errors", "source", "release", "envelope"}
 
@@ -294,6 +295,7 @@ BROAD = {
     ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
     ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
     ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",
+    ("follower.py", "Exception"): "a fault of ours must not keep a task from running: told in the log",
 }
 """File and class of a broad `except` -> why it stands there."""
 
