@@ -1,6 +1,6 @@
 """Saved code goes live in a running Flask app: signed, on every worker, without a restart.
 
-Naming `Habanero` loads the server side and begins to keep the books of what starts: import it
+Naming `Habanero` or `follow` loads the server side and begins to keep the books of what starts: import it
 before your own modules. The command line does neither.
 """
 
@@ -9,19 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .follower import follow as follow
     from .server import Habanero as Habanero
 
 __version__ = "0.1.0"
-__all__ = ["Habanero", "__version__"]
+__all__ = ["Habanero", "__version__", "follow"]
 
 
 def __getattr__(name: str) -> Any:
-    if name != "Habanero":
+    if name not in ("Habanero", "follow"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .live import program
 
     program.install()  # first: what is imported from here on is seen
+    from .follower import follow
     from .server import Habanero
 
-    globals()["Habanero"] = Habanero
-    return Habanero
+    globals().update(Habanero=Habanero, follow=follow)
+    return globals()[name]

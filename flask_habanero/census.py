@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ASK_S = 2.0  # a worker that lives answers in a millisecond, on a loaded machine in a hundred
 AT_HEAD = "live"
+ASLEEP = "asleep"  # comes to head before it does anything
 
 Row = dict[str, Any]
 """One worker in status: host, pid, release, since, state."""
@@ -27,8 +28,8 @@ class Census:
         self._worker, self._fleet = worker, fleet
 
     def ask(self) -> list[Row]:
-        """Return every worker that has served, our own first."""
-        with self._fleet.round() as others:
+        """Return every worker that has served, our own first, and all that follow."""
+        with self._fleet.survey() as others:
             others.tell("ask")
             answers = list(others.answers(ASK_S))
         own = self._row(f"{self._worker.pid}-", self._fleet.describe())
@@ -37,7 +38,7 @@ class Census:
     def count(self, rows: Sequence[Row]) -> WorkerCount:
         """Return how many are where, of what `ask` returned."""
         arrived = [row for row in rows if row["state"] == AT_HEAD]
-        behind = [row for row in rows if row["state"] != AT_HEAD]
+        behind = [row for row in rows if row["state"] not in (AT_HEAD, ASLEEP)]
         words = tuple(f"{row['host']}/{row['pid']}: {row['state']}" for row in behind)
         return counted(arrived, words, self._fleet.siblings())
 
@@ -54,7 +55,9 @@ class Census:
         if answer["trouble"]:
             return str(answer["trouble"])
         at_head = answer["release"] == self._worker.head.number
-        return AT_HEAD if at_head else "comes to head at its next request"
+        if at_head:
+            return AT_HEAD
+        return ASLEEP if answer.get("follows") else "comes to head at its next request"
 
 
 def counted(arrived: Sequence[Row], behind: tuple[str, ...], siblings: frozenset[int]) -> WorkerCount:

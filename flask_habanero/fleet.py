@@ -25,7 +25,7 @@ from .change import Request
 from .envelope import Keyring
 from .errors import HabaneroError, Reason, RefusedError, RejectedError, StoreError
 from .manager import siblings
-from .post import Message, Post
+from .post import FOLLOWER, WORKER, Message, Post, pid_of
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -51,8 +51,16 @@ class InProgressError(RefusedError):
 class Fleet:
     """This worker among the others of its host. One per process, made after the fork."""
 
-    def __init__(self, worker: Worker, folder: Path, keys: Keyring) -> None:
-        self.worker, self.keys = worker, keys
+    def __init__(
+        self,
+        worker: Worker,
+        folder: Path,
+        keys: Keyring,
+        kind: str = WORKER,
+        tick: Callable[[], None] | None = None,
+    ) -> None:
+        self.worker, self.keys, self._kind = worker, keys, kind
+        self._tick = tick or worker.tick
         self.folder = folder / "run"
         self._post: Post
         self._staged = worker.ledger.staged
@@ -64,7 +72,7 @@ class Fleet:
             self.folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.folder}: {error}") from error
-        self._post = Post(self.folder, f"{os.getpid()}-{secrets.token_hex(4)}.sock", self.keys)
+        self._post = Post(self.folder, f"{os.getpid()}-{secrets.token_hex(4)}{self._kind}", self.keys)
         atexit.register(self._leave_at_exit, os.getpid())
         threading.Thread(target=self._listen, name="habanero", daemon=True).start()
 
@@ -94,7 +102,7 @@ class Fleet:
                 message = self._post.receive(self.worker.moves.patience_s)
                 if message:
                     self._post.send(str(message["from"]), self._answer(message))
-                self.worker.tick()
+                self._tick()
             except OSError:
                 return  # the socket was closed
             except Exception:
@@ -166,6 +174,7 @@ class Fleet:
             "release": worker.number,
             "since": worker.since,
             "trouble": worker.trouble[:500],
+            "follows": worker.follows,
         }
 
     # --- leading ---
@@ -191,11 +200,19 @@ class Fleet:
     def round(self) -> Round:
         """Return a conversation with all the others; use it in ``with``."""
         post = Post(self.folder, f"lead-{os.getpid()}-{secrets.token_hex(4)}", self.keys)
-        return Round(post, self._post.others())
+        return Round(post, self._post.others(WORKER))
+
+    def survey(self) -> Round:
+        """Return the same with those that follow: they are asked, and take no part in a push."""
+        everybody = self.round()
+        everybody.names += self._post.others(FOLLOWER)
+        return everybody
 
     def siblings(self) -> frozenset[int]:
-        """Return all workers of our server, those too that have not served yet."""
-        return frozenset(siblings() - {os.getpid()})
+        """Return all workers of our server, those too that have not served yet, and all that follow."""
+        ping: Message = {"k": "ping", "id": "", "turn": 0}
+        following = {pid_of(name) for name in self._post.others(FOLLOWER) if self._post.send(name, ping)}
+        return frozenset((siblings() | following) - {os.getpid()})
 
 
 @dataclass

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import suppress
+from typing import Any
+
+
+def _uwsgi() -> Any:
+    """Return uWSGI's own module, None elsewhere: only the server itself has it, no package does."""
+    return sys.modules.get("uwsgi")
 
 
 def _command(pid: int) -> bytes:
@@ -19,11 +26,11 @@ def _read(path: str) -> bytes:
         return b""
 
 
-def _has_manager() -> bool:
-    """Whether our parent forked us to serve, and will fork another when we end.
+def _was_forked() -> bool:
+    """Whether our parent forked us to serve, as others beside us.
 
     A server's master has its workers' very command line, or says what it is in its title (gunicorn
-    with setproctitle). A shell, init, pytest or the reloader have others.
+    with setproctitle). A shell, init and pytest have others.
     """
     mine, parents = _command(os.getpid()), _command(os.getppid())
     if mine.startswith(b"gunicorn: worker"):
@@ -33,7 +40,10 @@ def _has_manager() -> bool:
 
 def siblings() -> set[int]:
     """Return the processes that our server's master forked as it forked us, ourselves included."""
-    if not _has_manager():
+    uwsgi = _uwsgi()
+    if uwsgi is not None:  # its routers and mules are forked, too, and look like workers
+        return {worker["pid"] for worker in uwsgi.workers() if worker["pid"]} | {os.getpid()}
+    if not _was_forked() or "mod_wsgi" in sys.modules:  # Apache forks those that serve no app, too
         return {os.getpid()}
     mine = _command(os.getpid())
     return {pid for pid in _children(os.getppid()) if _command(pid) == mine and not _children(pid)}
@@ -50,9 +60,17 @@ class Manager:
     """The server's master above this process."""
 
     def would_replace(self) -> bool:
-        """Whether another worker is started when this one ends."""
-        return _has_manager()
+        """Whether another worker is started when this one ends.
+
+        Only masters count that were seen to do so. Others that fork look the same from below: granian ends
+        them all when one ends, and so does the development server's reloader.
+        """
+        uwsgi = _uwsgi()
+        if uwsgi is not None:
+            return bool(uwsgi.masterpid())  # without --master nobody looks after the workers
+        return "gunicorn.arbiter" in sys.modules and _was_forked()
 
     def end_this_worker(self) -> None:
-        """End this worker once the requests that it has begun are answered: what SIGTERM means to it."""
-        os.kill(os.getpid(), signal.SIGTERM)
+        """End this worker once the requests that it has begun are answered."""
+        # To uWSGI's workers SIGTERM means at once
+        os.kill(os.getpid(), signal.SIGTERM if _uwsgi() is None else signal.SIGHUP)

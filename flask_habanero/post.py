@@ -17,6 +17,7 @@ from .envelope import Keyring, seal_message, unseal_message
 from .errors import RejectedError, StoreError
 
 SEND_S = 0.2  # a full socket buffer: its owner is stopped
+WORKER, FOLLOWER = ".sock", ".follow"  # how the names end of those who serve, and of those who don't
 LONGEST_PATH = 100  # of a unix socket; 107 on Linux, 103 on macOS
 LONGEST_MESSAGE = 64 * 1024
 log = logging.getLogger("flask_habanero")
@@ -73,9 +74,9 @@ class Post:
             log.warning("a message that none of ours sent lay in %s", self.name)
             return {}
 
-    def others(self) -> list[str]:
-        """Return the names of the workers' sockets in the folder, but not our own."""
-        return [p.name for p in self._folder.glob("*.sock") if p.name != self.name]
+    def others(self, kind: str) -> list[str]:
+        """Return the names of the sockets of a kind in the folder, but not our own."""
+        return [p.name for p in self._folder.glob(f"*{kind}") if p.name != self.name]
 
     def close(self) -> None:
         """Close the socket and take its name away."""

@@ -91,7 +91,7 @@ class Runtime:
     program: Program
     gate: Gate = field(default_factory=Gate)
     _host: Host | None = None
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
     _again_at: float = 0.0
 
     def before(self) -> None:
@@ -117,10 +117,15 @@ class Runtime:
 
     def here(self) -> Host:
         """Return what belongs to this process, at head. Raises StoreError."""
-        with self._lock:
+        with self.lock:
             if self._host is None or self._host.pid != os.getpid():
                 self._host = self._start()
             return self._host
+
+    @property
+    def serves(self) -> bool:
+        """Whether this process has served a request."""
+        return self._host is not None and self._host.pid == os.getpid()
 
     def _start(self) -> Host:
         ledger = Ledger(self.config.store, self.config.app_id, self.keys)

@@ -52,10 +52,13 @@ class Worker:
         trouble: why it does not run head; empty when it does.
         ending: it serves no more: its process manager was asked for another.
         moves: the release on its way through it.
+        follows: it serves no requests: its own code runs all the while, and may be what would change.
     """
 
-    def __init__(self, program: Program, gate: Gate, ledger: Ledger, config: Config) -> None:
-        self.pid = os.getpid()
+    def __init__(
+        self, program: Program, gate: Gate, ledger: Ledger, config: Config, follows: bool = False
+    ) -> None:
+        self.pid, self.follows = os.getpid(), follows
         self.program, self.gate, self.ledger, self.config = program, gate, ledger, config
         self.epoch, self.number, self.since, self.trouble = "", 0, 0, ""
         self.head: State
@@ -184,6 +187,8 @@ class Worker:
         try:
             if loaded_of(self.program, change) != loaded:  # a request has imported something meanwhile
                 plan = plan_to(self.program, change)
+            if self.follows:
+                self.program.check_inside(plan)
             self.program.commit(plan)
             self._arrived(self.head.number)
         finally:

@@ -28,6 +28,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "deploy"),
     ("endpoint", "server"),
+    ("follower",),
 )
 CLIENT_SEES = {"errors", "source", "release", "envelope"}
 
@@ -294,6 +295,7 @@ BROAD = {
     ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
     ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
     ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",
+    ("follower.py", "Exception"): "a fault of ours must not keep a task from running: told in the log",
 }
 """File and class of a broad `except` -> why it stands there."""
 
@@ -411,6 +413,23 @@ class TestPages:
         assert rows == list(range(1, len(rows) + 1))
         tests = "".join(path.read_text("utf-8") for path in (self.root / "tests").rglob("test_*.py"))
         assert {int(number) for number in re.findall(r"def test_t(\d+)_", tests)} <= set(rows)
+
+    def test_each_fault_has_a_row_and_each_test_that_it_names_is_there(self):
+        page = (self.root / "docs" / "reliability.md").read_text("utf-8")
+        rows = re.findall(r"^\| R(\d+) \|.*\| (.+) \|$", page, re.MULTILINE)
+        assert [int(number) for number, _ in rows] == list(range(1, 53))
+        missing = []
+        for number, held in rows:
+            text = ""
+            for path, name in re.findall(r"`(?:([\w/]+\.py)(?:::)?)?(test_\w+)?`", held):
+                text = (
+                    (self.root / "tests" / path).read_text("utf-8")
+                    if path.startswith(("test", "e2e", "client", "live"))
+                    else text
+                )
+                if name and not re.search(rf"def {name}\b", text):
+                    missing.append((number, path, name))
+        assert missing == []
 
     def test_the_changelog_begins_with_this_version(self):
         first = re.search(r"^## (\S+)", (self.root / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)

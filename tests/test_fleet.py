@@ -467,6 +467,50 @@ def test_without_a_server_that_forked_us_nobody_is_asleep() -> None:
     assert not manager.Manager().would_replace()
 
 
+class Uwsgi(ModuleType):
+    """What uWSGI puts into its workers' `sys.modules`, as far as it is asked."""
+
+    def __init__(self, master: int) -> None:
+        super().__init__("uwsgi")
+        self.master = master
+
+    def masterpid(self) -> int:
+        return self.master
+
+    def workers(self) -> list[dict[str, int]]:
+        return [{"pid": os.getpid()}, {"pid": 1_000_001}, {"pid": 0}]  # the last one is not started (cheaper)
+
+
+def test_uwsgi_tells_its_workers_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uwsgi", Uwsgi(master=1))
+    assert manager.siblings() == {os.getpid(), 1_000_001}
+    assert manager.Manager().would_replace()
+
+
+def test_uwsgi_without_a_master_replaces_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uwsgi", Uwsgi(master=0))
+    assert not manager.Manager().would_replace()
+
+
+def test_only_a_master_that_is_known_to_replace_its_workers_is_relied_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manager, "_was_forked", lambda: True)
+    monkeypatch.delitem(sys.modules, "gunicorn.arbiter", raising=False)
+    assert not manager.Manager().would_replace()  # granian, the reloader
+    monkeypatch.setitem(sys.modules, "gunicorn.arbiter", ModuleType("gunicorn.arbiter"))
+    assert manager.Manager().would_replace()
+
+
+def test_below_apache_siblings_can_not_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manager, "_was_forked", lambda: True)
+    monkeypatch.setattr(manager, "_children", lambda pid: {os.getpid(), 1} if pid == os.getppid() else set())
+    monkeypatch.setattr(manager, "_command", lambda _pid: b"apache2")
+    assert manager.siblings() == {os.getpid(), 1}
+    monkeypatch.setitem(sys.modules, "mod_wsgi", ModuleType("mod_wsgi"))
+    assert manager.siblings() == {os.getpid()}
+
+
 def test_asleep_are_the_siblings_that_have_not_served(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     (one,) = host.workers(1, BASE)
     monkeypatch.setattr(fleet, "siblings", lambda: {os.getpid(), 1_000_001, 1_000_002})

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +68,11 @@ def greeting():
 
 @dataclass
 class Server:
-    """One gunicorn over one folder of sources.
+    """One server over one folder of sources.
 
     Attributes:
         folder: its current directory, with ``app.py``.
+        process: the one that was started: a master, or what serves itself.
         log: what it wrote.
     """
 
@@ -104,15 +106,19 @@ class Server:
         return children(self.process.pid)
 
     def ask_all(self, count: int) -> dict[int, dict[str, object]]:
-        """Ask until so many workers have answered; return the last answer of each."""
+        """Ask until so many workers have answered; return the last answer of each.
+
+        Several at once: some servers give all that comes one by one to the same worker.
+        """
         answers: dict[int, dict[str, object]] = {}
 
         def asked() -> bool:
-            answer = self.get()
-            answers[int(str(answer["pid"]))] = answer
+            for answer in pool.map(lambda _: self.get(), range(4)):
+                answers[int(str(answer["pid"]))] = answer
             return len(answers) >= count
 
-        eventually(asked, 30)
+        with ThreadPoolExecutor(4) as pool:
+            eventually(asked, 30)
         return answers
 
     def texts(self, count: int) -> set[object]:
@@ -171,11 +177,11 @@ Start = Callable[[list[str], int, Mapping[str, str] | None], Server]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Give a function that starts Python with some arguments in a folder of sources."""
+    """Give a function that runs a command, which listens at a port, in a folder of sources."""
     servers: list[Server] = []
     secret = new_secret("e2e")
 
-    def start(arguments: list[str], port: int, files: Mapping[str, str] | None) -> Server:
+    def start(command: list[str], port: int, files: Mapping[str, str] | None) -> Server:
         folder = tmp_path / "site"
         folder.mkdir(exist_ok=True)
         for name, text in (files if files is not None else {"app": APP, "texts": TEXTS}).items():
@@ -184,7 +190,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         log = tmp_path / f"log{len(servers)}"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, *arguments], cwd=folder, env={**os.environ, **ours}, stdout=out, stderr=out
+                command, cwd=folder, env={**os.environ, **ours}, stdout=out, stderr=out
             )
         server = Server(folder, port, process, log, Key.parse(secret))
         servers.append(server)
@@ -204,7 +210,8 @@ def serve(start: Start) -> Serve:
         port = free_port()
         # The script, not -m: a second master is started with the first one's sys.argv
         bound = [
-            str(Path(sys.executable).with_name("gunicorn")),
+            sys.executable,
+            program("gunicorn"),
             "-b",
             f"127.0.0.1:{port}",
             "--graceful-timeout",
@@ -219,7 +226,12 @@ def serve(start: Start) -> Serve:
 @pytest.fixture
 def develop(start: Start) -> Serve:
     """Give a function that starts Flask's development server: ``develop("-m", "flask", "run")``."""
-    return lambda *arguments: start(list(arguments), free_port(), None)
+    return lambda *arguments: start([sys.executable, *arguments], free_port(), None)
+
+
+def program(name: str) -> str:
+    """Return the path of a program that was installed beside this Python."""
+    return str(Path(sys.executable).with_name(name))
 
 
 def answers(server: Server) -> bool:

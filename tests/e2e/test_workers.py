@@ -1,4 +1,4 @@
-"""Real gunicorn workers: pushed to, recycled, killed, hung up, scaled up."""
+"""Real gunicorn workers and what they do together; what servers do to workers is in test_servers.py."""
 
 from __future__ import annotations
 
@@ -59,20 +59,6 @@ def test_workers_that_have_not_served_are_asleep_and_wake_at_head(serve: Serve) 
     assert server.peer().ask("status").workers.at_head == 4
 
 
-@BOTH
-def test_a_killed_worker_comes_back_at_head(serve: Serve, kind: tuple[str, ...]) -> None:
-    server = serve(*kind)
-    peer = server.peer()
-    for text in ("two", "three"):
-        assert peer.push(with_text(text)).outcome == "live"
-    before = server.workers()
-    for pid in before:
-        os.kill(pid, signal.SIGKILL)
-    eventually(lambda: len(server.workers() - before) == 2)
-    assert server.texts(2) == {"three"}
-    assert not server.ask_all(2).keys() & before
-
-
 MODELS = """\
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import Mapped, mapped_column
@@ -116,71 +102,6 @@ def test_a_new_model_is_known_to_every_worker_also_to_one_that_comes_later_and_c
     assert peer.push({"models": old}).outcome == "live"
     for answer in server.ask_all(2).values():
         assert answer["text"] == ["id", "name", "user"]
-
-
-@BOTH
-def test_a_recycled_worker_comes_back_at_head(serve: Serve, kind: tuple[str, ...]) -> None:
-    server = serve(*kind, "--max-requests", "5")
-    assert server.peer().push(with_text("two")).outcome == "live"
-    seen = set()
-    for _ in range(40):
-        answer = server.get()
-        assert answer["text"] == "two"
-        seen.add(answer["pid"])
-    assert len(seen) > 4
-
-
-@BOTH
-def test_a_hangup_starts_workers_at_head(serve: Serve, kind: tuple[str, ...]) -> None:
-    server = serve(*kind)
-    assert server.peer().push(with_text("two")).outcome == "live"
-    before = server.workers()
-    server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: len(server.workers()) == 2 and not server.workers() & before, 30)
-    assert server.texts(2) == {"two"}
-    report = server.peer().push(with_text("three"))
-    assert (report.outcome, report.release) == ("live", 2)
-
-
-def test_a_worker_that_is_added_starts_at_head(serve: Serve) -> None:
-    server = serve(*SYNC)
-    assert server.peer().push(with_text("two")).outcome == "live"
-    server.process.send_signal(signal.SIGTTIN)
-    eventually(lambda: len(server.workers()) == 3)
-    assert server.texts(3) == {"two"}
-
-
-def test_a_second_master_shares_the_releases(serve: Serve) -> None:
-    server = serve(*SYNC)
-    assert server.peer().push(with_text("two")).outcome == "live"
-    before = server.workers()
-    server.process.send_signal(signal.SIGUSR2)
-    eventually(lambda: len(server.ask_all(1).keys() - before) == 1, 30)  # the new master has its own two
-    assert server.texts(4) == {"two"}
-    report = server.peer().push(with_text("three"))
-    assert (report.outcome, report.workers.at_head, report.workers.asleep) == ("live", 4, 0)
-    assert server.texts(4) == {"three"}
-
-
-def test_with_preload_every_worker_is_its_own(serve: Serve) -> None:
-    server = serve("-w", "2", "--preload")
-    assert server.texts(2) == {"one"}
-    report = server.peer().push(with_text("two"))
-    assert (report.outcome, report.workers.at_head) == ("live", 2)
-    assert server.texts(2) == {"two"}
-
-
-def test_other_code_on_disk_supersedes_the_releases(serve: Serve) -> None:
-    server = serve(*SYNC)
-    peer = server.peer()
-    assert peer.push(with_text("two")).outcome == "live"
-    before, epoch = server.workers(), peer.head.data["epoch"]
-    (server.folder / "app.py").write_text(APP.replace('"one"', '"a new deploy"'))
-    server.process.send_signal(signal.SIGHUP)
-    eventually(lambda: len(server.workers()) == 2 and not server.workers() & before, 30)
-    assert server.texts(2) == {"a new deploy"}
-    assert peer.hello().data["epoch"] != epoch
-    assert peer.push(with_text("three")).release == 2
 
 
 def test_the_pushed_code_may_be_deployed_cold(serve: Serve) -> None:
