@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .live.plan import Plan
     from .live.program import Program
     from .record import Record
+    from .surroundings import Surroundings
     from .worker import Worker
 
 PREPARE_S = 20.0  # planning and importing what is new may be slow; nobody is held up meanwhile
@@ -68,9 +69,9 @@ class Clock:
 class Deployer:
     """Answers the requests that are believed. One per process, beside its worker."""
 
-    def __init__(self, worker: Worker, fleet: Fleet, config: Config) -> None:
+    def __init__(self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings) -> None:
         self.worker, self.fleet, self.config = worker, fleet, config
-        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config)
+        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around)
 
     def receive(self, request: Request) -> Report:
         """Return what became of a request. Every error of ours is a report."""
@@ -86,8 +87,8 @@ class Deployer:
     def _hello(self, _request: Request, _clock: Clock) -> Report:
         return self.answers.hello()
 
-    def _status(self, _request: Request, _clock: Clock) -> Report:
-        return self.answers.status()
+    def _status(self, request: Request, _clock: Clock) -> Report:
+        return self.answers.status(request.server)
 
     def _outcome(self, request: Request, _clock: Clock) -> Report:
         return self.answers.outcome(nonce_asked(request))

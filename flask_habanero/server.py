@@ -30,6 +30,7 @@ from .live import startup
 from .live.program import Program, attach
 from .manager import Manager
 from .release import Report
+from .surroundings import Surroundings
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class Runtime:
     config: Config
     keys: Keyring
     program: Program
+    around: Surroundings
     gate: Gate = field(default_factory=Gate)
     _host: Host | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -128,7 +130,7 @@ class Runtime:
         worker.start(Manager())
         fleet = Fleet(worker, self.config.store, self.keys)
         fleet.start()
-        return Host(os.getpid(), worker, fleet, Deployer(worker, fleet, self.config))
+        return Host(os.getpid(), worker, fleet, Deployer(worker, fleet, self.config, self.around))
 
     def receive(self, believed: Request) -> Report:
         """Return what became of a believed request. Never raises: the sender must get a signed answer."""
@@ -153,7 +155,7 @@ def _runtime_for(app: Flask, config: Config, keys: Keyring) -> Runtime:
     """
     program = attach(app, config.modules)
     if not _shared:
-        _shared.append(Runtime(config, keys, program))
+        _shared.append(Runtime(config, keys, program, Surroundings.of(app.config, os.environ)))
     runtime = _shared[0]
     if not _equal(runtime.keys, keys):
         why = "two apps in one process have different secrets, and they share their modules"

@@ -23,6 +23,7 @@ from flask_habanero.record import Record
 from flask_habanero.release import Report
 from flask_habanero.server import status_of
 from flask_habanero.source import Source
+from flask_habanero.surroundings import Surroundings
 from flask_habanero.worker import Worker
 
 from tests.fakes import FakeProgram
@@ -31,6 +32,7 @@ from tests.peer import Peer
 SECRET = new_secret("k1")
 KEY = Key.parse(SECRET)
 APP = "shop/tests"
+AROUND = Surroundings.of({}, {})
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:
@@ -165,7 +167,7 @@ class Host:
         )
         one = Worker(program, gate, Ledger(config.store, config.app_id, self.keys), config)
         fleet = Fleet(one, config.store, self.keys)
-        member = Member(program, gate, one, fleet, Deployer(one, fleet, config))
+        member = Member(program, gate, one, fleet, Deployer(one, fleet, config, AROUND))
         one.start(member)
         fleet.start()
         self.members.append(member)

@@ -24,7 +24,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("envelope",),
     ("live.*",),
     ("counter", "record", "replay", "staging", "store", "ledger"),
-    ("gate", "config", "guard", "manager"),
+    ("gate", "config", "surroundings", "guard", "manager"),
     ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "deploy"),
     ("endpoint", "server"),
@@ -264,6 +264,10 @@ BROAD = {
         "client/cli.py",
         "Exception",
     ): "the outermost of a command: what is left is a fault of ours, shown whole, exit 70",
+    (
+        "client/doctor.py",
+        "Exception",
+    ): "a check that breaks must not hide what the others find: it is a finding itself",
     (
         "client/session.py",
         "Exception",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # they import requests
     from .choose import Ask
     from .desk import Desk
     from .show import Lines
+    from .target import Options
 
 EXIT = {
     "live": 0,
@@ -113,16 +114,22 @@ def make_desk(options: dict[str, Any]) -> Desk:
     """Return what a command works with, from what was typed, the environment and pyproject.toml."""
     from .desk import Desk
     from .memory import Store, state_folder
-    from .target import Options, find_target, here
+    from .target import find_target, here
     from .transport import Wire
 
     cwd, environ = here()
-    allow_http = "yes" if options["allow_http"] else ""
-    typed = Options(options["name"], options["url"], options["app_id"], allow_http, options["ca_file"])
-    target = find_target(typed, cwd, environ)
+    target = find_target(typed(options), cwd, environ)
     wire = Wire(target.endpoint, target.key, target.who, ca_file=target.ca_file)
     click.get_current_context().call_on_close(wire.close)
     return Desk(target, wire, Store(state_folder(environ), target.endpoint, target.project))
+
+
+def typed(options: dict[str, Any]) -> Options:
+    """Return what was typed of the server."""
+    from .target import Options
+
+    allow_http = "yes" if options["allow_http"] else ""
+    return Options(options["name"], options["url"], options["app_id"], allow_http, options["ca_file"])
 
 
 def ask_person(lines: tuple[str, ...], question: str) -> bool:
@@ -267,6 +274,23 @@ def confirm_rollback(head: int, to: int | None, ask: Ask) -> None:
     if to is None or head - to <= 1 or ask((), f"take back {head - to} releases, to #{to}?"):
         return
     raise UndecidedError((Reason("undecided", "", "you said no: nothing was taken back", ""),))
+
+
+@cli.command()
+@with_target
+@guarded
+def doctor(**options: Any) -> int:
+    """Check the set-up on both sides; changes nothing."""
+    from .doctor import examine, summary
+    from .finding import FAIL, Case
+    from .target import here
+
+    screen, findings = _screen(options), []
+    for finding in examine(Case(typed(options), *here())):
+        findings.append(finding)
+        screen.finding(finding)
+    screen.note(summary(findings))
+    return 1 if any(finding.level == FAIL for finding in findings) else 0
 
 
 @cli.command()

@@ -14,6 +14,7 @@ import click
 from ..errors import BuildError, DeliveryError, HabaneroError, Reason, StoreError
 from ..release import Report
 from .desk import Situation, path_of
+from .finding import Finding
 from .push import Result
 from .words import (
     PATH_WIDTH,
@@ -128,6 +129,12 @@ class Lines:
         for line in reason_lines(report.reasons[1:]):
             click.echo(line, err=True)
 
+    def finding(self, finding: Finding) -> None:
+        """Show what a check of `doctor` came to."""
+        click.echo(f"{tag(finding.level)} {finding.check:<9} {finding.what}")
+        if finding.hint:
+            click.echo(f"                hint: {finding.hint}")
+
     def status(self, report: Report, now: Situation) -> None:
         """Show what the server runs."""
         for line in status_lines(report, now):
@@ -169,6 +176,10 @@ class JsonLines(Lines):
         """Show what ended a command: on both, so that a person who pipes stdout away sees it, too."""
         super().error(error)
         self._put(report_of(error))
+
+    def finding(self, finding: Finding) -> None:
+        """Show what a check of `doctor` came to."""
+        click.echo(json.dumps(finding.as_json(), ensure_ascii=True))
 
     def status(self, report: Report, now: Situation) -> None:
         """Show what the server runs."""

@@ -31,6 +31,9 @@ COLOURS = {
     "away": "yellow",
     "conflict": "yellow",
     "cold": "yellow",
+    "ok": "green",
+    "warn": "yellow",
+    "skip": "yellow",
 }
 """Outcome -> colour; every other is red."""
 
