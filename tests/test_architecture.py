@@ -205,7 +205,10 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "SQLite": (calls(r"sqlite3\.connect"), {"store.py"}),
     "mapped memory": (calls(r"mmap\.mmap"), {"counter.py"}),
     "sockets": (calls(r"socket\.(socket|create_.*)"), {"post.py", DEMO}),
-    "signals to others": (calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"), {"manager.py", DEMO}),
+    "signals to others": (
+        calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"),
+        {"manager.py", "client/hooks.py", DEMO},
+    ),
     "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
     "HTTP out": (
         imports("requests", "urllib3", "urllib.request", "http.client"),
@@ -215,7 +218,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
         lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),
         {"live/importer.py"},
     ),
-    "other programs": (imports("subprocess"), {"client/git.py", DEMO}),
+    "other programs": (imports("subprocess"), {"client/git.py", "client/hooks.py", DEMO}),
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/cli.py"}),
     "printing": (
         calls(r"print|click\.echo|click\.secho|sys\.std(out|err)\.write"),
@@ -264,6 +267,10 @@ BROAD = {
         "client/cli.py",
         "Exception",
     ): "the outermost of a command: what is left is a fault of ours, shown whole, exit 70",
+    (
+        "client/hooks.py",
+        "BaseException",
+    ): "a check that is interrupted ends with all that it started",
     (
         "client/doctor.py",
         "Exception",

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import wraps
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +25,7 @@ from ..errors import AbandonedError, BuildError, ConfigError, HabaneroError, Rea
 if TYPE_CHECKING:  # they import requests
     from .choose import Ask
     from .desk import Desk
+    from .hooks import Hooks
     from .show import Lines
     from .target import Options
 
@@ -110,6 +113,36 @@ def with_answers(command: Command) -> Command:
     return command
 
 
+def with_check(command: Command) -> Command:
+    """Add what runs before each push."""
+    return click.option("--check", default=None, metavar="COMMAND", help="Must succeed before each push.")(
+        command
+    )
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM do as Ctrl-C does: an exception ends whatever waits, for an answer, a lock or a check."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def make_hooks(options: dict[str, Any], desk: Desk, screen: Lines) -> Hooks:
+    """Return what the person wants to run around each push, of pyproject.toml and what was typed."""
+    from .hooks import Hooks, Wishes
+    from .target import entry_of, here, read_settings
+
+    settings = read_settings(desk.target.project)
+    wishes = Wishes.read(settings, entry_of(settings, options["name"]), options["check"])
+    wishes = replace(wishes, confirm=wishes.confirm or options.get("confirm", False))
+    hooks = Hooks(wishes, desk.target, here()[1], screen.note)
+    click.get_current_context().call_on_close(hooks.close)
+    return hooks
+
+
 def make_desk(options: dict[str, Any]) -> Desk:
     """Return what a command works with, from what was typed, the environment and pyproject.toml."""
     from .desk import Desk
@@ -170,6 +203,8 @@ def secret() -> int:
 
 
 @cli.command()
+@click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
+@with_check
 @with_answers
 @with_target
 @guarded
@@ -177,14 +212,21 @@ def push(**options: Any) -> int:
     """Make this tree's edits live, once."""
     from . import choose, git
     from . import push as line
+    from .hooks import before_push
 
-    desk, screen = make_desk(options), _screen(options)
-    choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(answerer(options))
-    result = line.push(desk, choice, screen.unsure, git.commit(desk.target.project))
+    desk, screen, ask = make_desk(options), _screen(options), answerer(options)
+    hooks = make_hooks(options, desk, screen)
+    choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
+    before = before_push(desk, hooks, ask, screen.plan)
+    with sigterm_interrupts():
+        result = line.push(desk, choice, screen.unsure, git.commit(desk.target.project), before)
     screen.result(result)
     screen.others(result)
     if desk.store.problem:
         screen.note(desk.store.problem)
+    if result.sent:
+        hooks.after(result.report)
+        hooks.wait()
     return EXIT[result.report.outcome]
 
 
@@ -208,26 +250,27 @@ def plan(**options: Any) -> int:
 
 
 @cli.command()
+@with_check
 @with_answers
 @with_target
 @guarded
 def watch(**options: Any) -> int:
     """Make every save live, until Ctrl-C."""
     from . import choose
+    from .hooks import refuse_unasked
     from .session import Session
 
     desk, screen = make_desk(options), _screen(options)
+    hooks = make_hooks(options, desk, screen)
+    refuse_unasked(hooks.wishes, desk.target, yes=options["yes"])
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
-    # An exception, not an event: it ends whatever waits, for an answer or a lock
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        Session(desk, screen, choice).run(Event())
+        with sigterm_interrupts():
+            Session(desk, screen, choice, hooks).run(Event())
     except AbandonedError as error:
         screen.error(error.delivery)
     except KeyboardInterrupt:
         pass  # the person ends it so
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return 0
 
 

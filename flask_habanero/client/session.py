@@ -35,10 +35,12 @@ from .build import check_python, compile_all, make_bundle
 from .decide import ABSENT, Decision, hold
 from .depends import waiting
 from .desk import Desk, Situation
+from .hooks import CheckError, Hooks
 from .memory import Held
 from .push import Choice, Result
 from .tree import Tree, reread_tree
 from .watch import Folders, watch
+from .words import files
 
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)  # after the server went away; the last repeats
 ROUNDS = 100  # of one flush: each sends or holds something, or learns of a newer head
@@ -75,8 +77,8 @@ class Screen(Protocol):
 class Session:
     """One `watch`: the server as it was last seen, the tree, and what was shown."""
 
-    def __init__(self, at: Desk, screen: Screen, first: Choice) -> None:
-        self.desk, self.screen, self._first = at, screen, first
+    def __init__(self, at: Desk, screen: Screen, first: Choice, hooks: Hooks) -> None:
+        self.desk, self.screen, self._first, self._hooks = at, screen, first, hooks
         self._texts: dict[str, Source] = {}  # digest -> source, of all that was ever read here
         self._shown: dict[tuple[str, str], Hashable] = {}
         self._failures = 0
@@ -128,8 +130,11 @@ class Session:
         self._texts.update((source.digest, source) for source in tree.sources.values())
 
     def _read(self, batch: Iterable[Path]) -> None:
-        self._tree = reread_tree(self._tree, batch)
+        before, self._tree = self._tree, reread_tree(self._tree, batch)
         self._know(self._tree)
+        if self._hooks.wishes.is_checked and self._tree.digests != before.digests:
+            # A check is of all files together: what it held may well go with what was saved now
+            self.desk.store.update(lambda memory: memory.let_go(CheckError.slug))
 
     def _ahead(self, path: Path) -> None:
         """Compile a file that may be sent in a moment: of what was compiled, each statement is remembered."""
@@ -178,7 +183,24 @@ class Session:
             return True
         if decision.empty:
             return False
-        return self._deliver(now, decision, units, begun)
+        return not self._is_let_through(now, decision) or self._deliver(now, decision, units, begun)
+
+    def _is_let_through(self, now: Situation, decision: Decision) -> bool:
+        """Run what must succeed before something is sent. Holds it, or reads again what changed meanwhile."""
+        names = (*decision.send, *decision.delete)
+        try:
+            took_time = self._hooks.before(now, names)
+        except CheckError as error:
+            digests = now.tree.digests
+            held = {name: Held(digests.get(name, ABSENT), error.slug, str(error)) for name in names}
+            self.desk.store.update(lambda memory: memory.hold(held))
+            path = files([desk.path_of(now, name) for name in names])
+            self.screen.notice("held", path, replace(error.reasons[0], where=path))
+            return False
+        if took_time and push.has_moved(now.tree):
+            self._read(now.tree.files)
+            return False
+        return True
 
     def _possible(self, now: Situation) -> Decision:
         """Return what may go now; says what may not, and why."""
@@ -253,6 +275,7 @@ class Session:
         if report.outcome in push.RECORDED:
             self._view = now.view.after(bundle, report)
         self._show(replace(now, memory=memory), decision, report)
+        self._hooks.after(report)
         return True
 
     def _show(self, now: Situation, decision: Decision, report: Report) -> None:
