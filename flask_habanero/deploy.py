@@ -26,7 +26,9 @@ from .errors import (
 from .fleet import Round
 from .moves import foresee, plan_to
 from .post import Message, label
+from .record import PUSH, ROLLBACK
 from .release import Report
+from .signals import release_refused
 
 if TYPE_CHECKING:
     from .config import Config
@@ -82,7 +84,13 @@ class Deployer:
         except HabaneroError as error:
             log.warning("%s by %s: %s: %s", request.op, request.claims["cid"], error.outcome, error)
             report = self.answers.report(error.outcome, reasons=error.reasons)
+            self._tell_refused(request, report)
         return replace(report, ms=clock.read())
+
+    def _tell_refused(self, request: Request, report: Report) -> None:
+        if request.op in (PUSH, ROLLBACK):
+            about = {"release": report.release, "outcome": report.outcome, "reasons": report.reasons}
+            self.worker.news.tell(release_refused, self.worker.moves.lock, **about)
 
     def _hello(self, _request: Request, _clock: Clock) -> Report:
         return self.answers.hello()

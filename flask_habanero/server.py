@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import click
 from flask import Blueprint, Flask, Response, request
@@ -30,6 +31,7 @@ from .live import startup
 from .live.program import Program, attach
 from .manager import Manager
 from .release import Report
+from .signals import Announcer
 from .surroundings import Surroundings
 from .worker import Worker
 
@@ -91,6 +93,7 @@ class Runtime:
     keys: Keyring
     program: Program
     around: Surroundings
+    apps: WeakSet[Flask] = field(default_factory=WeakSet)
     gate: Gate = field(default_factory=Gate)
     _host: Host | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -126,7 +129,7 @@ class Runtime:
 
     def _start(self) -> Host:
         ledger = Ledger(self.config.store, self.config.app_id, self.keys)
-        worker = Worker(self.program, self.gate, ledger, self.config)
+        worker = Worker(self.program, self.gate, ledger, self.config, Announcer(self.apps))
         worker.start(Manager())
         fleet = Fleet(worker, self.config.store, self.keys)
         fleet.start()
@@ -157,6 +160,7 @@ def _runtime_for(app: Flask, config: Config, keys: Keyring) -> Runtime:
     if not _shared:
         _shared.append(Runtime(config, keys, program, Surroundings.of(app.config, os.environ)))
     runtime = _shared[0]
+    runtime.apps.add(app)
     if not _equal(runtime.keys, keys):
         why = "two apps in one process have different secrets, and they share their modules"
         raise ConfigError("HABANERO_SECRET", why, "give both the same, or run each in a process of its own")

@@ -22,6 +22,7 @@ from flask_habanero.ledger import Ledger
 from flask_habanero.record import Record
 from flask_habanero.release import Report
 from flask_habanero.server import status_of
+from flask_habanero.signals import Announcer
 from flask_habanero.source import Source
 from flask_habanero.surroundings import Surroundings
 from flask_habanero.worker import Worker
@@ -165,7 +166,8 @@ class Host:
             Gate(),
             FakeProgram(dict(base), fails=fails, on_commit=on_commit),
         )
-        one = Worker(program, gate, Ledger(config.store, config.app_id, self.keys), config)
+        ledger = Ledger(config.store, config.app_id, self.keys)
+        one = Worker(program, gate, ledger, config, Announcer([program]))
         fleet = Fleet(one, config.store, self.keys)
         member = Member(program, gate, one, fleet, Deployer(one, fleet, config, AROUND))
         one.start(member)
