@@ -218,7 +218,10 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
         lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),
         {"live/importer.py"},
     ),
-    "other programs": (imports("subprocess"), {"client/git.py", "client/hooks.py", DEMO}),
+    "other programs": (
+        imports("subprocess"),
+        {"client/git.py", "client/hooks.py", "client/compiler.py", DEMO},
+    ),
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/cli.py"}),
     "printing": (
         calls(r"print|click\.echo|click\.secho|sys\.std(out|err)\.write"),

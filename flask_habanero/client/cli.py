@@ -113,6 +113,12 @@ def with_answers(command: Command) -> Command:
     return command
 
 
+def with_python(command: Command) -> Command:
+    """Add who compiles."""
+    help_text = "Compiles for the server; else this Python, or one that is found and makes its code."
+    return click.option("--python", default="", metavar="PATH", help=help_text)(command)
+
+
 def with_check(command: Command) -> Command:
     """Add what runs before each push."""
     return click.option("--check", default=None, metavar="COMMAND", help="Must succeed before each push.")(
@@ -145,6 +151,7 @@ def make_hooks(options: dict[str, Any], desk: Desk, screen: Lines) -> Hooks:
 
 def make_desk(options: dict[str, Any]) -> Desk:
     """Return what a command works with, from what was typed, the environment and pyproject.toml."""
+    from .compiler import Compiler
     from .desk import Desk
     from .memory import Store, state_folder
     from .target import find_target, here
@@ -154,7 +161,8 @@ def make_desk(options: dict[str, Any]) -> Desk:
     target = find_target(typed(options), cwd, environ)
     wire = Wire(target.endpoint, target.key, target.who, ca_file=target.ca_file)
     click.get_current_context().call_on_close(wire.close)
-    return Desk(target, wire, Store(state_folder(environ), target.endpoint, target.project))
+    store = Store(state_folder(environ), target.endpoint, target.project)
+    return Desk(target, wire, store, Compiler(options.get("python", ""), environ))
 
 
 def typed(options: dict[str, Any]) -> Options:
@@ -205,6 +213,7 @@ def secret() -> int:
 @cli.command()
 @click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
 @with_check
+@with_python
 @with_answers
 @with_target
 @guarded
@@ -233,6 +242,7 @@ def push(**options: Any) -> int:
 @cli.command()
 @click.option("--exit-code", is_flag=True, help="Exit 6 if there are changes, 1 if they are not possible.")
 @click.option("--sync", is_flag=True, help="As `push --sync` would do it.")
+@with_python
 @with_target
 @guarded
 def plan(**options: Any) -> int:
@@ -251,6 +261,7 @@ def plan(**options: Any) -> int:
 
 @cli.command()
 @with_check
+@with_python
 @with_answers
 @with_target
 @guarded

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from ..errors import DeliveryError, Reason, UndecidedError
 from ..release import Bundle, Report
 from ..source import Unit
-from .build import check_python, check_size, compile_all, make_bundle
+from .build import check_size, make_bundle
 from .decide import ABSENT, Decision
 from .desk import (
     Desk,
@@ -98,7 +98,7 @@ RETRY = "nothing was sent; when they stand still: flask habanero push"
 def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str, before: Before) -> Result | None:
     """Push once. None if files changed before anything was sent."""
     now = _compare_with(desk, choose, remembering(desk))
-    units = _compiled(now)
+    units = _compiled(desk, now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
     bundle = make_bundle(now.decision, units, now.view, note)
@@ -113,7 +113,7 @@ def plan(desk: Desk, choose: Choice) -> Result:
     """Ask what a push would do. Changes nothing, remembers nothing."""
     begun = time.monotonic()
     now = _compare_with(desk, choose, lambda change, memory: change(memory))
-    units = _compiled(now)
+    units = _compiled(desk, now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
     bundle = make_bundle(now.decision, units, now.view)
@@ -142,7 +142,7 @@ def remembering(desk: Desk) -> Keep:
 
 def _compare_with(desk: Desk, choose: Choice, keep: Keep) -> Situation:
     view = look(desk)
-    check_python(view)
+    desk.compiler.other(view)  # before anything is asked of a person
     now = settle(survey(desk, view, read(desk, view)), choose, keep)
     refuse_conflicts(desk, now)
     return now
@@ -171,8 +171,8 @@ def refuse_conflicts(desk: Desk, now: Situation) -> None:
         raise UndecidedError(tuple(conflict_reason(now, name, records.get(name)) for name in names))
 
 
-def _compiled(now: Situation) -> dict[str, Unit]:
-    units, wrong = compile_all(now.tree, now.decision.send, now.view.optimize)
+def _compiled(desk: Desk, now: Situation) -> dict[str, Unit]:
+    units, wrong = desk.compiler.compile(now.tree, now.decision.send, now.view)
     for error in wrong.values():
         raise error  # the first: a push is all or nothing
     return units

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -28,9 +29,16 @@ def find(version: str, environ: Mapping[str, str]) -> Path | None:
             found = place / "bin" / f"python{version}"
             if found.is_file():
                 return found
-    on_path = shutil.which(f"python{version}", path=environ.get("PATH", ""))
+    folders = environ.get("PATH", "").split(os.pathsep)
     # pyenv's shims stand there for versions, too, that are not chosen
-    return Path(on_path) if on_path and Path(on_path).parent.name != "shims" else None
+    on_path = shutil.which(
+        f"python{version}", path=os.pathsep.join(f for f in folders if not _holds_shims(f))
+    )
+    return Path(on_path) if on_path else None
+
+
+def _holds_shims(folder: str) -> bool:
+    return Path(folder).name == "shims"
 
 
 def _numbers(path: Path) -> list[int]:
@@ -38,14 +46,10 @@ def _numbers(path: Path) -> list[int]:
 
 
 def how_to_get(version: str, environ: Mapping[str, str]) -> str:
-    """Return what to type for a virtual environment of a version, with what is on this machine."""
-    install = ".venv/bin/pip install Flask-Habanero"
-    found = find(version, environ)
-    if found is not None:
-        return f"{found} -m venv .venv && {install}"
+    """Return what to type for an interpreter of a version, with what is on this machine."""
     path = environ.get("PATH", "")
     if shutil.which("uv", path=path):
-        return f"uv venv --python {version} .venv && uv pip install --python .venv Flask-Habanero"
+        return f"uv python install {version}"
     if shutil.which("pyenv", path=path):
-        return f"pyenv install {version}, and then again: flask habanero doctor"
-    return f"install CPython {version}; then: python{version} -m venv .venv && {install}"
+        return f"pyenv install {version.removesuffix('t')}"
+    return f"install CPython {version}, and name it if it is not found: --python PATH"

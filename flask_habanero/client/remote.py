@@ -6,17 +6,17 @@ import os
 import time
 
 from .. import __version__
-from ..errors import DeliveryError, HabaneroError, RejectedError
+from ..errors import DeliveryError, HabaneroError, PythonMismatchError, RejectedError
 from ..source import python_tag
+from .compiler import Compiler
 from .desk import request_for
 from .finding import Case, Told, fail, ok, warn
 from .memory import Store, state_folder
-from .pythons import how_to_get, version_in
 from .surroundings import Surroundings
 from .target import who
 from .transport import Request, Wire
 from .view import View
-from .words import python_name, reach
+from .words import python_name, reach, report_of
 
 CLOCK_S = 30  # what a request may be off by, if no hello had told the server's clock
 SAME = "the same HABANERO_SECRET there, in the environment of gunicorn itself (it reads no .env), and restart"
@@ -66,14 +66,15 @@ def clock(case: Case) -> Told:
 
 def python(case: Case) -> Told:
     """Compare the Pythons, whose code must fit."""
-    here, there = python_tag(case.view.optimize), case.view.python
-    if here == there:
-        return ok(f"{python_name(there)} on both sides")
-    what = f"this is {python_name(here)}, the server runs {python_name(there)}: its code can't be made here"
-    version = version_in(there)
-    if version == version_in(here):
-        return fail(what, f"another build of {version} than this one: install the server's")
-    return fail(what, how_to_get(version, case.environ) if version else "run this with the server's Python")
+    there = python_name(case.view.python)
+    try:
+        other = Compiler("", case.environ).other(case.view)
+    except PythonMismatchError as error:
+        what = f"this is {python_name(error.actual)}, the server runs {there}: its code can't be made here"
+        return fail(what, report_of(error).reasons[0].hint)
+    if other is None:
+        return ok(f"{there} on both sides")
+    return ok(f"the server runs {there}, and {other} makes its code")
 
 
 def size(case: Case) -> Told:

@@ -31,7 +31,7 @@ from ..errors import (
 from ..release import Report
 from ..source import Source, Unit
 from . import desk, push
-from .build import check_python, compile_all, make_bundle
+from .build import make_bundle
 from .decide import ABSENT, Decision, hold
 from .depends import waiting
 from .desk import Desk, Situation
@@ -113,7 +113,7 @@ class Session:
         while not stop.is_set():
             try:
                 view = desk.look(self.desk)
-                check_python(view)
+                self.desk.compiler.other(view)
                 now = desk.survey(self.desk, view, desk.read(self.desk, view))
                 met = push.settle(now, self._first, push.remembering(self.desk))
             except (RejectedError, ConfigError, UndecidedError):
@@ -141,17 +141,19 @@ class Session:
         if path not in self._tree.files:  # it is new, and all folders would be read
             return
         with suppress(Exception):  # said by _flush, where the same fails again
+            if self.desk.compiler.other(self._view):  # whose process remembers nothing of the one before it
+                return
             tree = reread_tree(self._tree, [path])
             name = tree.files.get(path, "")
             if name in tree.sources:  # it may be gone, or hold no text
-                compile_all(tree, (name,), self._view.optimize)
+                self.desk.compiler.compile(tree, (name,), self._view)
 
     def _flush(self, begun: float) -> None:
         """Send what can be sent, until nothing is left or the server is away."""
         try:
             if self._retry_at:
                 self._view = desk.look(self.desk)
-                check_python(self._view)
+                self.desk.compiler.other(self._view)
                 self._back()
             for _ in range(ROUNDS):
                 if not self._send_once(begun):
@@ -177,7 +179,7 @@ class Session:
         now = desk.survey(self.desk, self._view, self._tree)
         now = push.settle(now, lambda _: (), push.remembering(self.desk))
         decision = self._possible(now)
-        units, wrong = compile_all(now.tree, decision.send, now.view.optimize)
+        units, wrong = self.desk.compiler.compile(now.tree, decision.send, now.view)
         if wrong:
             self._hold_broken(now, wrong)
             return True

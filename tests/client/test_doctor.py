@@ -8,7 +8,7 @@ import pytest
 from flask_habanero.client import laptop
 from flask_habanero.client.doctor import CHECKS, examine
 from flask_habanero.client.finding import Case, Check
-from flask_habanero.client.pythons import how_to_get, version_in
+from flask_habanero.client.pythons import find, how_to_get, version_in
 from flask_habanero.client.surroundings import Surroundings
 from flask_habanero.client.target import Options
 from flask_habanero.envelope import Key, new_secret
@@ -175,7 +175,7 @@ THERE = {
     "another app": ("app", "fail", "'shop', not 'blog'", "--app-id shop"),
     "clock": ("clock", "warn", "600 s ahead of ours", "timedatectl"),
     "clock behind": ("clock", "warn", "600 s behind ours", "timedatectl"),
-    "python": ("python", "fail", "the server runs CPython 3.1", "-m venv"),
+    "python": ("python", "fail", "the server runs CPython 3.1", "install"),
     "proxy": ("size", "warn", "65536 bytes", "client_max_body_size 1m;"),
     "version": ("version", "warn", "'0.0.9' there", "the same on both sides"),
     "behind": ("workers", "fail", "web/7: busy", "restart"),
@@ -280,27 +280,35 @@ def test_surroundings_are_decoded_strictly(server, change):
         Surroundings.of(Report("live", data={"surroundings": {**server.surroundings, **change}}))
 
 
-def test_how_to_get_a_python_names_what_is_here(tmp_path):
-    home, path = tmp_path / "home", tmp_path / "bin"
-    environ = {"HOME": str(home), "PATH": str(path)}
-    path.mkdir()
+def test_how_to_get_a_python_says_it_with_what_is_here(tmp_path):
+    environ = {"PATH": str(tmp_path)}
     assert how_to_get("3.13", environ).startswith("install CPython 3.13")
+    executable(tmp_path / "pyenv")
+    assert how_to_get("3.13", environ) == "pyenv install 3.13"
+    executable(tmp_path / "uv")
+    assert how_to_get("3.13", environ) == "uv python install 3.13"
 
-    def make(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("#!/bin/sh\n")
-        file.chmod(0o755)
-        return str(file)
 
-    make(path / "pyenv")
-    assert how_to_get("3.13", environ).startswith("pyenv install 3.13")
-    make(path / "uv")
-    assert how_to_get("3.13", environ).startswith("uv venv --python 3.13")
-    found = make(path / "python3.13")
-    assert how_to_get("3.13", environ).startswith(f"{found} -m venv")
+def executable(file):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_a_python_is_found_where_it_is_installed(tmp_path):
+    home = tmp_path / "home"
+    environ = {"HOME": str(home), "PATH": f"{home}/.pyenv/shims:{tmp_path}/bin"}
+    executable(home / ".pyenv" / "shims" / "python3.13")  # there for each version, also those not installed
+    assert find("3.13", environ) is None
+    on_path = executable(tmp_path / "bin" / "python3.13")
+    assert find("3.13", environ) == on_path
+    of_uv = executable(home / ".local/share/uv/python/cpython-3.13.1-linux-x86_64-gnu/bin/python3.13")
+    assert find("3.13", environ) == of_uv
     for patch in (9, 10):
-        newest = make(home / ".pyenv" / "versions" / f"3.13.{patch}" / "bin" / "python3.13")
-    assert how_to_get("3.13", environ).startswith(f"{newest} -m venv")
+        newest = executable(home / ".pyenv" / "versions" / f"3.13.{patch}" / "bin" / "python3.13")
+    assert find("3.13", environ) == newest
+    assert find("3.12", environ) is None
 
 
 def test_versions_are_read_from_tags():

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 from flask_habanero.client import session as module
-from flask_habanero.client.build import compile_all
 from flask_habanero.client.choose import first_watch, nobody, whole_tree, yes
+from flask_habanero.client.compiler import Compiler
 from flask_habanero.client.desk import Desk
 from flask_habanero.client.hooks import Hooks, Wishes
 from flask_habanero.client.memory import Store
@@ -58,7 +58,10 @@ class Watching:
         target = find_target(Options(), *here())
         self.wire = Wire(target.endpoint, target.key, target.who)
         desk = Desk(
-            target, self.wire, Store(target.project.parent / "state", target.endpoint, target.project)
+            target,
+            self.wire,
+            Store(target.project.parent / "state", target.endpoint, target.project),
+            Compiler("", {}),
         )
         self.store, self.screen, self.stop, self.ended = desk.store, Screen(), threading.Event(), None
         hooks = Hooks(wishes, target, here()[1], self.screen.note)
@@ -348,7 +351,8 @@ def test_a_file_is_compiled_ahead_whatever_is_in_it_and_nothing_is_sent(
     watching.stop.set()
     watching.thread.join(10)
     compiled = []
-    monkeypatch.setattr(module, "compile_all", lambda *a: compiled.append(compile_all(*a)))
+    honest = Compiler.compile
+    monkeypatch.setattr(Compiler, "compile", lambda *a: compiled.append(honest(*a)))
     path, head = project.path("shop.models"), server.head
     path.unlink() if text is None else path.write_text(text)
     watching.session._ahead(path)
@@ -366,7 +370,7 @@ def test_a_fault_of_what_is_compiled_ahead_does_not_end_the_watcher(watching, pr
         calls.append(args)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(module, "compile_all", boom)
+    monkeypatch.setattr(Compiler, "compile", boom)
     watching.session._ahead(project.write("shop.models", "class Order:\n    z = 1\n"))
     assert len(calls) == 1
 

@@ -166,7 +166,7 @@ def free_port() -> int:
 
 
 Serve = Callable[..., Server]
-Start = Callable[[list[str], int, Mapping[str, str] | None], Server]
+Start = Callable[..., Server]
 
 
 @pytest.fixture
@@ -175,7 +175,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
     servers: list[Server] = []
     secret = new_secret("e2e")
 
-    def start(arguments: list[str], port: int, files: Mapping[str, str] | None) -> Server:
+    def start(
+        arguments: list[str], port: int, files: Mapping[str, str] | None, python: str = sys.executable
+    ) -> Server:
         folder = tmp_path / "site"
         folder.mkdir(exist_ok=True)
         for name, text in (files if files is not None else {"app": APP, "texts": TEXTS}).items():
@@ -184,7 +186,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         log = tmp_path / f"log{len(servers)}"
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, *arguments], cwd=folder, env={**os.environ, **ours}, stdout=out, stderr=out
+                [python, *arguments], cwd=folder, env={**os.environ, **ours}, stdout=out, stderr=out
             )
         server = Server(folder, port, process, log, Key.parse(secret))
         servers.append(server)
