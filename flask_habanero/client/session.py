@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,6 @@ from .memory import Held
 from .push import Choice, Result
 from .tree import Tree, reread_tree
 from .watch import Folders, watch
-from .words import files
 
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)  # after the server went away; the last repeats
 ROUNDS = 100  # of one flush: each sends or holds something, or learns of a newer head
@@ -60,6 +59,9 @@ class Screen(Protocol):
 
     def notice(self, outcome: str, path: str, reason: Reason) -> None:
         """A file is not sent, and this is why."""
+
+    def held(self, paths: Sequence[str], error: HabaneroError) -> None:
+        """Some files are not sent together, and this is why."""
 
     def away(self, error: HabaneroError, pending: int) -> None:
         """The server can't be reached or does not take anything now."""
@@ -196,8 +198,7 @@ class Session:
             digests = now.tree.digests
             held = {name: Held(digests.get(name, ABSENT), error.slug, str(error)) for name in names}
             self.desk.store.update(lambda memory: memory.hold(held))
-            path = files([desk.path_of(now, name) for name in names])
-            self.screen.notice("held", path, replace(error.reasons[0], where=path))
+            self.screen.held([desk.path_of(now, name) for name in names], error)
             return False
         if took_time and push.has_moved(now.tree):
             self._read(now.tree.files)

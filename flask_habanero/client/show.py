@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -22,6 +23,7 @@ from .words import (
     caret_lines,
     clock,
     dim,
+    files,
     python_name,
     reach,
     reason_lines,
@@ -91,6 +93,10 @@ class Lines:
         click.echo(f"{dim(clock())}  {tag(outcome)}  {shorten(path)}   {reason.what}")
         if reason.hint:
             click.echo(f"          hint: {reason.hint}")
+
+    def held(self, paths: Sequence[str], error: HabaneroError) -> None:
+        """Show files that are not sent together."""
+        self.notice("held", files(paths), error.reasons[0])
 
     def away(self, error: HabaneroError, pending: int) -> None:
         """Say once that the server takes nothing now."""
@@ -162,6 +168,10 @@ class JsonLines(Lines):
     def notice(self, outcome: str, path: str, reason: Reason) -> None:
         """Show a file that is not sent."""
         self._put(Report(outcome, reasons=(reason,)), files=[path])
+
+    def held(self, paths: Sequence[str], error: HabaneroError) -> None:
+        """Show files that are not sent together."""
+        self._put(Report("held", reasons=error.reasons), files=list(paths))
 
     def away(self, error: HabaneroError, pending: int) -> None:
         """Say once that the server takes nothing now."""

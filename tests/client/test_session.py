@@ -38,6 +38,9 @@ class Screen:
     def notice(self, outcome, path, reason):
         self.lines.append((outcome, path, reason.code))
 
+    def held(self, paths, error):
+        self.lines.append(("held", *sorted(paths), error.reasons[0].code))
+
     def away(self, error, pending):
         self.lines.append(("away", pending))
 
@@ -474,7 +477,7 @@ def test_what_a_check_held_goes_with_the_save_that_passes_it(checked, project, s
     project.write("shop.models", "BAD = 1\n")
     checked.shows(("held", "shop/models.py", "check"))
     project.write("shop.views", "y = 2\n")
-    checked.shows(("held", "2 files", "check"))
+    checked.shows(("held", "shop/models.py", "shop/views.py", "check"))
     project.write("shop.models", "good = 1\n")
     checked.shows(("live", "shop/models.py", "shop/views.py", "0 held"))
 
