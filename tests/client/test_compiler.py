@@ -184,7 +184,7 @@ def test_what_was_not_asked_for_is_never_sent(view, tree, monkeypatch):
         compiler.compile(tree(), ("shop.views", "shop.models"), view(python_tag(0)))
 
 
-def test_it_is_alone_and_knows_no_secret(tmp_path, view, tree, server):
+def test_it_is_alone_and_knows_no_secret(tmp_path, view, tree, server, environ):
     """Only the standard library, none of our environment: what it can't read it can't tell."""
     path = script(tmp_path, f'env > {tmp_path}/env; exec {sys.executable} "$@"')
     compiler = Compiler(path, os.environ)

@@ -140,7 +140,7 @@ def test_a_hook_after_a_push_has_little_time(hooks, monkeypatch, tmp_path):
     one.after(Report("live"))
     one.wait()
     assert "did not end within 0.2 s" in said[-1]
-    assert is_gone(int((tmp_path / "pid").read_text()))
+    until(lambda: is_gone(int((tmp_path / "pid").read_text())))
 
 
 def test_a_hook_that_does_not_read_or_leaves_something_running_holds_nothing_up(hooks, monkeypatch, tmp_path):
@@ -176,7 +176,7 @@ def test_who_interrupts_ends_the_check_and_nothing_is_sent(edited, server, tmp_p
         until((tmp_path / "pid").exists, 30)
         child.send_signal(number)
         assert child.wait(20) == code
-        assert is_gone(int((tmp_path / "pid").read_text()))
+        until(lambda: is_gone(int((tmp_path / "pid").read_text())))  # its end is not waited for
     finally:
         child.kill()
         child.communicate()
