@@ -14,13 +14,12 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..errors import ConfigError, Reason, RefusedError, UndecidedError
 from ..release import Bundle, Report
@@ -99,7 +98,7 @@ class Hooks:
         self.wishes = wishes
         self._target, self._environ, self._say = target, environ, say
         self._later = ThreadPoolExecutor(1, "habanero-hook")  # one after the other
-        self._after: subprocess.Popen[bytes] | None = None
+        self._after: _Run | None = None
 
     def before(self, now: Situation, names: tuple[str, ...]) -> bool:
         """Run what must succeed before some modules are sent. Returns whether there was anything to run.
@@ -126,10 +125,10 @@ class Hooks:
         return {n: value for n, value in self._environ.items() if n not in names and text not in value}
 
     def _must_succeed(self, command: str, environ: Mapping[str, str], about: Mapping[str, Any]) -> None:
-        process = _started(command, self._target.project, environ, about)
-        last = _followed(process, command, BEFORE_S, self._say)
-        if process.returncode:
-            raise CheckError(command, f"ended with {process.returncode}", last)
+        run = _Run(command, self._target.project, environ, about, self._say)
+        code = run.to_its_end(BEFORE_S)
+        if code:
+            raise CheckError(command, f"ended with {code}", run.last)
 
     def after(self, report: Report) -> None:
         """Let the hook after a push know of its report, soon. Raises nothing, waits for nothing."""
@@ -138,14 +137,14 @@ class Hooks:
 
     def _tell(self, report: Report) -> None:
         command = self.wishes.post_push
+        self._after = _Run(command, self._target.project, self._environ, report.as_json(), self._say)
         try:
-            self._after = _started(command, self._target.project, self._environ, report.as_json())
-            _followed(self._after, command, AFTER_S, self._say)
-        except (CheckError, OSError) as error:
+            code = self._after.to_its_end(AFTER_S)
+        except CheckError as error:
             self._say(f"post_push: {error}")
         else:
-            if self._after.returncode:
-                self._say(f"post_push: `{command}` ended with {self._after.returncode}")
+            if code:
+                self._say(f"post_push: `{command}` ended with {code}")
 
     def wait(self) -> None:
         """Wait until what was told is dealt with: AFTER_S for each at most."""
@@ -154,73 +153,102 @@ class Hooks:
     def close(self) -> None:
         """End what still runs, and start nothing more."""
         self._later.shutdown(wait=False, cancel_futures=True)
-        if self._after is not None and self._after.poll() is None:
-            _end(self._after)
+        if self._after is not None:
+            self._after.end()
 
 
-def _started(
-    command: str, folder: Path, environ: Mapping[str, str], about: Mapping[str, Any]
-) -> subprocess.Popen[bytes]:
-    """Start a command in a shell, with something to read on its stdin. Raises CheckError if that fails."""
-    with tempfile.TemporaryFile() as told:  # a pipe would wait for a command that does not read
-        if about:
-            told.write(json.dumps(about).encode())
-            told.seek(0)
+class _Run:
+    """One command, from its start to its end.
+
+    It is started and listened to in a thread, since an interrupt comes to the main thread, at any moment:
+    one that came while a process is being made would leave it behind, known to nobody.
+
+    Attributes:
+        last: the last line of its output that is not blank.
+    """
+
+    def __init__(
+        self, command: str, folder: Path, environ: Mapping[str, str], about: Mapping[str, Any], say: Say
+    ) -> None:
+        self.last = ""
+        self._command, self._folder, self._environ, self._about, self._say = (
+            command,
+            folder,
+            environ,
+            about,
+            say,
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+        self._failure = ""
+        self._is_started = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="habanero-command", daemon=True)
+
+    def to_its_end(self, within_s: float) -> int:
+        """Run it, and return its exit code.
+
+        Raises:
+            CheckError: it could not be started, or did not end in time, and was ended.
+        """
         try:
+            self._thread.start()
+            self._is_started.wait()
+            if self._process is None:
+                raise CheckError(self._command, "can't be started", self._failure)
+            code = self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self.end()
+            raise CheckError(self._command, f"did not end within {within_s:g} s", self.last) from None
+        except BaseException:  # interrupted
+            self.end()
+            raise
+        self._thread.join(END_S)  # what it left running may hold its output open
+        return code
+
+    def _follow(self) -> None:
+        try:
+            self._process = process = self._start()
+        except (OSError, ValueError) as error:  # the second: null bytes
+            self._failure = str(error)
+            return
+        finally:
+            self._is_started.set()
+        assert process.stdout is not None
+        with process.stdout as output:
+            for line in output:
+                text = line.decode("utf-8", "replace").rstrip()
+                self.last = text or self.last
+                self._say(text)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with tempfile.TemporaryFile() as told:  # a pipe would wait for a command that does not read
+            if self._about:
+                told.write(json.dumps(self._about).encode())
+                told.seek(0)
             # S602: a command line that the person wrote, in their own project, to be run as they type it
             return subprocess.Popen(  # noqa: S602
-                command,
+                self._command,
                 shell=True,
-                cwd=folder,
-                env=dict(environ),
+                cwd=self._folder,
+                env=dict(self._environ),
                 stdin=told,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 process_group=0,
             )
-        except (OSError, ValueError) as error:  # the second: null bytes
-            raise CheckError(command, "can't be started", str(error)) from None
 
-
-def _followed(process: subprocess.Popen[bytes], command: str, within_s: float, say: Say) -> str:
-    """Wait for the end of a command, saying each line of its output. Returns the last that is not blank.
-
-    Raises:
-        CheckError: it did not end in time, and was ended.
-    """
-    last: deque[str] = deque([""], maxlen=1)
-    assert process.stdout is not None
-    reader = threading.Thread(target=_read, args=(process.stdout, last, say), daemon=True)
-    reader.start()
-    try:
-        process.wait(within_s)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        raise CheckError(command, f"did not end within {within_s:g} s", last[0]) from None
-    except BaseException:  # interrupted
-        _end(process)
-        raise
-    reader.join(END_S)  # what it left running may hold its output open
-    return last[0]
-
-
-def _read(output: IO[bytes], last: deque[str], say: Say) -> None:
-    with output:
-        for line in output:
-            text = line.decode("utf-8", "replace").rstrip()
-            if text:
-                last.append(text)
-            say(text)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a command, and all that it started and left in its group."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(END_S)
+    def end(self) -> None:
+        """End it, with all that it started and left in its group. If it has ended, do nothing."""
+        if self._thread.ident is None:
             return
+        self._is_started.wait(END_S)
+        process = self._process
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if process is None or process.poll() is not None:
+                return
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(END_S)
 
 
 def before_push(at: Desk, hooks: Hooks, ask: Ask, show: Callable[[Result], None]) -> Before:

@@ -170,6 +170,7 @@ def test_plain_http_that_is_meant_is_said_all_the_same(told):
 
 THERE = {
     "down": ("server", "fail", "connection refused", "is it up?"),
+    "no TLS there": ("server", "fail", "TLS: ", "--ca-file"),
     "another secret": ("server", "fail", "another secret", "the same HABANERO_SECRET there"),
     "store down": ("server", "fail", "disk full", "HABANERO_STORE"),
     "another app": ("app", "fail", "'shop', not 'blog'", "--app-id shop"),
@@ -192,6 +193,7 @@ def break_there(case, server, environ):
     tell = server.surroundings.update
     {
         "down": lambda: environ.setenv("HABANERO_URL", "http://127.0.0.1:9"),
+        "no TLS there": lambda: environ.setenv("HABANERO_URL", server.url.replace("http:", "https:")),
         "another secret": lambda: environ.setenv("HABANERO_SECRET", new_secret()),
         "store down": lambda: environ.setattr(server, "_hello", lambda c, b: Report("failed", reasons=STORE)),
         "clock": lambda: setattr(server, "skew_s", 600),
