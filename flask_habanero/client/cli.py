@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import wraps
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,13 +20,12 @@ import click
 
 from ..envelope import new_secret
 from ..errors import AbandonedError, BuildError, ConfigError, HabaneroError, Reason, UndecidedError
+from .options import make_hooks, typed, with_check, with_python
 
 if TYPE_CHECKING:  # they import requests
     from .choose import Ask
     from .desk import Desk
-    from .hooks import Hooks
     from .show import Lines
-    from .target import Options
 
 EXIT = {
     "live": 0,
@@ -113,19 +111,6 @@ def with_answers(command: Command) -> Command:
     return command
 
 
-def with_python(command: Command) -> Command:
-    """Add who compiles."""
-    help_text = "Compiles for the server; else this Python, or one that is found and makes its code."
-    return click.option("--python", default="", metavar="PATH", help=help_text)(command)
-
-
-def with_check(command: Command) -> Command:
-    """Add what runs before each push."""
-    return click.option("--check", default=None, metavar="COMMAND", help="Must succeed before each push.")(
-        command
-    )
-
-
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM do as Ctrl-C does: an exception ends whatever waits, for an answer, a lock or a check."""
@@ -134,19 +119,6 @@ def sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def make_hooks(options: dict[str, Any], desk: Desk, screen: Lines) -> Hooks:
-    """Return what the person wants to run around each push, of pyproject.toml and what was typed."""
-    from .hooks import Hooks, Wishes
-    from .target import entry_of, here, read_settings
-
-    settings = read_settings(desk.target.project)
-    wishes = Wishes.read(settings, entry_of(settings, options["name"]), options["check"])
-    wishes = replace(wishes, confirm=wishes.confirm or options.get("confirm", False))
-    hooks = Hooks(wishes, desk.target, here()[1], screen.note)
-    click.get_current_context().call_on_close(hooks.close)
-    return hooks
 
 
 def make_desk(options: dict[str, Any]) -> Desk:
@@ -163,14 +135,6 @@ def make_desk(options: dict[str, Any]) -> Desk:
     click.get_current_context().call_on_close(wire.close)
     store = Store(state_folder(environ), target.endpoint, target.project)
     return Desk(target, wire, store, Compiler(options.get("python", ""), environ))
-
-
-def typed(options: dict[str, Any]) -> Options:
-    """Return what was typed of the server."""
-    from .target import Options
-
-    allow_http = "yes" if options["allow_http"] else ""
-    return Options(options["name"], options["url"], options["app_id"], allow_http, options["ca_file"])
 
 
 def ask_person(lines: tuple[str, ...], question: str) -> bool:
@@ -224,7 +188,7 @@ def push(**options: Any) -> int:
     from .hooks import before_push
 
     desk, screen, ask = make_desk(options), _screen(options), answerer(options)
-    hooks = make_hooks(options, desk, screen)
+    hooks = make_hooks(options, desk.target, screen.note)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
     before = before_push(desk, hooks, ask, screen.plan)
     with sigterm_interrupts():
@@ -272,7 +236,7 @@ def watch(**options: Any) -> int:
     from .session import Session
 
     desk, screen = make_desk(options), _screen(options)
-    hooks = make_hooks(options, desk, screen)
+    hooks = make_hooks(options, desk.target, screen.note)
     refuse_unasked(hooks.wishes, desk.target, yes=options["yes"])
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
     try:
