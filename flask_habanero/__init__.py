@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .follower import follow as follow
     from .server import Habanero as Habanero
+    from .signals import release_live as release_live
+    from .signals import release_refused as release_refused
+    from .signals import release_rolled_back as release_rolled_back
 
 __version__ = "0.1.0"
-__all__ = ["Habanero", "__version__", "follow"]
+_SIGNALS = ("release_live", "release_refused", "release_rolled_back")
+__all__ = ["Habanero", "__version__", "follow", "release_live", "release_refused", "release_rolled_back"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SIGNALS:
+        from . import signals
+
+        return getattr(signals, name)
     if name not in ("Habanero", "follow"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .live import program

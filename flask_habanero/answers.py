@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .config import Config
     from .fleet import Fleet
     from .record import State
+    from .surroundings import Surroundings
     from .worker import Worker
 
 NEWEST = 20  # releases that status tells
@@ -27,7 +28,8 @@ NEWEST = 20  # releases that status tells
 class Answers:
     """Reports about what is. Changes nothing."""
 
-    def __init__(self, worker: Worker, fleet: Fleet, config: Config) -> None:
+    def __init__(self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings) -> None:
+        self._around = around
         self.census = Census(worker, fleet)
         self._worker, self._config, self._ledger, self._keys = worker, config, worker.ledger, fleet.keys
 
@@ -47,11 +49,13 @@ class Answers:
         tree = {s.name: [s.digest, s.path, s.package] for s in head.tree.values()}
         return self._state(head, {"tree": tree})
 
-    def status(self) -> Report:
-        """Return who runs what, and the newest releases. Raises StoreError."""
+    def status(self, server: str) -> Report:
+        """Return who runs what, below which web server, and the newest releases. Raises StoreError."""
         self._worker.catch_up()
         newest = self._ledger.records(self._worker.epoch, NEWEST)
-        return self._state(self._worker.head, {"log": [self._told(record) for record in newest]})
+        log = [self._told(record) for record in newest]
+        around = self._around.told(server, self._config.store)
+        return self._state(self._worker.head, {"log": log, "surroundings": around})
 
     def _state(self, head: State, more: Mapping[str, Any]) -> Report:
         fleet = self.census.ask()

@@ -28,12 +28,14 @@ class Request:
         kid: id of the key that sealed it, which also seals the answer.
         header: the sealed header as it came.
         body: the bytes on the wire, of the length and digest that the header says.
+        server: what the web server that it came through calls itself; nobody signed that.
     """
 
     claims: Mapping[str, Any]
     kid: str
     header: str
     body: bytes
+    server: str = ""
 
     @property
     def op(self) -> str:

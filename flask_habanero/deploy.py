@@ -26,7 +26,9 @@ from .errors import (
 from .fleet import Round
 from .moves import foresee, plan_to
 from .post import Message, label
+from .record import PUSH, ROLLBACK
 from .release import Report
+from .signals import release_refused
 
 if TYPE_CHECKING:
     from .config import Config
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from .live.plan import Plan
     from .live.program import Program
     from .record import Record
+    from .surroundings import Surroundings
     from .worker import Worker
 
 PREPARE_S = 20.0  # planning and importing what is new may be slow; nobody is held up meanwhile
@@ -68,9 +71,9 @@ class Clock:
 class Deployer:
     """Answers the requests that are believed. One per process, beside its worker."""
 
-    def __init__(self, worker: Worker, fleet: Fleet, config: Config) -> None:
+    def __init__(self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings) -> None:
         self.worker, self.fleet, self.config = worker, fleet, config
-        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config)
+        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around)
 
     def receive(self, request: Request) -> Report:
         """Return what became of a request. Every error of ours is a report."""
@@ -81,13 +84,19 @@ class Deployer:
         except HabaneroError as error:
             log.warning("%s by %s: %s: %s", request.op, request.claims["cid"], error.outcome, error)
             report = self.answers.report(error.outcome, reasons=error.reasons)
+            self._tell_refused(request, report)
         return replace(report, ms=clock.read())
+
+    def _tell_refused(self, request: Request, report: Report) -> None:
+        if request.op in (PUSH, ROLLBACK):
+            about = {"release": report.release, "outcome": report.outcome, "reasons": report.reasons}
+            self.worker.news.tell(release_refused, self.worker.moves.lock, **about)
 
     def _hello(self, _request: Request, _clock: Clock) -> Report:
         return self.answers.hello()
 
-    def _status(self, _request: Request, _clock: Clock) -> Report:
-        return self.answers.status()
+    def _status(self, request: Request, _clock: Clock) -> Report:
+        return self.answers.status(request.server)
 
     def _outcome(self, request: Request, _clock: Clock) -> Report:
         return self.answers.outcome(nonce_asked(request))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .change import Request
 from .envelope import REQUEST, REQUEST_CLAIMS, Keyring, check_fresh, same, sha256, unseal
 from .errors import AudienceError, EnvelopeError, RejectedError
+from .surroundings import software_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -78,7 +79,8 @@ class Endpoint:
         _check_length(environ, claims["len"])
         if claims["len"] > self._max_bytes:
             return Request(claims, kid, header, b"")  # the deployer says so, signed
-        return Request(claims, kid, header, _body(environ, claims["len"], claims["sha"]))
+        body = _body(environ, claims["len"], claims["sha"])
+        return Request(claims, kid, header, body, software_of(environ))
 
     def _check_audience(self, claims: dict[str, Any]) -> None:
         anyone = claims["app"] == "*" and claims["op"] == "hello"

@@ -21,6 +21,7 @@ from .live import startup
 from .manager import Manager
 from .post import FOLLOWER
 from .server import NAME, STORE_AGAIN_S, Runtime, Skin
+from .signals import Announcer
 from .worker import Worker
 
 log = logging.getLogger("flask_habanero")
@@ -99,7 +100,7 @@ class Follower:
         startup.stop()  # watching what starts costs time at each call
         config = runtime.config
         ledger = Ledger(config.store, config.app_id, runtime.keys)
-        worker = Worker(runtime.program, runtime.gate, ledger, config, follows=True)
+        worker = Worker(runtime.program, runtime.gate, ledger, config, Announcer(runtime.apps), follows=True)
         worker.start(Manager())
         fleet = Fleet(worker, config.store, runtime.keys, kind=FOLLOWER, tick=lambda: self._idle(runtime))
         fleet.start()

@@ -35,6 +35,7 @@ class Move:
         id: which round of which leader.
         number: that the release will have.
         nonce: of the request that asks for it.
+        kind: what was asked for: "push" or "rollback".
         loaded: the modules concerned that were loaded when it was planned.
         until: when its lease ends, monotonic seconds.
         still: the gate is closed for it, and no request is inside.
@@ -43,6 +44,7 @@ class Move:
     id: str
     number: int
     nonce: str
+    kind: str
     plan: Plan
     change: Change
     loaded: frozenset[str]
@@ -67,7 +69,9 @@ class Moves:
         """Keep a plan until it is recorded or dropped."""
         until = time.monotonic() + PREPARED_S
         loaded = loaded_of(self._program, change)
-        self.current = Move(move_id, request.claims["rel"], request.nonce, plan, change, loaded, until)
+        self.current = Move(
+            move_id, request.claims["rel"], request.nonce, request.op, plan, change, loaded, until
+        )
 
     def get(self, move_id: str) -> Move:
         """Return the move. Raises RefusedError: it was dropped, or is another one."""

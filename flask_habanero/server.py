@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import click
 from flask import Blueprint, Flask, Response, request
@@ -30,6 +31,8 @@ from .live import startup
 from .live.program import Program, attach
 from .manager import Manager
 from .release import Report
+from .signals import Announcer
+from .surroundings import Surroundings
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -89,6 +92,8 @@ class Runtime:
     config: Config
     keys: Keyring
     program: Program
+    around: Surroundings
+    apps: WeakSet[Flask] = field(default_factory=WeakSet)
     gate: Gate = field(default_factory=Gate)
     _host: Host | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -129,11 +134,11 @@ class Runtime:
 
     def _start(self) -> Host:
         ledger = Ledger(self.config.store, self.config.app_id, self.keys)
-        worker = Worker(self.program, self.gate, ledger, self.config)
+        worker = Worker(self.program, self.gate, ledger, self.config, Announcer(self.apps))
         worker.start(Manager())
         fleet = Fleet(worker, self.config.store, self.keys)
         fleet.start()
-        return Host(os.getpid(), worker, fleet, Deployer(worker, fleet, self.config))
+        return Host(os.getpid(), worker, fleet, Deployer(worker, fleet, self.config, self.around))
 
     def receive(self, believed: Request) -> Report:
         """Return what became of a believed request. Never raises: the sender must get a signed answer."""
@@ -158,8 +163,9 @@ def _runtime_for(app: Flask, config: Config, keys: Keyring) -> Runtime:
     """
     program = attach(app, config.modules)
     if not _shared:
-        _shared.append(Runtime(config, keys, program))
+        _shared.append(Runtime(config, keys, program, Surroundings.of(app.config, os.environ)))
     runtime = _shared[0]
+    runtime.apps.add(app)
     if not _equal(runtime.keys, keys):
         why = "two apps in one process have different secrets, and they share their modules"
         raise ConfigError("HABANERO_SECRET", why, "give both the same, or run each in a process of its own")

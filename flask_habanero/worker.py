@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -28,12 +28,14 @@ from .gate import Gate, Unavailable
 from .guard import attempt
 from .manager import Manager
 from .moves import Move, Moves, loaded_of, plan_to
-from .record import Record, State
+from .record import ROLLBACK, Record, State
 from .release import digest_of
+from .signals import Announcer, release_live, release_rolled_back
 
 if TYPE_CHECKING:
     from .config import Config
     from .ledger import Ledger
+    from .live.plan import Step
     from .live.program import Program
 
 CATCH_UP_S = 5.0  # how long a worker that missed a release waits for its running requests, before it ends
@@ -53,12 +55,19 @@ class Worker:
         ending: it serves no more: its process manager was asked for another.
         moves: the release on its way through it.
         follows: it serves no requests: its own code runs all the while, and may be what would change.
+        news: who tells the app's own code of it.
     """
 
     def __init__(
-        self, program: Program, gate: Gate, ledger: Ledger, config: Config, follows: bool = False
+        self,
+        program: Program,
+        gate: Gate,
+        ledger: Ledger,
+        config: Config,
+        news: Announcer,
+        follows: bool = False,
     ) -> None:
-        self.pid, self.follows = os.getpid(), follows
+        self.pid, self.follows, self.news = os.getpid(), follows, news
         self.program, self.gate, self.ledger, self.config = program, gate, ledger, config
         self.epoch, self.number, self.since, self.trouble = "", 0, 0, ""
         self.head: State
@@ -172,12 +181,12 @@ class Worker:
         self.head = self.ledger.state_at(self.epoch, record.number)
         self.moves.drop()
         if digest_of(self.program.tree) == self.head.digest:  # back to where this process began
-            self._arrived(record.number)
+            self._arrived(record.number, record.kind, ())
             return
         with attempt(self.config.store / "attempts", record.number):
-            self._jump_to_head()
+            self._jump_to_head(record.kind)
 
-    def _jump_to_head(self) -> None:
+    def _jump_to_head(self, kind: str) -> None:
         change = change_to(self.head)
         loaded, plan = loaded_of(self.program, change), plan_to(self.program, change)
         self.program.stage(plan)
@@ -190,7 +199,7 @@ class Worker:
             if self.follows:
                 self.program.check_inside(plan)
             self.program.commit(plan)
-            self._arrived(self.head.number)
+            self._arrived(self.head.number, kind, plan.steps)
         finally:
             self.gate.open()
 
@@ -199,12 +208,15 @@ class Worker:
         self.head = _state(move.change, move.number)
         try:
             self.moves.commit(move.id)
-            self._arrived(move.number)
+            self._arrived(move.number, move.kind, move.plan.steps)
         finally:
             self.moves.drop()
 
-    def _arrived(self, number: int) -> None:
+    def _arrived(self, number: int, kind: str, steps: Iterable[Step]) -> None:
         self.number, self.since, self.trouble = number, int(time.time()), ""
+        signal = release_rolled_back if kind == ROLLBACK else release_live
+        # As text: a step holds what it replaced, and that is to be held by nobody
+        self.news.tell(signal, self.moves.lock, release=number, steps=tuple(map(str, steps)))
 
     def _fail(self, error: HabaneroError) -> None:
         """Keep why this worker is not at head, and end it if it must not serve.
@@ -277,7 +289,7 @@ class Worker:
         move = self.moves.get(move_id)
         self._seen = self.ledger.counter()
         self.head = _state(move.change, record.number)
-        self._arrived(record.number)
+        self._arrived(record.number, move.kind, move.plan.steps)
         self.moves.drop()
 
     def tick(self) -> None:

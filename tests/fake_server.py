@@ -79,6 +79,18 @@ class FakeServer:
     seen: list[dict] = field(default_factory=list)  # claims of believed requests
     strangers: list[dict] = field(default_factory=list)  # headers of requests that were not believed
     max_bytes: int = 4 * 2**20
+    behind: tuple[str, ...] = ()
+    version: str = "0.1.0"
+    surroundings: dict = field(
+        default_factory=lambda: {
+            "server": "gunicorn/23.0.0",
+            "store": "/srv/shop/habanero",
+            "preloaded": False,
+            "reloader": "",
+            "unknown": [],
+            "overridden": [],
+        }
+    )
 
     def __post_init__(self) -> None:
         self.keys = Keyring([Key.parse(self.secret)])
@@ -183,7 +195,7 @@ class FakeServer:
 
     def report(self, outcome: str = "live", **more) -> Report:
         """Return a report about the present head."""
-        workers = WorkerCount(2, 0, 2)
+        workers = WorkerCount(2 - len(self.behind), 0, 2, self.behind)
         return Report(
             outcome,
             self.head,
@@ -210,7 +222,7 @@ class FakeServer:
             "first": self.first,
             "head": head,
             "time": int(time.time()) + self.skew_s,
-            "version": "0.1.0",
+            "version": self.version,
         }
 
     def _hello(self, claims: dict, body: bytes) -> Report:
@@ -220,8 +232,9 @@ class FakeServer:
     def _status(self, claims: dict, body: bytes) -> Report:
         fleet = [{"host": "web", "pid": 1, "release": self.head, "since": 0, "state": "at head"}]
         outcome = "diverged" if self.verdict == "diverged" else "live"
+        told = {"surroundings": self.surroundings}
         return self.report(
-            outcome, data={**self._facts(), "fleet": fleet, "log": self.log[:20], "drift": False}
+            outcome, data={**self._facts(), **told, "fleet": fleet, "log": self.log[:20], "drift": False}
         )
 
     def _outcome(self, claims: dict, body: bytes) -> Report:

@@ -22,7 +22,9 @@ from flask_habanero.ledger import Ledger
 from flask_habanero.record import Record
 from flask_habanero.release import Report
 from flask_habanero.server import status_of
+from flask_habanero.signals import Announcer
 from flask_habanero.source import Source
+from flask_habanero.surroundings import Surroundings
 from flask_habanero.worker import Worker
 
 from tests.fakes import FakeProgram
@@ -31,6 +33,7 @@ from tests.peer import Peer
 SECRET = new_secret("k1")
 KEY = Key.parse(SECRET)
 APP = "shop/tests"
+AROUND = Surroundings.of({}, {})
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:
@@ -163,9 +166,10 @@ class Host:
             Gate(),
             FakeProgram(dict(base), fails=fails, on_commit=on_commit),
         )
-        one = Worker(program, gate, Ledger(config.store, config.app_id, self.keys), config)
+        ledger = Ledger(config.store, config.app_id, self.keys)
+        one = Worker(program, gate, ledger, config, Announcer([program]))
         fleet = Fleet(one, config.store, self.keys)
-        member = Member(program, gate, one, fleet, Deployer(one, fleet, config))
+        member = Member(program, gate, one, fleet, Deployer(one, fleet, config, AROUND))
         one.start(member)
         fleet.start()
         self.members.append(member)

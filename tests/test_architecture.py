@@ -24,7 +24,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("envelope",),
     ("live.*",),
     ("counter", "record", "replay", "staging", "store", "ledger"),
-    ("gate", "config", "guard", "manager"),
+    ("gate", "config", "surroundings", "guard", "manager", "signals"),
     ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "deploy"),
     ("endpoint", "server"),
@@ -206,7 +206,10 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "SQLite": (calls(r"sqlite3\.connect"), {"store.py"}),
     "mapped memory": (calls(r"mmap\.mmap"), {"counter.py"}),
     "sockets": (calls(r"socket\.(socket|create_.*)"), {"post.py", DEMO}),
-    "signals to others": (calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"), {"manager.py", DEMO}),
+    "signals to others": (
+        calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"),
+        {"manager.py", "client/hooks.py", DEMO},
+    ),
     "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
     "HTTP out": (
         imports("requests", "urllib3", "urllib.request", "http.client"),
@@ -216,7 +219,10 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
         lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),
         {"live/importer.py"},
     ),
-    "other programs": (imports("subprocess"), {"client/git.py", DEMO}),
+    "other programs": (
+        imports("subprocess"),
+        {"client/git.py", "client/hooks.py", "client/compiler.py", DEMO},
+    ),
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/cli.py"}),
     "printing": (
         calls(r"print|click\.echo|click\.secho|sys\.std(out|err)\.write"),
@@ -266,6 +272,14 @@ BROAD = {
         "Exception",
     ): "the outermost of a command: what is left is a fault of ours, shown whole, exit 70",
     (
+        "client/hooks.py",
+        "BaseException",
+    ): "a check that is interrupted ends with all that it started",
+    (
+        "client/doctor.py",
+        "Exception",
+    ): "a check that breaks must not hide what the others find: it is a finding itself",
+    (
         "client/session.py",
         "Exception",
     ): "the watch loop: a fault of ours is shown whole, and the next save still goes",
@@ -293,6 +307,7 @@ BROAD = {
     ("guard.py", "BaseException"): "a replay must never take the app down; it is counted and raised again",
     ("deploy.py", "BaseException"): "gates are opened and the commit is undone whatever was raised",
     ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
+    ("signals.py", "Exception"): "what the app's own receivers raise harms nothing: told in the log",
     ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
     ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",
     ("follower.py", "Exception"): "a fault of ours must not keep a task from running: told in the log",

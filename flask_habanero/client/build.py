@@ -4,25 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import BuildError, PythonMismatchError, TooLargeError
+from ..errors import BuildError, TooLargeError
 from ..release import Bundle
-from ..source import Source, Unit, build_unit, python_tag
+from ..source import Source, Unit, build_unit
 from .decide import Decision
 from .tree import Tree
 from .view import View
 
 NOTE = 200  # characters, of the wire
-
-
-def check_python(view: View) -> None:
-    """Check that this Python makes code that the server can run.
-
-    Raises:
-        PythonMismatchError: it does not; names both.
-    """
-    here = python_tag(view.optimize)
-    if here != view.python:
-        raise PythonMismatchError(view.python, here)
 
 
 def compile_all(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ import click
 
 from ..envelope import new_secret
 from ..errors import AbandonedError, BuildError, ConfigError, HabaneroError, Reason, UndecidedError
+from .options import make_hooks, typed, with_check, with_python
 
 if TYPE_CHECKING:  # they import requests
     from .choose import Ask
@@ -109,20 +111,30 @@ def with_answers(command: Command) -> Command:
     return command
 
 
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM do as Ctrl-C does: an exception ends whatever waits, for an answer, a lock or a check."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def make_desk(options: dict[str, Any]) -> Desk:
     """Return what a command works with, from what was typed, the environment and pyproject.toml."""
+    from .compiler import Compiler
     from .desk import Desk
     from .memory import Store, state_folder
-    from .target import Options, find_target, here
+    from .target import find_target, here
     from .transport import Wire
 
     cwd, environ = here()
-    allow_http = "yes" if options["allow_http"] else ""
-    typed = Options(options["name"], options["url"], options["app_id"], allow_http, options["ca_file"])
-    target = find_target(typed, cwd, environ)
+    target = find_target(typed(options), cwd, environ)
     wire = Wire(target.endpoint, target.key, target.who, ca_file=target.ca_file)
     click.get_current_context().call_on_close(wire.close)
-    return Desk(target, wire, Store(state_folder(environ), target.endpoint, target.project))
+    store = Store(state_folder(environ), target.endpoint, target.project)
+    return Desk(target, wire, store, Compiler(options.get("python", ""), environ))
 
 
 def ask_person(lines: tuple[str, ...], question: str) -> bool:
@@ -163,6 +175,9 @@ def secret() -> int:
 
 
 @cli.command()
+@click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
+@with_check
+@with_python
 @with_answers
 @with_target
 @guarded
@@ -170,20 +185,28 @@ def push(**options: Any) -> int:
     """Make this tree's edits live, once."""
     from . import choose, git
     from . import push as line
+    from .hooks import before_push
 
-    desk, screen = make_desk(options), _screen(options)
-    choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(answerer(options))
-    result = line.push(desk, choice, screen.unsure, git.commit(desk.target.project))
+    desk, screen, ask = make_desk(options), _screen(options), answerer(options)
+    hooks = make_hooks(options, desk.target, screen.note)
+    choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
+    before = before_push(desk, hooks, ask, screen.plan)
+    with sigterm_interrupts():
+        result = line.push(desk, choice, screen.unsure, git.commit(desk.target.project), before)
     screen.result(result)
     screen.others(result)
     if desk.store.problem:
         screen.note(desk.store.problem)
+    if result.sent:
+        hooks.after(result.report)
+        hooks.wait()
     return EXIT[result.report.outcome]
 
 
 @cli.command()
 @click.option("--exit-code", is_flag=True, help="Exit 6 if there are changes, 1 if they are not possible.")
 @click.option("--sync", is_flag=True, help="As `push --sync` would do it.")
+@with_python
 @with_target
 @guarded
 def plan(**options: Any) -> int:
@@ -201,26 +224,28 @@ def plan(**options: Any) -> int:
 
 
 @cli.command()
+@with_check
+@with_python
 @with_answers
 @with_target
 @guarded
 def watch(**options: Any) -> int:
     """Make every save live, until Ctrl-C."""
     from . import choose
+    from .hooks import refuse_unasked
     from .session import Session
 
     desk, screen = make_desk(options), _screen(options)
+    hooks = make_hooks(options, desk.target, screen.note)
+    refuse_unasked(hooks.wishes, desk.target, yes=options["yes"])
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
-    # An exception, not an event: it ends whatever waits, for an answer or a lock
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        Session(desk, screen, choice).run(Event())
+        with sigterm_interrupts():
+            Session(desk, screen, choice, hooks).run(Event())
     except AbandonedError as error:
         screen.error(error.delivery)
     except KeyboardInterrupt:
         pass  # the person ends it so
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return 0
 
 
@@ -267,6 +292,23 @@ def confirm_rollback(head: int, to: int | None, ask: Ask) -> None:
     if to is None or head - to <= 1 or ask((), f"take back {head - to} releases, to #{to}?"):
         return
     raise UndecidedError((Reason("undecided", "", "you said no: nothing was taken back", ""),))
+
+
+@cli.command()
+@with_target
+@guarded
+def doctor(**options: Any) -> int:
+    """Check the set-up on both sides; changes nothing."""
+    from .doctor import examine, summary
+    from .finding import FAIL, Case
+    from .target import here
+
+    screen, findings = _screen(options), []
+    for finding in examine(Case(typed(options), *here())):
+        findings.append(finding)
+        screen.finding(finding)
+    screen.note(summary(findings))
+    return 1 if any(finding.level == FAIL for finding in findings) else 0
 
 
 @cli.command()

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import ConfigError, ConflictError, Reason, RejectedError, StoreError
 from ..release import Report
 from ..source import python_tag
+from .compiler import Compiler
 from .decide import ABSENT, Decision, decide
 from .history import is_taken_back, makers
 from .memory import Held, Memory, Store
@@ -28,6 +29,7 @@ class Desk:
     target: Target
     wire: Wire
     store: Store
+    compiler: Compiler
 
 
 @dataclass(frozen=True)

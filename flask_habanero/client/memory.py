@@ -78,6 +78,10 @@ class Memory:
         """Return the memory with some modules held."""
         return replace(self, held={**self.held, **reasons})
 
+    def let_go(self, code: str) -> Memory:
+        """Return the memory without what is held for one reason."""
+        return replace(self, held={name: held for name, held in self.held.items() if held.code != code})
+
     def replaces(self, digests: Mapping[str, str]) -> Memory:
         """Return the memory of a person who saw what the server has and puts their tree on top of it.
 

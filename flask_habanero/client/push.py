@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from ..errors import DeliveryError, UndecidedError
+from ..errors import DeliveryError, Reason, UndecidedError
 from ..release import Bundle, Report
 from ..source import Unit
-from .build import check_python, check_size, compile_all, make_bundle
+from .build import check_size, make_bundle
 from .decide import ABSENT, Decision
 from .desk import (
     Desk,
@@ -31,11 +31,22 @@ from .desk import (
     who_changed,
 )
 from .memory import Held, Memory
-from .tree import Tree
+from .tree import Tree, reread_tree
 from .view import View
 
-ATTEMPTS = 5  # when others push at the same moment: each costs a hello
+ATTEMPTS = 5  # when others push at the same moment, or files change: each costs a hello
 RECORDED = frozenset({"live", "unchanged", "diverged"})  # the server's head holds our edit after them
+
+
+Before = Callable[[Situation, Bundle], bool]
+"""Called before a bundle is sent. Raises HabaneroError to send nothing.
+
+Returns whether files may have changed meanwhile: then what goes is looked at again."""
+
+
+def at_once(_now: Situation, _bundle: Bundle) -> bool:
+    """Send without further ado."""
+    return False
 
 
 Choice = Callable[[Situation], Collection[str]]
@@ -63,26 +74,37 @@ Unsure = Callable[[DeliveryError], None]
 """Told, while a delivery goes on, that its answer does not come; see `Wire.deliver`."""
 
 
-def push(desk: Desk, choose: Choice, unsure: Unsure, note: str = "") -> Result:
-    """Make this tree's edits live. Tries again when others pushed something else meanwhile.
+def push(desk: Desk, choose: Choice, unsure: Unsure, note: str = "", before: Before = at_once) -> Result:
+    """Make this tree's edits live. Tries again when others pushed, or files changed, meanwhile.
 
     Raises:
         HabaneroError: any; nothing was sent, unless it is a DeliveryError that says `maybe_live`.
     """
     begun = time.monotonic()
     for _ in range(ATTEMPTS):
-        result = _once(desk, choose, unsure, note)
-        if result.report.outcome != "conflict":
+        result = _once(desk, choose, unsure, note, before)
+        if result is not None and result.report.outcome != "conflict":
             break
+    if result is None:
+        raise UndecidedError(
+            (Reason("moving", "", "files change while it is checked what is in them", RETRY),)
+        )
     return replace(result, report=timed(result.report, begun))
 
 
-def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str) -> Result:
+RETRY = "nothing was sent; when they stand still: flask habanero push"
+
+
+def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str, before: Before) -> Result | None:
+    """Push once. None if files changed before anything was sent."""
     now = _compare_with(desk, choose, remembering(desk))
-    units = _compiled(now)
+    units = _compiled(desk, now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
-    report = deliver(desk, now.view, make_bundle(now.decision, units, now.view, note), unsure)
+    bundle = make_bundle(now.decision, units, now.view, note)
+    if before(now, bundle) and has_moved(now.tree):
+        return None
+    report = deliver(desk, now.view, bundle, unsure)
     remember(desk, now.tree, now.decision, report)
     return result_of(now, now.decision, report)
 
@@ -91,12 +113,22 @@ def plan(desk: Desk, choose: Choice) -> Result:
     """Ask what a push would do. Changes nothing, remembers nothing."""
     begun = time.monotonic()
     now = _compare_with(desk, choose, lambda change, memory: change(memory))
-    units = _compiled(now)
+    units = _compiled(desk, now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
     bundle = make_bundle(now.decision, units, now.view)
-    report = desk.wire.ask(request_for("plan", now.view, _body(bundle, now.view)))
+    report = foresee(desk, now.view, bundle)
     return result_of(now, now.decision, timed(report, begun))
+
+
+def foresee(desk: Desk, view: View, bundle: Bundle) -> Report:
+    """Ask what sending a bundle would do."""
+    return desk.wire.ask(request_for("plan", view, _body(bundle, view)))
+
+
+def has_moved(tree: Tree) -> bool:
+    """Whether a file of a tree is another by now."""
+    return reread_tree(tree, tree.files).digests != tree.digests
 
 
 Keep = Callable[[Callable[[Memory], Memory], Memory], Memory]
@@ -110,7 +142,7 @@ def remembering(desk: Desk) -> Keep:
 
 def _compare_with(desk: Desk, choose: Choice, keep: Keep) -> Situation:
     view = look(desk)
-    check_python(view)
+    desk.compiler.other(view)  # before anything is asked of a person
     now = settle(survey(desk, view, read(desk, view)), choose, keep)
     refuse_conflicts(desk, now)
     return now
@@ -139,8 +171,8 @@ def refuse_conflicts(desk: Desk, now: Situation) -> None:
         raise UndecidedError(tuple(conflict_reason(now, name, records.get(name)) for name in names))
 
 
-def _compiled(now: Situation) -> dict[str, Unit]:
-    units, wrong = compile_all(now.tree, now.decision.send, now.view.optimize)
+def _compiled(desk: Desk, now: Situation) -> dict[str, Unit]:
+    units, wrong = desk.compiler.compile(now.tree, now.decision.send, now.view)
     for error in wrong.values():
         raise error  # the first: a push is all or nothing
     return units

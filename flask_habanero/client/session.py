@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +31,11 @@ from ..errors import (
 from ..release import Report
 from ..source import Source, Unit
 from . import desk, push
-from .build import check_python, compile_all, make_bundle
+from .build import make_bundle
 from .decide import ABSENT, Decision, hold
 from .depends import waiting
 from .desk import Desk, Situation
+from .hooks import CheckError, Hooks
 from .memory import Held
 from .push import Choice, Result
 from .tree import Tree, reread_tree
@@ -59,6 +60,9 @@ class Screen(Protocol):
     def notice(self, outcome: str, path: str, reason: Reason) -> None:
         """A file is not sent, and this is why."""
 
+    def held(self, paths: Sequence[str], error: HabaneroError) -> None:
+        """Some files are not sent together, and this is why."""
+
     def away(self, error: HabaneroError, pending: int) -> None:
         """The server can't be reached or does not take anything now."""
 
@@ -75,8 +79,8 @@ class Screen(Protocol):
 class Session:
     """One `watch`: the server as it was last seen, the tree, and what was shown."""
 
-    def __init__(self, at: Desk, screen: Screen, first: Choice) -> None:
-        self.desk, self.screen, self._first = at, screen, first
+    def __init__(self, at: Desk, screen: Screen, first: Choice, hooks: Hooks) -> None:
+        self.desk, self.screen, self._first, self._hooks = at, screen, first, hooks
         self._texts: dict[str, Source] = {}  # digest -> source, of all that was ever read here
         self._shown: dict[tuple[str, str], Hashable] = {}
         self._failures = 0
@@ -111,7 +115,7 @@ class Session:
         while not stop.is_set():
             try:
                 view = desk.look(self.desk)
-                check_python(view)
+                self.desk.compiler.other(view)
                 now = desk.survey(self.desk, view, desk.read(self.desk, view))
                 met = push.settle(now, self._first, push.remembering(self.desk))
             except (RejectedError, ConfigError, UndecidedError):
@@ -128,25 +132,30 @@ class Session:
         self._texts.update((source.digest, source) for source in tree.sources.values())
 
     def _read(self, batch: Iterable[Path]) -> None:
-        self._tree = reread_tree(self._tree, batch)
+        before, self._tree = self._tree, reread_tree(self._tree, batch)
         self._know(self._tree)
+        if self._hooks.wishes.is_checked and self._tree.digests != before.digests:
+            # A check is of all files together: what it held may well go with what was saved now
+            self.desk.store.update(lambda memory: memory.let_go(CheckError.slug))
 
     def _ahead(self, path: Path) -> None:
         """Compile a file that may be sent in a moment: of what was compiled, each statement is remembered."""
         if path not in self._tree.files:  # it is new, and all folders would be read
             return
         with suppress(Exception):  # said by _flush, where the same fails again
+            if self.desk.compiler.other(self._view):  # whose process remembers nothing of the one before it
+                return
             tree = reread_tree(self._tree, [path])
             name = tree.files.get(path, "")
             if name in tree.sources:  # it may be gone, or hold no text
-                compile_all(tree, (name,), self._view.optimize)
+                self.desk.compiler.compile(tree, (name,), self._view)
 
     def _flush(self, begun: float) -> None:
         """Send what can be sent, until nothing is left or the server is away."""
         try:
             if self._retry_at:
                 self._view = desk.look(self.desk)
-                check_python(self._view)
+                self.desk.compiler.other(self._view)
                 self._back()
             for _ in range(ROUNDS):
                 if not self._send_once(begun):
@@ -172,13 +181,29 @@ class Session:
         now = desk.survey(self.desk, self._view, self._tree)
         now = push.settle(now, lambda _: (), push.remembering(self.desk))
         decision = self._possible(now)
-        units, wrong = compile_all(now.tree, decision.send, now.view.optimize)
+        units, wrong = self.desk.compiler.compile(now.tree, decision.send, now.view)
         if wrong:
             self._hold_broken(now, wrong)
             return True
         if decision.empty:
             return False
-        return self._deliver(now, decision, units, begun)
+        return not self._is_let_through(now, decision) or self._deliver(now, decision, units, begun)
+
+    def _is_let_through(self, now: Situation, decision: Decision) -> bool:
+        """Run what must succeed before something is sent. Holds it, or reads again what changed meanwhile."""
+        names = (*decision.send, *decision.delete)
+        try:
+            took_time = self._hooks.before(now, names)
+        except CheckError as error:
+            digests = now.tree.digests
+            held = {name: Held(digests.get(name, ABSENT), error.slug, str(error)) for name in names}
+            self.desk.store.update(lambda memory: memory.hold(held))
+            self.screen.held([desk.path_of(now, name) for name in names], error)
+            return False
+        if took_time and push.has_moved(now.tree):
+            self._read(now.tree.files)
+            return False
+        return True
 
     def _possible(self, now: Situation) -> Decision:
         """Return what may go now; says what may not, and why."""
@@ -253,6 +278,7 @@ class Session:
         if report.outcome in push.RECORDED:
             self._view = now.view.after(bundle, report)
         self._show(replace(now, memory=memory), decision, report)
+        self._hooks.after(report)
         return True
 
     def _show(self, now: Situation, decision: Decision, report: Report) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ import click
 from ..errors import BuildError, DeliveryError, HabaneroError, Reason, StoreError
 from ..release import Report
 from .desk import Situation, path_of
+from .finding import Finding
 from .push import Result
 from .words import (
     PATH_WIDTH,
@@ -21,6 +23,7 @@ from .words import (
     caret_lines,
     clock,
     dim,
+    files,
     python_name,
     reach,
     reason_lines,
@@ -91,6 +94,10 @@ class Lines:
         if reason.hint:
             click.echo(f"          hint: {reason.hint}")
 
+    def held(self, paths: Sequence[str], error: HabaneroError) -> None:
+        """Show files that are not sent together."""
+        self.notice("held", files(paths), error.reasons[0])
+
     def away(self, error: HabaneroError, pending: int) -> None:
         """Say once that the server takes nothing now."""
         waits = f"; {pending} to send when it is back" if pending else ""
@@ -128,6 +135,12 @@ class Lines:
         for line in reason_lines(report.reasons[1:]):
             click.echo(line, err=True)
 
+    def finding(self, finding: Finding) -> None:
+        """Show what a check of `doctor` came to."""
+        click.echo(f"{tag(finding.level)} {finding.check:<9} {finding.what}")
+        if finding.hint:
+            click.echo(f"                hint: {finding.hint}")
+
     def status(self, report: Report, now: Situation) -> None:
         """Show what the server runs."""
         for line in status_lines(report, now):
@@ -156,6 +169,10 @@ class JsonLines(Lines):
         """Show a file that is not sent."""
         self._put(Report(outcome, reasons=(reason,)), files=[path])
 
+    def held(self, paths: Sequence[str], error: HabaneroError) -> None:
+        """Show files that are not sent together."""
+        self._put(Report("held", reasons=error.reasons), files=list(paths))
+
     def away(self, error: HabaneroError, pending: int) -> None:
         """Say once that the server takes nothing now."""
         maybe_live = isinstance(error, DeliveryError) and error.maybe_live
@@ -169,6 +186,10 @@ class JsonLines(Lines):
         """Show what ended a command: on both, so that a person who pipes stdout away sees it, too."""
         super().error(error)
         self._put(report_of(error))
+
+    def finding(self, finding: Finding) -> None:
+        """Show what a check of `doctor` came to."""
+        click.echo(json.dumps(finding.as_json(), ensure_ascii=True))
 
     def status(self, report: Report, now: Situation) -> None:
         """Show what the server runs."""

@@ -71,15 +71,8 @@ def find_target(options: Options, cwd: Path, environ: Mapping[str, str]) -> Targ
     """
     project = find_project(cwd)
     settings = read_settings(project)
-    entry = _entry(settings, options.name)
-    url = (
-        options.url
-        or entry.get("url")
-        or environ.get("HABANERO_URL")
-        or environ.get("FLASK_HABANERO_URL")
-        or ""
-    )
-    endpoint = check_url(str(url), str(entry.get("path") or environ.get("HABANERO_PATH") or PATH))
+    entry = entry_of(settings, options.name)
+    endpoint = find_endpoint(options, entry, environ)
     if options.allow_http != "yes":
         refuse_plain_http(endpoint)
     return Target(
@@ -121,7 +114,8 @@ def read_settings(project: Path) -> dict[str, Any]:
     return found
 
 
-def _entry(settings: dict[str, Any], name: str) -> dict[str, Any]:
+def entry_of(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the table of a target, nothing for no name. Raises ConfigError: there is none of that name."""
     targets = settings.get("targets", {})
     if not name:
         return {}
@@ -131,6 +125,18 @@ def _entry(settings: dict[str, Any], name: str) -> dict[str, Any]:
         raise ConfigError(name, f"no target of that name (there are: {known})", hint)
     entry: dict[str, Any] = targets[name]
     return entry
+
+
+def find_endpoint(options: Options, entry: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """Return the whole URL that requests go to. Raises ConfigError: there is none."""
+    url = (
+        options.url
+        or entry.get("url")
+        or environ.get("HABANERO_URL")
+        or environ.get("FLASK_HABANERO_URL")
+        or ""
+    )
+    return check_url(str(url), str(entry.get("path") or environ.get("HABANERO_PATH") or PATH))
 
 
 def check_url(url: str, path: str) -> str:

@@ -134,6 +134,11 @@ class Wire:
         session.verify = self._ca_file or True
         return session
 
+    @property
+    def skew_s(self) -> float:
+        """The server's clock minus ours, in seconds, as the last hello told it."""
+        return self._offset
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()

@@ -145,6 +145,18 @@ def remote_mount(roots: Iterable[Path], table: Path = MOUNTS) -> str:
     return ""
 
 
+def why_no_events(folders: Folders) -> str:
+    """Return why the file system tells nothing of changes, or "". Tries it, and ends what it began."""
+    mount = remote_mount(folders.roots)
+    observer, problem = (
+        (None, f"{mount} gives no events") if mount else _observe(folders, queue.SimpleQueue())
+    )
+    if observer is not None:
+        observer.stop()
+        observer.join(END_S)
+    return problem
+
+
 def _observe(folders: Folders, events: queue.SimpleQueue[tuple[str, Path]]) -> tuple[Any, str]:
     """Start watchdog. Return its observer, or None and why it can't be had."""
     from watchdog import events as kinds

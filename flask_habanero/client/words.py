@@ -16,6 +16,7 @@ import click
 
 from ..errors import BuildError, ConfigError, HabaneroError, PythonMismatchError, Reason
 from ..release import Report, WorkerCount
+from .compiler import NoPythonError
 from .desk import Situation, path_of
 from .push import Result
 
@@ -31,6 +32,9 @@ COLOURS = {
     "away": "yellow",
     "conflict": "yellow",
     "cold": "yellow",
+    "ok": "green",
+    "warn": "yellow",
+    "skip": "yellow",
 }
 """Outcome -> colour; every other is red."""
 
@@ -149,7 +153,8 @@ def report_of(error: HabaneroError) -> Report:
     if isinstance(error, PythonMismatchError):
         here, there = python_name(error.actual), python_name(error.expected)
         what = f"this is {here}, the server runs {there}: its code can't be made here"
-        reasons = (Reason(error.slug, "", what, HINTS["python"]),)
+        hint = error.hint if isinstance(error, NoPythonError) else ""
+        reasons = (Reason(error.slug, "", what, hint or HINTS["python"]),)
     elif isinstance(error, ConfigError):
         reasons = (Reason(error.slug, error.key, error.why, error.hint),)
     elif len(reasons) == 1 and not reasons[0].hint:

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 from flask_habanero.client import session as module
-from flask_habanero.client.build import compile_all
 from flask_habanero.client.choose import first_watch, nobody, whole_tree, yes
+from flask_habanero.client.compiler import Compiler
 from flask_habanero.client.desk import Desk
+from flask_habanero.client.hooks import Hooks, Wishes
 from flask_habanero.client.memory import Store
 from flask_habanero.client.session import Session
 from flask_habanero.client.target import Options, find_target, here
@@ -37,6 +38,9 @@ class Screen:
     def notice(self, outcome, path, reason):
         self.lines.append((outcome, path, reason.code))
 
+    def held(self, paths, error):
+        self.lines.append(("held", *sorted(paths), error.reasons[0].code))
+
     def away(self, error, pending):
         self.lines.append(("away", pending))
 
@@ -53,14 +57,18 @@ class Screen:
 class Watching:
     """A session in a thread of its own, as a person has it in a terminal."""
 
-    def __init__(self, ask=yes, choice=None):
+    def __init__(self, ask=yes, choice=None, wishes=Wishes()):  # noqa: B008  # it can't be changed
         target = find_target(Options(), *here())
         self.wire = Wire(target.endpoint, target.key, target.who)
         desk = Desk(
-            target, self.wire, Store(target.project.parent / "state", target.endpoint, target.project)
+            target,
+            self.wire,
+            Store(target.project.parent / "state", target.endpoint, target.project),
+            Compiler("", {}),
         )
         self.store, self.screen, self.stop, self.ended = desk.store, Screen(), threading.Event(), None
-        self.session = Session(desk, self.screen, choice(desk) if choice else first_watch(desk, ask))
+        hooks = Hooks(wishes, target, here()[1], self.screen.note)
+        self.session = Session(desk, self.screen, choice(desk) if choice else first_watch(desk, ask), hooks)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -346,7 +354,8 @@ def test_a_file_is_compiled_ahead_whatever_is_in_it_and_nothing_is_sent(
     watching.stop.set()
     watching.thread.join(10)
     compiled = []
-    monkeypatch.setattr(module, "compile_all", lambda *a: compiled.append(compile_all(*a)))
+    honest = Compiler.compile
+    monkeypatch.setattr(Compiler, "compile", lambda *a: compiled.append(honest(*a)))
     path, head = project.path("shop.models"), server.head
     path.unlink() if text is None else path.write_text(text)
     watching.session._ahead(path)
@@ -364,7 +373,7 @@ def test_a_fault_of_what_is_compiled_ahead_does_not_end_the_watcher(watching, pr
         calls.append(args)
         raise ZeroDivisionError
 
-    monkeypatch.setattr(module, "compile_all", boom)
+    monkeypatch.setattr(Compiler, "compile", boom)
     watching.session._ahead(project.write("shop.models", "class Order:\n    z = 1\n"))
     assert len(calls) == 1
 
@@ -441,3 +450,45 @@ def test_two_people_edit_different_files_at_once(start, project, server, tmp_pat
         server.wait_for(lambda number=number: server.tree["shop.views"].text == f"x = {number}\n")
         assert server.tree["shop.models"].text == f"bob = {number}\n"
     assert not watching.ended
+
+
+# what must succeed before a push
+
+GREP = "echo checking; ! grep -rn BAD shop || { echo no good; exit 1; }"
+
+
+@pytest.fixture
+def checked(start):
+    return start(wishes=Wishes(check=GREP)).ready()
+
+
+def test_a_save_that_does_not_pass_the_check_is_held_until_it_changes(checked, project, server):
+    project.write("shop.views", "BAD = 1\n")
+    checked.shows(("held", "shop/views.py", "check"))
+    assert checked.store.load().held["shop.views"].why.endswith("ended with 1: no good")
+    assert server.head == 0
+    project.write("shop.views", "good = 1\n")
+    checked.shows(("live", "shop/views.py", "0 held"))
+    assert ("note", "checking") in checked.lines
+
+
+def test_what_a_check_held_goes_with_the_save_that_passes_it(checked, project, server):
+    """The check saw both files; one without the other was never checked."""
+    project.write("shop.models", "BAD = 1\n")
+    checked.shows(("held", "shop/models.py", "check"))
+    project.write("shop.views", "y = 2\n")
+    checked.shows(("held", "shop/models.py", "shop/views.py", "check"))
+    project.write("shop.models", "good = 1\n")
+    checked.shows(("live", "shop/models.py", "shop/views.py", "0 held"))
+
+
+def test_what_changes_while_it_is_checked_is_not_sent_unchecked(start, project, server, tmp_path):
+    checking, go_on = tmp_path / "checking", tmp_path / "go-on"
+    wait = f"[ -e {checking} ] || {{ touch {checking}; while [ ! -e {go_on} ]; do :; done; }}; {GREP}"
+    watching = start(wishes=Wishes(check=wait)).ready()
+    project.write("shop.views", "BAD = 1\n")
+    until(checking.exists)
+    project.write("shop.views", "good = 1\n")  # passes for what was first BAD
+    go_on.touch()
+    watching.shows(("live", "shop/views.py", "0 held"))
+    assert [state["shop.views"].text for state in server.states.values()][1:] == ["good = 1\n"]

@@ -172,7 +172,7 @@ def free_port() -> int:
 
 
 Serve = Callable[..., Server]
-Start = Callable[[list[str], int, Mapping[str, str] | None], Server]
+Start = Callable[..., Server]
 
 
 @pytest.fixture

@@ -1,0 +1,59 @@
+"""What the app runs in, as the server's status tells it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import EnvelopeError
+from ..release import Report
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What `docs/wire.md` calls the surroundings.
+
+    Attributes:
+        server: what the web server calls itself, or "".
+        store: where the ledger rests.
+        preloaded: whether the app was loaded before its worker was forked.
+        reloader: whose reloader runs beside us, or "".
+        unknown: names of settings that look like ours, and are none.
+        overridden: keys whose environment variable does not count.
+    """
+
+    server: str
+    store: str
+    preloaded: bool
+    reloader: str
+    unknown: tuple[str, ...]
+    overridden: tuple[str, ...]
+
+    @classmethod
+    def of(cls, report: Report) -> Surroundings:
+        """Return those in the answer to status. Raises EnvelopeError: it tells none that we understand."""
+        data = report.data.get("surroundings")
+        if type(data) is not dict or type(data.get("preloaded")) is not bool:
+            raise EnvelopeError("a status that this version does not understand: no surroundings")
+        return cls(
+            server=_text(data, "server"),
+            store=_text(data, "store"),
+            preloaded=data["preloaded"],
+            reloader=_text(data, "reloader"),
+            unknown=_names(data, "unknown"),
+            overridden=_names(data, "overridden"),
+        )
+
+
+def _text(data: dict[str, Any], key: str) -> str:
+    value = data.get(key)
+    if type(value) is not str or len(value) > 4096 or not value.isprintable():  # a terminal shows it
+        raise EnvelopeError(f"a status that this version does not understand: {key}")
+    return value
+
+
+def _names(data: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = data.get(key)
+    if type(value) is not list or len(value) > 1000:
+        raise EnvelopeError(f"a status that this version does not understand: {key}")
+    return tuple(_text({key: item}, key) for item in value)
