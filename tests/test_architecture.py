@@ -26,7 +26,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("counter", "record", "replay", "staging", "store", "ledger"),
     ("gate", "config", "guard", "manager"),
     ("change", "post", "moves", "worker", "fleet", "census"),
-    ("answers", "deploy"),
+    ("answers", "archive", "deploy"),
     ("endpoint", "server"),
 )
 CLIENT_SEES = {"errors", "source", "release", "envelope"}
