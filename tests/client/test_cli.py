@@ -9,8 +9,9 @@ import sys
 import threading
 
 import pytest
-from flask_habanero.client import cli as module
-from flask_habanero.client.cli import EXIT, cli, exit_code
+from flask_habanero.client import command as module
+from flask_habanero.client.cli import cli
+from flask_habanero.client.command import EXIT, exit_code
 from flask_habanero.envelope import Key, new_secret
 from flask_habanero.errors import HabaneroError
 from flask_habanero.release import Report

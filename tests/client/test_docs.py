@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import flask_habanero
 import pytest
-from flask_habanero.client import cli as module
+from flask_habanero.client import command as module
+from flask_habanero.client.cli import cli
 from flask_habanero.errors import HabaneroError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -51,7 +52,7 @@ def test_the_table_of_exit_codes_is_the_one_that_commands_use():
 
 @pytest.mark.parametrize("text", [ERRORS, QUICKSTART], ids=["errors", "quickstart"])
 def test_every_command_and_option_that_is_named_exists(text):
-    commands = module.cli.commands
+    commands = cli.commands
     for name, rest in re.findall(r"flask habanero ([a-z]+)([^\n`]*)", text):
         assert name in commands, name
         options = {opt for p in commands[name].params if isinstance(p, click.Option) for opt in p.opts}

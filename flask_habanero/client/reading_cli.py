@@ -1,0 +1,98 @@
+"""Commands that read what the server has: ``log``, ``show``, ``diff``, ``export``. They send no code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .command import CHANGES, guarded, make_desk, screen_of, with_server, with_target
+
+
+@click.command()
+@click.option("-n", "count", type=click.IntRange(1), default=20, help="How many releases; else 20.")
+@with_target
+@guarded
+def log(**options: Any) -> int:
+    """Show the releases of the code that is deployed, newest first: who, when, and what changed."""
+    from itertools import islice
+
+    from . import desk as at
+    from .archive import releases
+    from .records import standing
+
+    desk, screen = make_desk(options), screen_of(options)
+    view = at.look(desk)
+    told = islice(standing(releases(desk, view, view.head + 1), view.head), options["count"])
+    return screen.log(view, told)
+
+
+@click.command()
+@click.argument("what")
+@click.option(
+    "--at", default="head", help="Of which state: a release's number, head, base or disk; else head."
+)
+@with_target
+@guarded
+def show(**options: Any) -> int:
+    """Print what is live of a module (shop.views) or definition (shop.views:cart); or a release (42)."""
+    from . import desk as at
+    from .differences import made_by
+    from .lookup import look_up
+    from .states import is_number, state
+
+    desk, screen, what = make_desk(options), screen_of(options), options["what"]
+    view = at.look(desk)
+    if is_number(what):
+        screen.release(view, *made_by(desk, view, int(what.removeprefix("#"))))
+    else:
+        screen.source(look_up(desk, view, what, state(options["at"], view)))
+    return 0
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[NAME] [FROM [TO]]")
+@click.option("--exit-code", is_flag=True, help="Exit 6 if there is a difference.")
+@with_server
+@guarded
+def diff(**options: Any) -> int:
+    """Show what differs, as a patch; else what a push would change.
+
+    FROM and TO are numbers of releases, head (what is live), base (as it was deployed), disk (what the server
+    would start from), or tree (what lies here). With FROM alone: from there to head.
+    """
+    from . import desk as at
+    from .differences import compared, to_send
+    from .states import name_first
+
+    options["name"], *words = name_first(options["words"])
+    desk, screen = make_desk(options), screen_of(options)
+    view = at.look(desk)
+    found = compared(desk, view, words) if words else to_send(desk, view)
+    screen.difference(found)
+    return CHANGES if options["exit_code"] and found.files else 0
+
+
+@click.command()
+@click.option(
+    "--output", type=click.Path(dir_okay=False, writable=True), default="", help="File for the patch."
+)
+@click.option("--all", "everything", is_flag=True, help="Also what differs and no release changed.")
+@with_target
+@guarded
+def export(**options: Any) -> int:
+    """Write what is live and not in git's HEAD as a patch for `git apply`. Outside git: not in this tree."""
+    from pathlib import Path
+
+    from . import desk as at
+    from .differences import exported
+
+    desk, screen = make_desk(options), screen_of(options)
+    found = exported(desk, at.look(desk), everything=options["everything"])
+    if options["output"]:
+        Path(options["output"]).write_bytes(found.difference.patch)
+    screen.export(found, options["output"])
+    return 0
+
+
+COMMANDS: tuple[click.Command, ...] = (log, show, diff, export)
