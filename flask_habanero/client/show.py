@@ -197,7 +197,7 @@ class Lines:
         if not found.difference.files:
             self.note(f"{found.missing_in} has all that releases made live: nothing to export")
         elif output:
-            self.note(f"hint: on a clean checkout of HEAD:  git apply {output}")
+            self.note(f"hint: on a clean checkout of HEAD:  git apply --index {output}")
 
     def _text(self, data: bytes, painted: Callable[[str], str] = str) -> None:
         """Show bytes: as they are to a program, in visible characters and colours to a person."""

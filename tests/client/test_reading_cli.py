@@ -284,7 +284,7 @@ def test_export_to_a_file(run, project, server, git):
     server.release({"shop.views": "x = 2\n"})
     ran = run("export", "--output", "live.patch")
     assert (ran.code, ran.out) == (0, "")
-    assert "git apply live.patch" in ran.err
+    assert "git apply --index live.patch" in ran.err
     assert (project.folder / "live.patch").read_text() == run("export").out
     value = run("export", "--output", "live.patch", "--json").json
     assert (value["files"], value["output"], value["patch"]) == (["shop/views.py"], "live.patch", "")
