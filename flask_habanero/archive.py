@@ -57,7 +57,10 @@ class Archive:
         first, end = self._ledger.first(epoch), self._ledger.last(epoch) + 1
         end = end if below is None else min(below, end)
         begin = max(first, end - PAGE)
-        told = _bounded(reversed(self._entries(first, begin, end)))
+        entries = self._entries(first, begin, end)
+        told = _bounded(reversed(entries))
+        if entries and not told:
+            raise _too_large(f"#{entries[-1]['number']}")
         rest = told[-1]["number"] if told else begin
         return {"first": first, "log": told, "next": rest if rest > first else None}
 
@@ -74,8 +77,10 @@ class Archive:
 
     def _tree(self, request: Request) -> dict[str, Any]:
         at = wishes(request, "at")["at"]
-        tree = self._tree_at(at)
-        return {"at": at, "tree": {s.name: [s.digest, s.path, s.package] for s in tree.values()}}
+        rows = {s.name: [s.digest, s.path, s.package] for s in self._tree_at(at).values()}
+        if len(json.dumps(rows)) > MOST_BYTES:
+            raise _too_large(f"a tree of {len(rows):,} modules")
+        return {"at": at, "tree": rows}
 
     def _tree_at(self, at: object) -> Tree:
         if at == DISK:
@@ -95,7 +100,7 @@ class Archive:
         rows = ([name, tree[name].path, tree[name].package, tree[name].text] for name in there)
         told = _bounded(rows)
         if there and not told:
-            raise RefusedError(f"{there[0]}: larger than one answer holds ({MOST_BYTES:,} bytes)")
+            raise _too_large(there[0])
         absent = [name for name in names if name not in tree]
         return {"at": asked["at"], "sources": told, "absent": absent, "left": there[len(told) :]}
 
@@ -120,6 +125,10 @@ def _within(room: int, rows: Iterable[Any]) -> Iterator[Any]:
         if room < 0:
             return
         yield row
+
+
+def _too_large(what: str) -> RefusedError:
+    return RefusedError(f"{what}: larger than one answer holds ({MOST_BYTES:,} bytes)")
 
 
 def _entry(record: Record, before: State | StoreError | None, after: State | StoreError) -> Row:

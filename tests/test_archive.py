@@ -113,6 +113,16 @@ def test_an_answer_is_bounded_and_says_what_is_left(peer: PeerOf, monkeypatch: p
     assert "shop: larger than one answer holds (300 bytes)" in report.reasons[0].what
 
 
+@pytest.mark.parametrize(("op", "wishes"), [("log", {"below": None}), ("tree", {"at": 0})])
+def test_what_no_answer_holds_is_said_and_not_left_out(
+    peer: PeerOf, monkeypatch: pytest.MonkeyPatch, op: str, wishes: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(archive, "MOST_BYTES", 100)
+    report = read(peer, op, **wishes)
+    assert (report.outcome, report.reasons[0].code) == ("refused", "refused")
+    assert "larger than one answer holds" in report.reasons[0].what
+
+
 def test_text_is_counted_as_it_travels(peer: PeerOf, monkeypatch: pytest.MonkeyPatch) -> None:
     """In JSON of ASCII a character of another script takes six bytes, or twelve."""
     peer.push({"shop": "x = '" + "\U0001f336" * 30 + "'"})

@@ -11,9 +11,9 @@ from .archive import State, Told, releases, sources_at, tree_at
 from .copy import Copy, Kept, file_changes, in_head, on_disk
 from .decide import ABSENT
 from .desk import Desk, read, survey
-from .drift import find
+from .drift import Drifted, find
 from .patch import FileChange, unified
-from .records import drift_words, listed
+from .records import listed
 from .states import HEAD, TREE, state
 from .tree import Tree, is_on_disk, read_tree
 from .view import View
@@ -97,12 +97,12 @@ class Export:
 
     Attributes:
         missing_in: what the copy is: git's HEAD, or this tree.
-        modules: those that are in the patch.
+        modules: what releases changed.
         difference: from the copy to what is live.
     """
 
     missing_in: str
-    modules: tuple[str, ...]
+    modules: tuple[Drifted, ...]
     difference: Difference
 
 
@@ -125,9 +125,8 @@ def exported(desk: Desk, view: View, *, everything: bool) -> Export:
     if drift.others and not everything:
         left = f"differ from {missing_in}, and no release changed them: {listed(drift.others)}"
         notes = (f"{left}; --all takes them, too",)
-    words = tuple(drift_words(module) for module in drift.modules)
     files = tuple(file_changes(copy, old, new))
-    return Export(missing_in, words, Difference(missing_in, f"#{view.head}", files, notes))
+    return Export(missing_in, drift.modules, Difference(missing_in, f"#{view.head}", files, notes))
 
 
 # --- sides ---

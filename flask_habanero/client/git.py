@@ -81,10 +81,13 @@ def committed(top: Path) -> dict[str, tuple[str, str]] | None:
 
 
 def contents(top: Path, ids: Collection[str]) -> list[bytes] | None:
-    """Return the contents of files of HEAD, by their ids."""
+    """Return the contents of files of HEAD, by their ids. None if one is not there, as in a partial clone."""
     given = "".join(f"{each}\n" for each in ids).encode()
     found = run(top, "cat-file", "--batch", given=given)
-    return None if found is None else list(_batch(found, len(ids)))
+    try:
+        return None if found is None else list(_batch(found, len(ids)))
+    except (ValueError, IndexError):  # "<id> missing"
+        return None
 
 
 def _batch(data: bytes, count: int) -> Iterator[bytes]:

@@ -104,7 +104,7 @@ def dressed(text: str, like: bytes | None) -> bytes:
         data = _like(text, encoding, like) if like else text.encode(encoding)
         if decode_source(data) == text:
             return data
-    except (UnicodeError, SyntaxError):
+    except (UnicodeError, LookupError, SyntaxError):  # the second: "rot13" is a codec, but not one of text
         pass  # said below
     raise RefusedError(f"its text can't be written as {encoding}, which it declares")
 
@@ -121,7 +121,7 @@ def _like(text: str, encoding: str, like: bytes) -> bytes:
     known = _encoding(like)
     try:
         there = _LINE.findall(like.decode(known))
-    except UnicodeDecodeError:
+    except (UnicodeError, LookupError):
         return text.encode(encoding)  # no form to keep
     end = "\r\n" if sum(line.endswith("\r\n") for line in there) * 2 > len(there) else "\n"
     plain = [line.rstrip("\r\n") + ("\n" if line[-1] in "\r\n" else "") for line in there]

@@ -26,6 +26,7 @@ from .push import Result
 from .records import (
     drift_json,
     drift_lines,
+    drift_words,
     maker_lines,
     marks_of,
     paint,
@@ -190,8 +191,8 @@ class Lines:
         """Show what is live and not in git: the modules on stderr, the patch on stdout or in a file."""
         if not output:
             self._text(found.difference.patch)
-        for text in found.modules:
-            self.note(f"live but not in {found.missing_in}: {text}")
+        for module in found.modules:
+            self.note(f"live but not in {found.missing_in}: {drift_words(module)}")
         for text in found.difference.notes:
             self.note(dim(text))
         if not found.difference.files:
@@ -283,7 +284,8 @@ class JsonLines(Lines):
     def export(self, found: Export, output: str) -> None:
         """Show what is live and not in git."""
         patch = "" if output else text_of(found.difference.patch)
+        drift = [drift_json(module) for module in found.modules]
         files = [change.path for change in found.difference.files]
-        self._put_value({"files": files, "modules": list(found.modules), "output": output, "patch": patch})
+        self._put_value({"files": files, "drift": drift, "output": output, "patch": patch})
         for text in found.difference.notes:
             self.note(text)

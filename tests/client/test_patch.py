@@ -107,6 +107,7 @@ FORMS = [
     (b"\xff\xfe", "x = 1\n", b"x = 1\n"),
     (None, "x = 'ü'\n", "x = 'ü'\n".encode()),
     (b"", "x = 1\n", b"x = 1\n"),
+    (b"# coding: rot13\nk = 1\n", "x = 1\n", b"x = 1\n"),
     (b"x = 1\ry = 2\r", "x = 1\ny = 3\n", b"x = 1\ry = 3\n"),
 ]
 
@@ -129,6 +130,7 @@ def test_a_file_is_its_own_form(data):
     assert dressed(decode_source(data), data) == data
 
 
-def test_a_text_that_no_file_can_have_is_refused():
-    with pytest.raises(RefusedError, match="can't be written as ascii"):
-        dressed("# -*- coding: ascii -*-\nx = 'ü'\n", None)
+@pytest.mark.parametrize("encoding", ["ascii", "rot13"])
+def test_a_text_that_no_file_can_have_is_refused(encoding):
+    with pytest.raises(RefusedError, match=f"can't be written as {encoding}"):
+        dressed(f"# -*- coding: {encoding} -*-\nx = 'ü'\n", None)

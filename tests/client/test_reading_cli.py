@@ -360,6 +360,24 @@ def test_a_root_below_the_top_of_the_repository(run, project, server, environ, g
     assert "+++ b/src/shop/vat.py" in out
 
 
+def test_a_project_below_the_top_of_its_repository(run, project, server, environ):
+    environ.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+    def git(*words, given="", folder=project.folder):
+        who = ("-c", "user.name=ann", "-c", "user.email=ann@example.org")
+        subprocess.run(["git", *who, *words], cwd=folder, check=True, input=given, text=True)
+
+    git("init", "-q", folder=project.folder.parent)
+    git("add", "-A")
+    git("commit", "-qm", "base")
+    server.release({"shop.views": "x = 2\n", "shop.vat": "RATE = 20\n"})
+    out = run("export").out
+    assert "--- a/project/shop/views.py" in out
+    git("apply", "--index", given=out)
+    assert project.path("shop.vat").read_text() == "RATE = 20\n"
+    assert run("diff", "tree", "head").out == ""
+
+
 def test_a_link_in_git_is_refused_and_named(run, project, server, git):
     project.path("shop.views").rename(project.folder / "elsewhere.py")
     project.path("shop.views").symlink_to("../elsewhere.py")
