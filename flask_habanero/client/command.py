@@ -67,8 +67,8 @@ def _outcome_of(command: Callable[..., int], options: dict[str, Any]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except (click.ClickException, click.exceptions.Exit):
-        raise
+    except (click.ClickException, click.exceptions.Exit, BrokenPipeError):
+        raise  # the last: `log | head` has read enough, and click ends quietly
     except Exception as error:  # noqa: BLE001  # the outermost: whatever is left is a fault of ours, shown whole
         screen_of(options).fault(error)
         return OUR_FAULT

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..errors import ConfigError
 from .command import CHANGES, guarded, make_desk, screen_of, with_server, with_target
 
 
@@ -82,17 +83,27 @@ def diff(**options: Any) -> int:
 @guarded
 def export(**options: Any) -> int:
     """Write what is live and not in git's HEAD as a patch for `git apply`. Outside git: not in this tree."""
-    from pathlib import Path
-
     from . import desk as at
     from .differences import exported
 
-    desk, screen = make_desk(options), screen_of(options)
+    desk, screen, output = make_desk(options), screen_of(options), options["output"]
     found = exported(desk, at.look(desk), everything=options["everything"])
-    if options["output"]:
-        Path(options["output"]).write_bytes(found.difference.patch)
-    screen.export(found, options["output"])
+    if output:
+        _write(output, found.difference.patch)
+    screen.export(found, output)
     return 0
+
+
+def _write(output: str, patch: bytes) -> None:
+    """Write a patch to a file, also an empty one: it must not be that of last week. Raises ConfigError."""
+    from pathlib import Path
+
+    try:
+        Path(output).write_bytes(patch)
+    except OSError as error:
+        raise ConfigError(
+            "--output", f"{output}: {error.strerror}", "name a file that can be written"
+        ) from None
 
 
 COMMANDS: tuple[click.Command, ...] = (log, show, diff, export)

@@ -294,6 +294,24 @@ def test_export_to_a_file(run, project, server, git):
     assert (project.folder / "live.patch").read_bytes() == b""
 
 
+def test_a_file_that_can_not_be_written_is_usage(run, project, server, git):
+    ran = run("export", "--output", "no/such/folder/live.patch")
+    assert ran.code == 2
+    assert "no/such/folder/live.patch: No such file or directory" in ran.err
+
+
+@pytest.mark.parametrize("words", [("show", "shop.long"), ("diff", "0", "1"), ("log", "--json")])
+def test_who_has_read_enough_may_close_the_pipe(project, environ, server, words):
+    """`show shop.long | head`: that is no fault of ours."""
+    server.release({"shop.long": "x = 1\n" * 50_000, **{f"shop.m{n}": "" for n in range(5_000)}})
+    command = [sys.executable, "-c", "from flask_habanero.client.cli import cli; cli()", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        child.stdout.close()
+        said = child.stderr.read()
+    assert "fault" not in said
+    assert "Traceback" not in said
+
+
 def test_export_is_against_head_whatever_lies_in_the_tree(run, project, server, git):
     """Usually the tree has what was pushed from it: that is no commit."""
     project.write("shop.views", "x = 2\n")
