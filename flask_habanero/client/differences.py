@@ -72,8 +72,8 @@ def compared(desk: Desk, view: View, words: Sequence[str]) -> Difference:
     )
     if TREE not in (from_, to):
         return _between(copy, old, new)
-    there = {*old.digests, *new.digests} - tree.digests.keys()
-    return _between(copy, old, new, {name for name in there if is_on_disk(tree, name)})  # it is ignored here
+    absent = {*old.digests, *new.digests} - tree.digests.keys()
+    return _between(copy, old, new, {name for name in absent if is_on_disk(tree, name)})
 
 
 def to_send(desk: Desk, view: View) -> Difference:
@@ -166,4 +166,5 @@ def _between(copy: Copy, old: _Side, new: _Side, aside: Collection[str] = ()) ->
     both = {*old.digests, *new.digests} - set(aside)
     names = {name for name in both if old.digests.get(name, ABSENT) != new.digests.get(name, ABSENT)}
     files = file_changes(copy, old.fetch(names), new.fetch(names))
-    return Difference(old.label, new.label, tuple(files))
+    notes = (f"ignored in this tree, not in this difference: {listed(sorted(aside))}",) if aside else ()
+    return Difference(old.label, new.label, tuple(files), notes)

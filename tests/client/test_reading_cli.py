@@ -231,7 +231,9 @@ def test_diff_leaves_out_what_is_ignored_here(run, project, server, git):
     server.release({"shop._version": "x = 1\n"})
     (project.folder / ".gitignore").write_text("_version.py\n")
     project.write("shop._version", "x = 2\n")
-    assert run("diff", "head", "tree").out == ""
+    ran = run("diff", "head", "tree")
+    assert ran.out == ""
+    assert "ignored in this tree, not in this difference: shop._version" in ran.err
 
 
 def test_diff_keeps_the_form_of_the_file_here(run, project, server):
