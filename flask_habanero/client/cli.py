@@ -118,7 +118,7 @@ def watch(**options: Any) -> int:
 @with_target
 @guarded
 def status(**options: Any) -> int:
-    """Show what the server runs, who pushed it, what is held here, and what is in no git."""
+    """Show what the server runs, what is held here, what is in no git."""
     from . import desk as at
     from .drift import from_head
     from .tree import read_tree

@@ -15,7 +15,10 @@ from .command import CHANGES, guarded, make_desk, screen_of, with_server, with_t
 @with_target
 @guarded
 def log(**options: Any) -> int:
-    """Show the releases of the code that is deployed, newest first: who, when, and what changed."""
+    """Show the releases, newest first: who, when, what changed.
+
+    They are those since the code was deployed. Exit 1 if one of them can't be believed.
+    """
     from itertools import islice
 
     from . import desk as at
@@ -36,7 +39,10 @@ def log(**options: Any) -> int:
 @with_target
 @guarded
 def show(**options: Any) -> int:
-    """Print what is live of a module (shop.views) or definition (shop.views:cart); or a release (42)."""
+    """Print the source that is live, or show a release.
+
+    WHAT is a module (shop.views), a definition in one (shop.views:Cart.total), or a release's number (42).
+    """
     from . import desk as at
     from .differences import made_by
     from .lookup import look_up
@@ -57,7 +63,7 @@ def show(**options: Any) -> int:
 @with_server
 @guarded
 def diff(**options: Any) -> int:
-    """Show what differs, as a patch; else what a push would change.
+    """Show what a push would change, or what differs, as a patch.
 
     FROM and TO are numbers of releases, head (what is live), base (as it was deployed), disk (what the server
     would start from), or tree (what lies here). With FROM alone: from there to head.
@@ -82,7 +88,10 @@ def diff(**options: Any) -> int:
 @with_target
 @guarded
 def export(**options: Any) -> int:
-    """Write what is live and not in git's HEAD as a patch for `git apply`. Outside git: not in this tree."""
+    """Write what is live and not in git as a patch.
+
+    It is for `git apply` on a clean checkout of HEAD. Outside git: what is live and not in this tree.
+    """
     from . import desk as at
     from .differences import exported
 
