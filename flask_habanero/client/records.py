@@ -21,7 +21,7 @@ from .drift import Drift, Drifted
 from .words import dim
 
 SHOWN = 5  # modules in one line; more are counted
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("diff ", {"bold": True}),
     ("--- ", {"bold": True}),
@@ -65,11 +65,13 @@ def listed(words: Sequence[str], between: str = ", ", shown: int = SHOWN) -> str
 
 def record_lines(record: Told, marks: Iterable[str] = (), shown: int = SHOWN) -> list[str]:
     """Return a record in one line, and in a second why it can't be believed."""
-    what = f"#{record.number:<4} {dim(when(record.time))}  {record.who:<24} {record.kind:<8}"
-    parts = [what, changes_words(record.changes, shown), record.note, *marks]
-    lines = ["  ".join(part for part in parts if part).rstrip()]
-    if record.trouble:
-        lines.append(click.style(f"      not to be believed: {record.trouble}", fg="red"))
+    who, kind, note, changed, trouble = map(
+        visible, (record.who, record.kind, record.note, changes_words(record.changes, shown), record.trouble)
+    )  # what can't be believed is shown, and may be anything
+    what = f"#{record.number:<4} {dim(when(record.time))}  {who:<24} {kind:<8}"
+    lines = ["  ".join(part for part in (what, changed, note, *marks) if part).rstrip()]
+    if trouble:
+        lines.append(click.style(f"      not to be believed: {trouble}", fg="red"))
     return lines
 
 
@@ -115,7 +117,7 @@ def paint(line: str) -> str:
 
 
 def visible(line: str) -> str:
-    """Return a line of a file as a terminal may have it: what would steer the terminal is written out."""
+    """Return one line as a terminal may have it: what would steer the terminal is written out."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", line)
 
 

@@ -201,11 +201,17 @@ class Lines:
             self.note(f"hint: on a clean checkout of HEAD:  git apply --index {output}")
 
     def _text(self, data: bytes, painted: Callable[[str], str] = str) -> None:
-        """Show bytes: as they are to a program, in visible characters and colours to a person."""
-        forced = click.get_current_context().color
-        if forced or sys.stdout.isatty():
-            for line in data.decode("utf-8", "replace").split("\n")[: -1 if data.endswith(b"\n") else None]:
+        """Show bytes: to a person in colours and visible characters, to a program as they are.
+
+        FORCE_COLOR colours what a program reads, too, and changes nothing else of it.
+        """
+        if sys.stdout.isatty():
+            lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
+            for line in lines:
                 click.echo(painted(visible(line)))
+        elif click.get_current_context().color:
+            text = "\n".join(map(painted, text_of(data).split("\n")))
+            click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
         else:
             click.echo(data, nl=False)
 

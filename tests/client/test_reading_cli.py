@@ -1,5 +1,6 @@
 """The commands that read what the server has, as a person types them."""
 
+import contextlib
 import json
 import os
 import pty
@@ -499,6 +500,25 @@ def test_sources_are_asked_for_until_all_are_there(run, server):
     assert run("diff", "0", "1").out.count("new file mode") == 4
 
 
+def test_a_forced_colour_changes_nothing_else(run, project, environ, server, git):
+    """CI sets FORCE_COLOR and pipes the patch into git."""
+    path = project.path("shop.views")
+    path.write_bytes(b"x = 1\r\n")
+    git("commit", "-qam", "with the ends of Windows")
+    server.release({"shop.views": "x = '\x1b[2J'\ny = 2"})
+    plain = {
+        words: run(*words).raw for words in (("export",), ("show", "shop.views"), ("diff", "tree", "head"))
+    }
+    environ.setenv("FORCE_COLOR", "1")
+    assert run("export").raw == plain["export",]
+    assert run("show", "shop.views").raw == plain["show", "shop.views"]
+    coloured = run("diff", "tree", "head").raw
+    assert coloured != plain["diff", "tree", "head"]
+    for code in (b"\x1b[1m", b"\x1b[36m", b"\x1b[32m", b"\x1b[31m", b"\x1b[0m"):
+        coloured = coloured.replace(code, b"")
+    assert coloured == plain["diff", "tree", "head"]
+
+
 def test_a_terminal_gets_colours_and_nothing_that_steers_it(project, environ, server):
     server.release({"shop.views": "x = '\x1b[2J'\n"})
     code = "from flask_habanero.client.cli import cli; cli()"
@@ -510,9 +530,11 @@ def test_a_terminal_gets_colours_and_nothing_that_steers_it(project, environ, se
             [sys.executable, "-c", code, *words], stdout=theirs, stderr=subprocess.PIPE, env=env, check=True
         )
         os.close(theirs)
-        out = os.read(ours, 100_000).decode()
+        out = b""
+        with contextlib.suppress(OSError):  # a terminal without a program, and nothing left to read
+            out = os.read(ours, 100_000)
         os.close(ours)
-        return out
+        return out.decode()
 
     for words in (("show", "shop.views"), ("diff", "0", "1")):
         for variables in ({}, {"NO_COLOR": "1"}):
@@ -521,3 +543,4 @@ def test_a_terminal_gets_colours_and_nothing_that_steers_it(project, environ, se
             assert "\x1b[2J" not in out
     assert "\x1b[32m+x" in seen("diff", "0", "1")
     assert "\x1b[" not in seen("diff", "0", "1", NO_COLOR="1")
+    assert seen("diff", "1", "1") == ""

@@ -86,6 +86,12 @@ def test_a_record_that_can_not_be_believed_says_why_in_a_line_of_its_own():
     assert lines[1].strip() == "not to be believed: it is missing"
 
 
+def test_a_record_that_can_not_be_believed_steers_no_terminal():
+    bad = told(3, trouble="why", who="\x1b[2J\nann")
+    (line, _) = (click.unstyle(line) for line in record_lines(bad))
+    assert "\\x1b[2J\\x0aann" in line
+
+
 def test_drift_that_can_not_be_told_is_a_line_and_none_is_none():
     assert drift_lines(Drift()) == []
     assert drift_lines(Drift(trouble="why")) == ["  drift    can't be told: why"]
