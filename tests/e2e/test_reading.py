@@ -162,7 +162,7 @@ def test_what_is_exported_makes_a_clean_checkout_equal_to_what_is_live(
             assert ann.run("rollback").code == 0
         else:
             editor.edit()
-            pushed = ann.push()
+            pushed = ann.push("--sync")  # also over what the rollback took back
             assert pushed.last["outcome"] in ("live", "unchanged"), pushed.said
         clean = tmp_path / f"clean{number}"
         ann.git("clone", "-q", str(ann.folder), str(clean))
