@@ -129,7 +129,7 @@ def check_python(tag: str) -> None:
 
 
 def _rolled_back(request: Request, head: State, state_at: Callable[[int], State]) -> Change:
-    target = _wish(request, "to")
+    target = wishes(request, "to")["to"]
     if target is not None and (type(target) is not int or target < 0):
         raise BundleError("rollback: no release number")
     number = head.number - 1 if target is None else target
@@ -140,14 +140,19 @@ def _rolled_back(request: Request, head: State, state_at: Callable[[int], State]
     return change_to(state, f"back to #{state.number}")
 
 
-def _wish(request: Request, key: str) -> Any:
+def wishes(request: Request, *keys: str) -> dict[str, Any]:
+    """Return the JSON object in a request's body, which has these keys and no other.
+
+    Raises:
+        BundleError: it is anything else.
+    """
     try:
         body = loads_json(request.unpacked())
     except ValueError:
         raise BundleError(f"{request.op}: no JSON") from None
-    if type(body) is not dict or body.keys() != {key}:
+    if type(body) is not dict or body.keys() != set(keys):
         raise BundleError(f"{request.op}: wrong keys")
-    return body[key]
+    return body
 
 
 def nonce_asked(request: Request) -> str:
@@ -156,19 +161,19 @@ def nonce_asked(request: Request) -> str:
     Raises:
         BundleError: there is none.
     """
-    nonce = _wish(request, "nonce")
+    nonce = wishes(request, "nonce")["nonce"]
     if type(nonce) is not str:
         raise BundleError("outcome: no nonce")
     return nonce
 
 
 class NothingThereError(RefusedError):
-    """The release that a rollback names does not exist."""
+    """The release that a request names does not exist."""
 
     slug = "no-such-release"
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"there is no #{number} to go back to in this epoch")
+    def __init__(self, number: int, wish: str = "to go back to") -> None:
+        super().__init__(f"there is no #{number} {wish} in this epoch")
         self.number = number
 
     @property

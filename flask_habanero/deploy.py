@@ -13,8 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
+from .archive import Archive
 from .census import counted, holders_of, refusal_of, words_of
 from .change import Change, NotAllowedError, Request, nonce_asked
+from .envelope import READING
 from .errors import (
     BusyError,
     ColdChangeError,
@@ -74,6 +76,7 @@ class Deployer:
     def __init__(self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings) -> None:
         self.worker, self.fleet, self.config = worker, fleet, config
         self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around)
+        self.archive = Archive(worker)
 
     def receive(self, request: Request) -> Report:
         """Return what became of a request. Every error of ours is a report."""
@@ -100,6 +103,9 @@ class Deployer:
 
     def _outcome(self, request: Request, _clock: Clock) -> Report:
         return self.answers.outcome(nonce_asked(request))
+
+    def _read(self, request: Request, _clock: Clock) -> Report:
+        return self.answers.report("unchanged", data=self.archive.read(request))
 
     def _plan(self, request: Request, clock: Clock) -> Report:
         self.worker.catch_up()
@@ -130,6 +136,7 @@ class Deployer:
         "hello": _hello,
         "status": _status,
         "outcome": _outcome,
+        **dict.fromkeys(READING, _read),
         "plan": _plan,
         "push": _push,
         "rollback": _push,

@@ -49,7 +49,8 @@ def _hex(length: int) -> re.Pattern[str]:
     return re.compile(rf"\A[0-9a-f]{{{length}}}\Z")
 
 
-OPERATIONS = frozenset({"hello", "status", "plan", "push", "rollback", "outcome"})
+READING = frozenset({"log", "tree", "sources"})  # the ledger is read back; nothing else happens
+OPERATIONS = READING | {"hello", "status", "plan", "push", "rollback", "outcome"}
 
 Schema = Mapping[str, Any]
 """Claim -> `int`, a set of words, or a pattern of the whole text."""

@@ -20,6 +20,7 @@
     ├── CommitError                 TRIED, FAILED, UNDONE              where, cause_text
     │   ├── BusyError               requests did not drain in time     holders
     │   └── UndoError               ... and not undone: end this worker
+    ├── UnansweredError             client: the server says why not    outcome, reasons
     ├── StoreError                  the ledger can't be read or written
     └── DeliveryError               client: no believable answer       url, maybe_live
 
@@ -236,6 +237,24 @@ class UndoError(CommitError):
     """A failed commit could not be undone: this worker must end."""
 
     slug = "undo"
+
+
+class UnansweredError(HabaneroError):
+    """Client: the server was asked for something that it has, and says why it does not tell it.
+
+    Its outcome and its reasons are the server's.
+    """
+
+    slug = "unanswered"
+
+    def __init__(self, outcome: str, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(map(str, reasons)))
+        self.outcome, self._reasons = outcome, reasons
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """All that the server gave."""
+        return self._reasons
 
 
 class StoreError(HabaneroError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ __all__ = ["Ledger", "Record", "State"]
 
 _DIGESTS = "SELECT number, tree_digest, kid, seal FROM releases WHERE epoch = ? ORDER BY number DESC"
 _SEAL = "SELECT seal FROM releases WHERE epoch = ? AND number = ?"
+_AT = "epoch = ? AND number = ?"
 _INSERT = "INSERT INTO releases VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -100,6 +101,11 @@ class Ledger:
         """Return the number at which an epoch began, which is that of its base."""
         with self._store.reading() as db:
             return bounds(db, epoch)[0]
+
+    def last(self, epoch: str) -> int:
+        """Return the number of the newest record of an epoch."""
+        with self._store.reading() as db:
+            return bounds(db, epoch)[1]
 
     # --- records ---
 
@@ -195,6 +201,24 @@ class Ledger:
         """
         with self._store.reading() as db:
             return self._replay.state_at(db, epoch, number)
+
+    def retold(self, epoch: str, numbers: Iterable[int]) -> Iterator[tuple[Record, State | StoreError]]:
+        """Yield records, oldest first, each with the state that it leads to, or with why that can't be told.
+
+        Args:
+            epoch: whose.
+            numbers: ascending; those of which there is no record are passed over.
+        """
+        replay = Replay(self._app, self._keys)  # one of its own: each state is made from the one before
+        with self._store.reading() as db:
+            for number in numbers:
+                for record, token in rows(db, _AT, epoch, number):
+                    try:
+                        replay.checked(record, token)
+                        told: State | StoreError = replay.state_at(db, epoch, number)
+                    except StoreError as error:
+                        told = error
+                    yield record, told
 
     # --- what only lasts for one push ---
 

@@ -113,7 +113,7 @@ class Bundle:
         manifest, rest = _split(data)
         reader = _Reader(rest)
         units = tuple(_unit(item, reader) for item in _list(manifest, "units", MAX_UNITS))
-        deletions = tuple(_name(item) for item in _list(manifest, "deletions", MAX_UNITS))
+        deletions = tuple(module_name(item) for item in _list(manifest, "deletions", MAX_UNITS))
         if manifest["assets"] != []:
             raise BundleError("assets: this server takes none yet")
         reader.end()
@@ -197,7 +197,7 @@ def _unit(item: object, reader: _Reader) -> Unit:
         text = reader.take(item["source"]).decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         raise BundleError("a source is no UTF-8") from None
-    source = Source(_name(item["name"]), _path(item), item["package"], text)
+    source = Source(module_name(item["name"]), _path(item), item["package"], text)
     if source.digest != item["sha"]:
         raise BundleError(f"{source.name}: source and digest differ")
     rows = _list(item, "statements", MAX_STATEMENTS)
@@ -229,7 +229,8 @@ def _list(item: dict[str, Any], key: str, most: int) -> list[Any]:
     return value
 
 
-def _name(value: object) -> str:
+def module_name(value: object) -> str:
+    """Return a value that came over the wire, which must be a module's name. Raises BundleError."""
     if type(value) is not str or len(value) > 200 or not _NAME.match(value):
         raise BundleError("a module's name is wrong")
     return value

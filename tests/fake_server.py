@@ -91,6 +91,8 @@ class FakeServer:
             "overridden": [],
         }
     )
+    page: int = 50  # records, or sources, in one answer
+    troubles: dict[int, str] = field(default_factory=dict)  # number -> why it can't be believed
 
     def __post_init__(self) -> None:
         self.keys = Keyring([Key.parse(self.secret)])
@@ -232,9 +234,52 @@ class FakeServer:
     def _status(self, claims: dict, body: bytes) -> Report:
         fleet = [{"host": "web", "pid": 1, "release": self.head, "since": 0, "state": "at head"}]
         outcome = "diverged" if self.verdict == "diverged" else "live"
-        told = {"surroundings": self.surroundings}
+        told = {"surroundings": self.surroundings, "drift": False}
+        return self.report(outcome, data={**self._facts(), **told, "fleet": fleet, "log": self.log[:20]})
+
+    def _log(self, claims: dict, body: bytes) -> Report:
+        below = loads_json(body)["below"]
+        numbers = range(self.first, self.head + 1 if below is None else min(below, self.head + 1))
+        page = list(reversed(numbers))[: self.page]
+        rest = page[-1] if page and page[-1] > self.first else None
+        rows = [self._told(number) for number in page]
+        return self.report("unchanged", data={"first": self.first, "log": rows, "next": rest})
+
+    def _told(self, number: int) -> dict:
+        old, new = self.states.get(number - 1, {}), self.states[number]
+        if number == self.first:
+            row = {"number": number, "kind": "base", "who": "", "time": 0, "note": ""}
+            old = new
+        else:
+            row = {k: v for k, v in self.log[self.head - number].items() if k != "modules"}
+        changes = dict.fromkeys(new.keys() - old.keys(), "+") | dict.fromkeys(old.keys() - new.keys(), "-")
+        changes |= {n: "~" for n in old.keys() & new.keys() if old[n] != new[n]}
+        trouble = self.troubles.get(number, "")
+        more = {"key": "k1", "digest": digest_of(new), "changes": {} if trouble else changes}
+        return {**row, **more, "trouble": trouble}
+
+    def _state(self, at: int | str) -> dict[str, Source]:
+        return self.states[self.first if at == "disk" else at]
+
+    def _tree(self, claims: dict, body: bytes) -> Report:
+        at = loads_json(body)["at"]
+        if at != "disk" and at not in self.states:
+            what = f"there is no #{at} to read"
+            return self.report(
+                "refused", reasons=(Reason("no-such-release", "", what, "flask habanero log"),)
+            )
+        tree = {name: [s.digest, s.path, s.package] for name, s in self._state(at).items()}
+        return self.report("unchanged", data={"at": at, "tree": tree})
+
+    def _sources(self, claims: dict, body: bytes) -> Report:
+        asked = loads_json(body)
+        tree = self._state(asked["at"])
+        there = [name for name in asked["names"] if name in tree]
+        rows = [[name, tree[name].path, tree[name].package, tree[name].text] for name in there[: self.page]]
+        absent = [name for name in asked["names"] if name not in tree]
         return self.report(
-            outcome, data={**self._facts(), **told, "fleet": fleet, "log": self.log[:20], "drift": False}
+            "unchanged",
+            data={"at": asked["at"], "sources": rows, "absent": absent, "left": there[self.page :]},
         )
 
     def _outcome(self, claims: dict, body: bytes) -> Report:

@@ -26,7 +26,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("counter", "record", "replay", "staging", "store", "ledger"),
     ("gate", "config", "surroundings", "guard", "manager", "signals"),
     ("change", "post", "moves", "worker", "fleet", "census"),
-    ("answers", "deploy"),
+    ("answers", "archive", "deploy"),
     ("endpoint", "server"),
     ("follower",),
 )
@@ -223,10 +223,10 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
         imports("subprocess"),
         {"client/git.py", "client/hooks.py", "client/compiler.py", DEMO},
     ),
-    "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/cli.py"}),
+    "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/command.py"}),
     "printing": (
         calls(r"print|click\.echo|click\.secho|sys\.std(out|err)\.write"),
-        {"client/show.py", "client/cli.py"},
+        {"client/show.py", "client/cli.py", "client/command.py"},
     ),
     "the environment": (
         lambda module: "os.environ" in {ast.unparse(node) for node in module.nodes(ast.Attribute)},
@@ -268,7 +268,7 @@ def test_t24_no_secret_is_compared_but_in_constant_time():
 
 BROAD = {
     (
-        "client/cli.py",
+        "client/command.py",
         "Exception",
     ): "the outermost of a command: what is left is a fault of ours, shown whole, exit 70",
     (

@@ -46,6 +46,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "TooLargeError": {"limit": 4_194_304, "actual": 5_000_000},
     "ColdChangeError": {"reasons": (REASON, REASON)},
     "UndecidedError": {"reasons": (REASON,)},
+    "UnansweredError": {"outcome": "refused", "reasons": (REASON,)},
     "CommitError": {"where": "shop.views:12", "cause_text": "ZeroDivisionError: division by zero"},
     "BusyError": {"holders": ("GET /slow for 3 s in host/17",)},
     "UndoError": {"where": "shop.views:12", "cause_text": "setattr failed"},

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from flask import Flask, session
 from flask_habanero import endpoint
-from flask_habanero.envelope import REQUEST, RESPONSE, Key, new_secret, seal, sha256
+from flask_habanero.envelope import READING, REQUEST, RESPONSE, Key, new_secret, seal, sha256
 from werkzeug.test import Client, EnvironBuilder
 
 from tests.fakes import FakeProgram
@@ -460,3 +460,24 @@ def test_t43_a_log_line_is_one_line(app: Flask, caplog: pytest.LogCaptureFixture
 def test_t48_prefixes_and_hosts_do_not_matter(app: Flask, peer: Peer) -> None:
     token, wire = sealed(peer)
     assert call(app, PATH, body=wire, HTTP_HABANERO=token, HTTP_HOST="evil", SCRIPT_NAME="/api")[0] == 200
+
+
+@pytest.mark.parametrize("op", sorted(READING))
+def test_t50_a_stranger_reads_nothing(app: Flask, peer: Peer, unchanged: None, op: str) -> None:
+    body = b'{"at":0,"names":["shop"]}'
+    now, stranger = int(time.time()), Key.parse(new_secret("k1"))
+    claims, wire = peer.claims(op, body)
+    late = {"iat": now - 200, "exp": now - 140}
+    for wrong in (
+        seal(claims, stranger, REQUEST),
+        seal(claims, KEY, RESPONSE),
+        *(
+            seal({**claims, **over}, KEY, REQUEST)
+            for over in (late, {"app": "*"}, {"app": "shop/production"})
+        ),
+    ):
+        assert_unknown(app, body=Unread(wire), HTTP_HABANERO=wrong, CONTENT_LENGTH=str(len(wire)))
+    token = seal(claims, KEY, REQUEST)
+    assert_unknown(app, "GET", wire, HTTP_HABANERO=token)
+    assert_unknown(app, body=wire[:-1] + b"]", HTTP_HABANERO=token)
+    assert call(app, PATH, body=wire, HTTP_HABANERO=token)[0] == (200 if op == "sources" else 422)

@@ -2,113 +2,38 @@
 
 A plain click group, found by name through the ``flask.commands`` entry point: it never loads
 the app, so it works while the app on the laptop is broken. Each command parses, calls one
-function and shows its value. What is slow to import is imported inside the commands.
+function and shows its value. What is slow to import is imported inside the commands. Those that only
+read what the server has are in `reading_cli.py`; what all have in common is in `command.py`.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
 from threading import Event
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..envelope import new_secret
-from ..errors import AbandonedError, BuildError, ConfigError, HabaneroError, Reason, UndecidedError
+from ..errors import AbandonedError, Reason, UndecidedError
+from . import reading_cli
+from .command import (
+    CHANGES,
+    EXIT,
+    answerer,
+    guarded,
+    make_desk,
+    screen_of,
+    with_answers,
+    with_target,
+)
 from .options import make_hooks, typed, with_check, with_python
 
-if TYPE_CHECKING:  # they import requests
+if TYPE_CHECKING:  # it imports requests
     from .choose import Ask
-    from .desk import Desk
-    from .show import Lines
-
-EXIT = {
-    "live": 0,
-    "unchanged": 0,
-    "cold": 1,
-    "refused": 1,
-    "failed": 1,
-    "conflict": 3,
-    "rejected": 4,
-    "unreachable": 4,
-    "unknown": 4,
-    "diverged": 5,
-}
-USAGE, CHANGES, OUR_FAULT, INTERRUPTED = 2, 6, 70, 130
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def exit_code(error: HabaneroError) -> int:
-    """Return the exit code of what ended a command: docs/errors.md lists them."""
-    if isinstance(error, BuildError):
-        return 1
-    if isinstance(error, ConfigError):
-        return EXIT["rejected"] if error.key == "HABANERO_SECRET" else USAGE
-    return EXIT[error.outcome]
-
-
-def guarded(command: Callable[..., int]) -> Callable[..., None]:
-    """Make a command end with its exit code, whatever happens; errors become words here."""
-
-    @wraps(command)
-    def run(**options: Any) -> None:
-        sys.exit(_outcome_of(command, options))
-
-    return run
-
-
-def _outcome_of(command: Callable[..., int], options: dict[str, Any]) -> int:
-    try:
-        return command(**options)
-    except HabaneroError as error:
-        _screen(options).error(error)
-        return exit_code(error)
-    except AbandonedError as error:
-        _screen(options).error(error.delivery)
-        return INTERRUPTED
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
-    except (click.ClickException, click.exceptions.Exit):
-        raise
-    except Exception as error:  # noqa: BLE001  # the outermost: whatever is left is a fault of ours, shown whole
-        _screen(options).fault(error)
-        return OUR_FAULT
-
-
-def _screen(options: dict[str, Any]) -> Lines:
-    from .show import JsonLines, Lines
-
-    return JsonLines() if options.get("json") else Lines()
-
-
-def with_target(command: Command) -> Command:
-    """Add what says which server."""
-    for decorate in (
-        click.argument("name", required=False, default=""),
-        click.option("--url", default="", help="Address of the app; else HABANERO_URL."),
-        click.option("--app-id", default="", help="Which app it must be; else it is learnt once and pinned."),
-        click.option("--allow-http", is_flag=True, help="Send code in the clear to another machine."),
-        click.option("--ca-file", default="", help="Certificates to trust for https."),
-        click.option("--json", is_flag=True, help="One JSON object a line on stdout."),
-    ):
-        command = decorate(command)
-    return command
-
-
-def with_answers(command: Command) -> Command:
-    """Add what answers questions before they are asked."""
-    for decorate in (
-        click.option("--yes", is_flag=True, help="Answer every question with yes."),
-        click.option("--sync", is_flag=True, help="My tree is the truth, also where the server was changed."),
-    ):
-        command = decorate(command)
-    return command
 
 
 @contextmanager
@@ -119,40 +44,6 @@ def sigterm_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def make_desk(options: dict[str, Any]) -> Desk:
-    """Return what a command works with, from what was typed, the environment and pyproject.toml."""
-    from .compiler import Compiler
-    from .desk import Desk
-    from .memory import Store, state_folder
-    from .target import find_target, here
-    from .transport import Wire
-
-    cwd, environ = here()
-    target = find_target(typed(options), cwd, environ)
-    wire = Wire(target.endpoint, target.key, target.who, ca_file=target.ca_file)
-    click.get_current_context().call_on_close(wire.close)
-    store = Store(state_folder(environ), target.endpoint, target.project)
-    return Desk(target, wire, store, Compiler(options.get("python", ""), environ))
-
-
-def ask_person(lines: tuple[str, ...], question: str) -> bool:
-    """Show lines and ask. Without a terminal there is nobody: raises UndecidedError."""
-    from .choose import nobody
-
-    if not sys.stdin.isatty():
-        return nobody(lines, question)
-    for line in lines:
-        click.echo(f"  {line}", err=True)
-    return click.confirm(question, err=True)
-
-
-def answerer(options: dict[str, Any]) -> Ask:
-    """Return who answers questions: --yes, or the person."""
-    from .choose import yes
-
-    return yes if options["yes"] else ask_person
 
 
 @click.group(help="Make saved code live in a running Flask app.")
@@ -187,7 +78,7 @@ def push(**options: Any) -> int:
     from . import push as line
     from .hooks import before_push
 
-    desk, screen, ask = make_desk(options), _screen(options), answerer(options)
+    desk, screen, ask = make_desk(options), screen_of(options), answerer(options)
     hooks = make_hooks(options, desk.target, screen.note)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
     before = before_push(desk, hooks, ask, screen.plan)
@@ -214,7 +105,7 @@ def plan(**options: Any) -> int:
     from . import choose
     from . import push as line
 
-    desk, screen = make_desk(options), _screen(options)
+    desk, screen = make_desk(options), screen_of(options)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(choose.yes)
     result = line.plan(desk, choice)
     screen.others(result)
@@ -235,7 +126,7 @@ def watch(**options: Any) -> int:
     from .hooks import refuse_unasked
     from .session import Session
 
-    desk, screen = make_desk(options), _screen(options)
+    desk, screen = make_desk(options), screen_of(options)
     hooks = make_hooks(options, desk.target, screen.note)
     refuse_unasked(hooks.wishes, desk.target, yes=options["yes"])
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
@@ -253,14 +144,16 @@ def watch(**options: Any) -> int:
 @with_target
 @guarded
 def status(**options: Any) -> int:
-    """Show what the server runs, who pushed it, and what is held here."""
+    """Show what the server runs, what is held here, what is in no git."""
     from . import desk as at
+    from .drift import from_head
     from .tree import read_tree
 
-    desk, screen = make_desk(options), _screen(options)
+    desk, screen = make_desk(options), screen_of(options)
     view = at.look(desk)
     report = at.read_log(desk, view)
-    screen.status(report, at.survey(desk, view, read_tree(desk.target.roots, view.modules, view.tree)))
+    now = at.survey(desk, view, read_tree(desk.target.roots, view.modules, view.tree))
+    screen.status(report, now, from_head(desk, view))
     return EXIT[report.outcome]
 
 
@@ -279,7 +172,7 @@ def rollback(**options: Any) -> int:
     name, to = options["name"], options["to"]
     if name.isdecimal():  # `rollback 41`: a number is no target's name
         options["name"], to = "", int(name)
-    desk, screen, begun = make_desk(options), _screen(options), time.monotonic()
+    desk, screen, begun = make_desk(options), screen_of(options), time.monotonic()
     view = at.look(desk)
     confirm_rollback(view.head, to, answerer(options))
     report = line.timed(line.rollback(desk, view, to, screen.unsure), begun)
@@ -303,7 +196,7 @@ def doctor(**options: Any) -> int:
     from .finding import FAIL, Case
     from .target import here
 
-    screen, findings = _screen(options), []
+    screen, findings = screen_of(options), []
     for finding in examine(Case(typed(options), *here())):
         findings.append(finding)
         screen.finding(finding)
@@ -319,3 +212,7 @@ def demo(**options: Any) -> int:
     from .demo import run
 
     return run(options["keep"], click.echo)
+
+
+for command in reading_cli.COMMANDS:
+    cli.add_command(command)

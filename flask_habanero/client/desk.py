@@ -143,7 +143,7 @@ def path_of(now: Situation, name: str) -> str:
 def conflict_reason(now: Situation, name: str, record: Mapping[str, Any] | None) -> Reason:
     """Return why a module that both sides changed can't be sent."""
     by = f" by {record['who']} in #{record['number']}" if record else ""
-    hint = "bring their edit into your file, or replace it: flask habanero push --sync"
+    hint = f"{_theirs(now, name)}bring their edit into your file, or replace it: flask habanero push --sync"
     return Reason(ConflictError.slug, path_of(now, name), f"changed here, and on the server{by}", hint)
 
 
@@ -151,5 +151,10 @@ def newer_reason(now: Situation, name: str, record: Mapping[str, Any] | None) ->
     """Return why a module that only the server changed is not sent."""
     by = f" by {record['who']} in #{record['number']}" if record else ""
     verb = "changed" if name in now.view.tree else "deleted"
-    hint = "bring it into your tree; or replace it: flask habanero push --sync"
+    hint = f"{_theirs(now, name)}bring it into your tree, or replace it: flask habanero push --sync"
     return Reason("newer", path_of(now, name), f"{verb} on the server{by}: the server is newer", hint)
+
+
+def _theirs(now: Situation, name: str) -> str:
+    """Return what to type to see the server's version, if it has one."""
+    return f"see it: flask habanero show {name}; " if name in now.view.tree else ""

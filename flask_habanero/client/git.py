@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 TIMEOUT_S = 20  # a cold disk with a huge repository; never reached otherwise
 
 
-def run(folder: Path, *args: str) -> bytes | None:
-    """Return what `git args` prints in a folder, or None if it can't say."""
+def run(folder: Path, *args: str, given: bytes = b"") -> bytes | None:
+    """Return what `git args` prints in a folder when it is given some bytes, or None if it can't say."""
     environ = {k: v for k, v in os.environ.items() if k not in _FOREIGN}
     try:
         # S603, S607: fixed arguments; the person's own git, wherever it is
@@ -23,6 +24,7 @@ def run(folder: Path, *args: str) -> bytes | None:
             cwd=folder,
             env=environ,
             capture_output=True,
+            input=given,
             timeout=TIMEOUT_S,
             check=False,
         )
@@ -53,6 +55,49 @@ def commit(folder: Path) -> str:
     """Return the commit that is checked out, for people: "1a2b3c4" or "1a2b3c4, dirty", or ""."""
     found = run(folder, "describe", "--always", "--dirty=, dirty", "--exclude=*")
     return found.decode("utf-8", "replace").strip() if found else ""
+
+
+def top(folder: Path) -> Path | None:
+    """Return the folder of the work tree that a folder is in."""
+    found = run(folder, "rev-parse", "--show-toplevel")
+    return Path(os.fsdecode(found.removesuffix(b"\n"))) if found else None
+
+
+def committed(top: Path) -> dict[str, tuple[str, str]] | None:
+    """Return the Python files of HEAD: path below the top of the work tree -> mode and id.
+
+    None before a first commit.
+    """
+    found = run(top, "ls-tree", "-r", "-z", "HEAD")
+    if found is None:
+        return None
+    files = {}
+    for row in found.split(b"\0"):
+        about, _, path = row.partition(b"\t")
+        if path.endswith(b".py"):
+            mode, _, each = about.decode().split()
+            files[os.fsdecode(path)] = (mode, each)
+    return files
+
+
+def contents(top: Path, ids: Collection[str]) -> list[bytes] | None:
+    """Return the contents of files of HEAD, by their ids. None if one is not there, as in a partial clone."""
+    given = "".join(f"{each}\n" for each in ids).encode()
+    found = run(top, "cat-file", "--batch", given=given)
+    try:
+        return None if found is None else list(_batch(found, len(ids)))
+    except (ValueError, IndexError):  # "<id> missing"
+        return None
+
+
+def _batch(data: bytes, count: int) -> Iterator[bytes]:
+    """Yield the files in what ``cat-file --batch`` prints: ``<id> blob <size>``, then the bytes, for each."""
+    at = 0
+    for _ in range(count):
+        begin = data.index(b"\n", at) + 1
+        at = begin + int(data[at:begin].split()[2])
+        yield data[begin:at]
+        at += 1
 
 
 def lock_of(folder: Path) -> Path | None:

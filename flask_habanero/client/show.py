@@ -6,17 +6,37 @@
 from __future__ import annotations
 
 import json
+import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from ..errors import BuildError, DeliveryError, HabaneroError, Reason, StoreError
 from ..release import Report
+from .archive import DISK, Told
 from .desk import Situation, path_of
+from .differences import Difference, Export
+from .drift import Drift
 from .finding import Finding
+from .lookup import Found
+from .patch import unified
 from .push import Result
+from .records import (
+    drift_json,
+    drift_lines,
+    drift_words,
+    maker_lines,
+    marks_of,
+    paint,
+    record_json,
+    record_lines,
+    text_of,
+    visible,
+)
+from .view import View
 from .words import (
     PATH_WIDTH,
     also,
@@ -141,17 +161,81 @@ class Lines:
         if finding.hint:
             click.echo(f"                hint: {finding.hint}")
 
-    def status(self, report: Report, now: Situation) -> None:
-        """Show what the server runs."""
-        for line in status_lines(report, now):
+    def status(self, report: Report, now: Situation, drift: Drift) -> None:
+        """Show what the server runs, and what of it is in no git."""
+        for line in status_lines(report, now, drift_lines(drift)):
             click.echo(line)
+
+    def log(self, view: View, told: Iterable[tuple[Told, bool]]) -> int:
+        """Show releases as they come. Returns the exit code: 1 if one can't be believed."""
+        code = 0
+        for record, stands in told:
+            marks = marks_of(record, head=view.head, stands=stands)
+            if record.number == view.first:
+                marks.insert(0, f"epoch {view.epoch[:8]}")
+            for line in record_lines(record, marks):
+                click.echo(line)
+            code = max(code, bool(record.trouble))
+        return code
+
+    def source(self, found: Found) -> None:
+        """Show a source: about it on stderr, the text alone on stdout."""
+        part, source = found.part, found.source
+        self.note(f"{found.what}  {source.path}:{part.first}-{part.last}  {found.where}")
+        for line in maker_lines(found.by) if found.at != DISK else ():
+            self.note(line)
+        self._text(part.text.encode("utf-8", "surrogatepass"))
+
+    def release(self, view: View, record: Told, difference: Difference) -> None:
+        """Show a release: about it on stderr, what it changed as a patch on stdout."""
+        marks = [f"the base of epoch {view.epoch[:8]}"] if record.number == view.first else []
+        for line in record_lines(record, marks, shown=len(record.changes)):
+            self.note(line)
+        self._text(difference.patch, paint)
+
+    def difference(self, found: Difference) -> None:
+        """Show what differs, as a patch."""
+        self._text(found.patch, paint)
+        for text in found.notes:
+            self.note(dim(text))
+
+    def export(self, found: Export, output: str) -> None:
+        """Show what is live and not in git: the modules on stderr, the patch on stdout or in a file."""
+        if not output:
+            self._text(found.difference.patch)
+        for module in found.modules:
+            self.note(f"live but not in {found.missing_in}: {drift_words(module)}")
+        for text in found.difference.notes:
+            self.note(dim(text))
+        if not found.difference.files:
+            self.note(f"{found.missing_in} has all that releases made live: nothing to export")
+        elif output:
+            self.note(f"hint: on a clean checkout of HEAD:  git apply --index {output}")
+
+    def _text(self, data: bytes, painted: Callable[[str], str] = str) -> None:
+        """Show bytes: to a person in colours and visible characters, to a program as they are.
+
+        FORCE_COLOR colours what a program reads, too, and changes nothing else of it.
+        """
+        if sys.stdout.isatty():
+            lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
+            for line in lines:
+                click.echo(painted(visible(line)))
+        elif click.get_current_context().color:
+            text = "\n".join(map(painted, text_of(data).split("\n")))
+            click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
+        else:
+            click.echo(data, nl=False)
 
 
 class JsonLines(Lines):
     """The screen of a program: every event is one JSON object on stdout; words go to stderr."""
 
     def _put(self, report: Report, **more: Any) -> None:
-        click.echo(json.dumps({**report.as_json(), **more}, ensure_ascii=True))
+        self._put_value({**report.as_json(), **more})
+
+    def _put_value(self, value: Mapping[str, Any]) -> None:
+        click.echo(json.dumps(value, ensure_ascii=True))
 
     def result(self, result: Result, held: int = 0) -> None:
         """Show one push."""
@@ -191,6 +275,43 @@ class JsonLines(Lines):
         """Show what a check of `doctor` came to."""
         click.echo(json.dumps(finding.as_json(), ensure_ascii=True))
 
-    def status(self, report: Report, now: Situation) -> None:
-        """Show what the server runs."""
-        self._put(report, held={path_of(now, name): held.why for name, held in now.held.items()})
+    def status(self, report: Report, now: Situation, drift: Drift) -> None:
+        """Show what the server runs, and what of it is in no git."""
+        held = {path_of(now, name): held.why for name, held in now.held.items()}
+        self._put(report, held=held, drift=[drift_json(module) for module in drift.modules])
+
+    def log(self, view: View, told: Iterable[tuple[Told, bool]]) -> int:
+        """Show releases, one object each. Returns the exit code: 1 if one can't be believed."""
+        code = 0
+        for record, stands in told:
+            self._put_value(record_json(record, view.epoch, head=view.head, stands=stands))
+            code = max(code, bool(record.trouble))
+        return code
+
+    def source(self, found: Found) -> None:
+        """Show a source."""
+        by = None if found.by is None else asdict(found.by)
+        place = {"module": found.source.name, "path": found.source.path, "at": found.at, "release": by}
+        part = found.part
+        self._put_value({**place, "first": part.first, "last": part.last, "text": part.text})
+
+    def release(self, view: View, record: Told, difference: Difference) -> None:
+        """Show a release, and the patch of what it changed."""
+        self._put_value({**asdict(record), "epoch": view.epoch, "patch": text_of(difference.patch)})
+
+    def difference(self, found: Difference) -> None:
+        """Show what differs, one object for each file."""
+        for change in found.files:
+            about = {"path": change.path, "change": change.mark, "from": found.old, "to": found.new}
+            self._put_value({**about, "patch": text_of(unified([change]))})
+        for text in found.notes:
+            self.note(text)
+
+    def export(self, found: Export, output: str) -> None:
+        """Show what is live and not in git."""
+        patch = "" if output else text_of(found.difference.patch)
+        drift = [drift_json(module) for module in found.modules]
+        files = [change.path for change in found.difference.files]
+        self._put_value({"files": files, "drift": drift, "output": output, "patch": patch})
+        for text in found.difference.notes:
+            self.note(text)

@@ -170,8 +170,8 @@ def also(result: Result) -> str:
     return f"{len(result.decision.newer)} newer on the server, {len(result.report.reasons)} in the way"
 
 
-def status_lines(report: Report, now: Situation) -> list[str]:
-    """Return what `status` shows: app, epoch, head, workers, this tree, held files, the newest releases."""
+def status_lines(report: Report, now: Situation, drift: Iterable[str] = ()) -> list[str]:
+    """Return what `status` shows: app, epoch, head, workers, this tree, held files, drift, the newest."""
     data = report.data
     head = data.get("head") or {}
     by = (
@@ -186,11 +186,8 @@ def status_lines(report: Report, now: Situation) -> list[str]:
         *(f"  behind   {text}" for text in report.workers.behind),
         f"  tree     {tree_words(now)}",
         *(f"  held     {path_of(now, name)}: {held.why}" for name, held in sorted(now.held.items())),
+        *drift,
     ]
-    if data.get("drift"):
-        lines.append(
-            "  drift    the disk of the server differs from its head: restarts load head from the ledger"
-        )
     return [*lines, *(log_line(record, data.get("time", 0)) for record in data.get("log", [])[:5])]
 
 

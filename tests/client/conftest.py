@@ -84,6 +84,7 @@ class Ran:
 
     def __init__(self, result):
         self.code, self.out, self.err = result.exit_code, result.stdout, result.stderr
+        self.raw = result.stdout_bytes  # `out` has lost its carriage returns
 
     @property
     def json(self):

@@ -9,8 +9,9 @@ import sys
 import threading
 
 import pytest
-from flask_habanero.client import cli as module
-from flask_habanero.client.cli import EXIT, cli, exit_code
+from flask_habanero.client import command as module
+from flask_habanero.client.cli import cli
+from flask_habanero.client.command import EXIT, exit_code
 from flask_habanero.envelope import Key, new_secret
 from flask_habanero.errors import HabaneroError
 from flask_habanero.release import Report
@@ -160,6 +161,7 @@ def test_a_server_that_is_newer_exits_3_and_names_who_and_what_to_type(run, proj
     ran = run("push")
     assert ran.code == 3
     assert "bob@example.org in #1" in ran.err
+    assert "see it: flask habanero show shop.views; " in ran.err
     assert "flask habanero push --sync" in ran.err
     assert server.tree["shop.views"].text == "bob = 1\n"
     assert run("push", "--sync").code == 0

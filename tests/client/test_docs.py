@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 import flask_habanero
 import pytest
-from flask_habanero.client import cli as module
+from flask_habanero.client import command as module
+from flask_habanero.client.cli import cli
 from flask_habanero.errors import HabaneroError
 
 DOCS = Path(__file__).parents[2] / "docs"
 ERRORS = (DOCS / "errors.md").read_text()
 QUICKSTART = (DOCS / "quickstart.md").read_text()
+COMMANDS = (DOCS / "commands.md").read_text()
+LEAVING = (DOCS / "turning-it-off.md").read_text()
 ANCHORS = set(re.findall(r"^### ([a-z-]+)$", ERRORS, re.MULTILINE))
 
 
@@ -49,17 +52,27 @@ def test_the_table_of_exit_codes_is_the_one_that_commands_use():
         assert re.search(rf"\b{code}\b", ERRORS)
 
 
-@pytest.mark.parametrize("text", [ERRORS, QUICKSTART], ids=["errors", "quickstart"])
+@pytest.mark.parametrize(
+    "text", [ERRORS, QUICKSTART, COMMANDS, LEAVING], ids=["errors", "quickstart", "commands", "leaving"]
+)
 def test_every_command_and_option_that_is_named_exists(text):
-    commands = module.cli.commands
+    commands = cli.commands
     for name, rest in re.findall(r"flask habanero ([a-z]+)([^\n`]*)", text):
         assert name in commands, name
         options = {opt for p in commands[name].params if isinstance(p, click.Option) for opt in p.opts}
         assert set(re.findall(r"(?<!\S)--[a-z-]+", rest.partition("#")[0])) <= options, rest
 
 
+def test_each_command_has_its_part_of_the_page():
+    """And those that print the same at each run have a transcript, which another test runs again."""
+    parts = dict(re.findall(r"^## ([a-z]+)\n(.*?)(?=^## |\Z)", COMMANDS, re.MULTILINE | re.DOTALL))
+    assert set(cli.commands) == set(parts)
+    shown = {name for name, text in parts.items() if f"$ flask habanero {name}" in text}
+    assert shown == set(cli.commands) - {"demo", "doctor"}  # doctor tells of this machine
+
+
 def test_pages_that_are_linked_exist():
     """`reasons.md` is the engine's page."""
-    for text in (ERRORS, QUICKSTART):
+    for text in (ERRORS, QUICKSTART, COMMANDS, LEAVING):
         for page in re.findall(r"\]\(([a-z]+\.md)", text):
             assert (DOCS / page).exists() or page == "reasons.md", page

@@ -139,6 +139,33 @@ class Laptop:
         objects = [line for line in done.stdout.splitlines() if line.startswith("{")]
         return Done(done.returncode, json.loads(objects[-1]) if objects else {}, done.stdout + done.stderr)
 
+    def out(self, *words: str) -> bytes:
+        """Return what a command prints on stdout, which must succeed."""
+        done = subprocess.run(
+            [*FLASK, *words],
+            cwd=self.folder,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        return done.stdout
+
+    def git(self, *words: str, folder: Path | None = None, given: bytes = b"") -> bytes:
+        """Run git in the working copy, or in another folder."""
+        who = ["-c", f"user.name={self.name}", "-c", f"user.email={self.name}@laptop"]
+        done = subprocess.run(
+            ["git", *who, *words],
+            cwd=folder or self.folder,
+            env=self.environ,
+            input=given,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout
+
     def push(self, *words: str) -> Done:
         return self.run("push", "--json", *words)
 
