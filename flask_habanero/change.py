@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .asset import Assets, changed_assets
+from .asset import Assets
 from .envelope import REQUEST, REQUEST_CLAIMS, Keyring, same, sha256, unpack, unseal
 from .errors import BundleError, ConflictError, EnvelopeError, PythonMismatchError, Reason, RefusedError
 from .release import Bundle, digest_of, loads_json
@@ -90,10 +90,6 @@ class Change:
             if name not in tree or tree[name].digest != source.digest
         )
         return units, tuple(sorted(tree.keys() - self.tree.keys()))
-
-    def assets_from(self, assets: Assets) -> list[str]:
-        """Return the names of the assets that lead there from some: changed, new and gone, in order."""
-        return changed_assets(assets, self.assets)
 
 
 def change_to(state: State, note: str = "") -> Change:
@@ -182,7 +178,7 @@ class NothingThereError(RefusedError):
 
 
 class NotAllowedError(RefusedError):
-    """A module outside the names that may change here."""
+    """A module or an asset outside the names that may change here."""
 
     slug = "not-allowed"
 

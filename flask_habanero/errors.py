@@ -190,6 +190,21 @@ class ColdChangeError(RefusedError):
         return self._reasons
 
 
+class AssetError(RefusedError):
+    """A template or a static file that can't be served. Nothing was changed."""
+
+    slug = "asset"
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(map(str, reasons)))
+        self._reasons = reasons
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What is wrong with each."""
+        return self._reasons
+
+
 class UndecidedError(RefusedError):
     """Client: a person must say whose edit wins, and said no, or nobody is there to ask."""
 

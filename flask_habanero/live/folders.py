@@ -1,0 +1,130 @@
+"""Folders of assets: where the templates and static files lie of an app, and of its blueprints.
+
+A folder counts if it lies below one in which modules of the app lie, and if it belongs to an app or a
+blueprint that one of them made: libraries bring templates, too. Templates count where Jinja reads
+them from files, which is Flask's own way; who gives an app another loader keeps it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask.sansio.app import App
+from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
+
+from ..asset import MAX_ASSET, MAX_ASSETS, Asset, is_asset_folder, is_asset_name
+from . import registrations
+
+if TYPE_CHECKING:
+    from flask.sansio.scaffold import Scaffold
+
+    from .program import Program
+
+log = logging.getLogger("flask_habanero")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of assets.
+
+    Attributes:
+        name: its path below the folder in which the modules lie: "shop/templates".
+        place: its path on this machine, as Flask has it.
+        app: the app that it belongs to.
+        loader: what reads templates from it; None for static files.
+    """
+
+    name: str
+    place: str
+    app: App
+    loader: FileSystemLoader | None = None
+
+    def holds(self, asset: str) -> bool:
+        """Whether an asset of that name lies in it."""
+        return asset.startswith(self.name + "/")
+
+    def place_of(self, asset: str) -> str:
+        """Return where an asset that lies in it is on this machine."""
+        return f"{self.place}/{asset[len(self.name) + 1 :]}"
+
+
+def folders(program: Program) -> list[Folder]:
+    """Return all folders of assets, as they are now: a release may bring another blueprint."""
+    roots = sorted({*program.belongs.folders.values(), *filter(None, [program.belongs.beside])})
+    found = []
+    for app in sorted((t for t in list(registrations.targets) if isinstance(t, App)), key=lambda a: a.name):
+        for owner in (app, *app.blueprints.values()):
+            if program.belongs.allows(program.unit_name(owner.import_name)):
+                found += [
+                    one for place, loader in _places(owner) for one in _named(roots, place, app, loader)
+                ]
+    return found
+
+
+def _places(owner: Scaffold) -> Iterator[tuple[str, FileSystemLoader | None]]:
+    if owner.static_folder is not None:
+        yield owner.static_folder, None
+    for loader in _file_loaders(owner.jinja_loader):
+        yield from ((place, loader) for place in loader.searchpath)
+
+
+def _file_loaders(loader: BaseLoader | None) -> Iterator[FileSystemLoader]:
+    if type(loader) is FileSystemLoader:
+        yield loader
+    elif type(loader) is ChoiceLoader:
+        for one in loader.loaders:
+            yield from _file_loaders(one)
+
+
+def _named(roots: list[Path], place: str, app: App, loader: FileSystemLoader | None) -> Iterator[Folder]:
+    """Yield the folder with its name, if it has one: it lies below a root, and in nothing hidden."""
+    real = Path(place).resolve()
+    for root in roots:
+        if real != root and real.is_relative_to(root):
+            name = real.relative_to(root).as_posix()
+            if is_asset_folder(name) and "site-packages" not in name.split("/"):
+                yield Folder(name, os.path.normpath(place), app, loader)
+            return
+
+
+def read(every: list[Folder]) -> dict[str, Asset]:
+    """Return the assets on the disk: templates with their bytes, of static files the digests."""
+    found: dict[str, Asset] = {}
+    for folder in every:
+        files = list(_files(folder))
+        if len(files) > MAX_ASSETS:
+            log.warning("%s has more than %d files: none of them can go live", folder.name, MAX_ASSETS)
+            continue
+        for name, path in files:
+            asset = _asset(name, path, template=folder.loader is not None)
+            if asset is not None and (name not in found or asset.data is not None):
+                found[name] = asset
+    return found
+
+
+def _files(folder: Folder) -> Iterator[tuple[str, Path]]:
+    for place, folders, files in os.walk(folder.place):
+        folders[:] = sorted(name for name in folders if is_asset_folder(name))
+        for file in sorted(files):
+            path = Path(place, file)
+            name = f"{folder.name}/{path.relative_to(folder.place).as_posix()}"
+            if is_asset_name(name):
+                yield name, path
+
+
+def _asset(name: str, path: Path, *, template: bool) -> Asset | None:
+    """Return a file as an asset; None if it is none: a link, too large, a template that is no text."""
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_ASSET:
+            return None
+        asset = Asset.of(name, path.read_bytes())
+        if template:
+            (asset.data or b"").decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return asset if template else Asset(name, asset.digest, None)
