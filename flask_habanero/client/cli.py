@@ -230,12 +230,11 @@ def watch(**options: Any) -> int:
 def status(**options: Any) -> int:
     """Show what the server runs, who pushed it, and what is held here."""
     from . import desk as at
-    from .tree import read_tree
 
     desk, screen = make_desk(options), _screen(options)
     view = at.look(desk)
     report = at.read_log(desk, view)
-    screen.status(report, at.survey(desk, view, read_tree(desk.target.roots, view.modules, view.tree)))
+    screen.status(report, at.survey(desk, view, at.tree_of(desk, view)))
     return EXIT[report.outcome]
 
 

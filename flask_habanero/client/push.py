@@ -82,7 +82,7 @@ def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str) -> Result:
     units = _compiled(now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
-    report = deliver(desk, now.view, make_bundle(now.decision, units, now.view, note), unsure)
+    report = deliver(desk, now.view, make_bundle(now.decision, units, now.tree, now.view, note), unsure)
     remember(desk, now.tree, now.decision, report)
     return result_of(now, now.decision, report)
 
@@ -94,7 +94,7 @@ def plan(desk: Desk, choose: Choice) -> Result:
     units = _compiled(now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
-    bundle = make_bundle(now.decision, units, now.view)
+    bundle = make_bundle(now.decision, units, now.tree, now.view)
     report = desk.wire.ask(request_for("plan", now.view, _body(bundle, now.view)))
     return result_of(now, now.decision, timed(report, begun))
 
