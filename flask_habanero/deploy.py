@@ -164,9 +164,10 @@ class Deployer:
         if strange:
             raise NotAllowedError(strange, program.modules)
         files = changed_assets(self.worker.head.assets, change.assets)
-        elsewhere = [name for name in files if not program.overlay.allows(name)]
+        folders = program.overlay.folders if files else ()
+        elsewhere = [name for name in files if not name.startswith(tuple(f"{one}/" for one in folders))]
         if elsewhere:
-            raise NotAllowedError(elsewhere, program.overlay.folders)
+            raise NotAllowedError(elsewhere, folders)
 
     def _planned(self, change: Change, plan: Callable[[Program, Change], Plan]) -> Plan:
         try:

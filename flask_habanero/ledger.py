@@ -89,7 +89,7 @@ class Ledger:
             return None
         known = db.execute(_DIGESTS, (found.epoch,)).fetchall()
         number = next((row[0] for row in known if row[1] == digest), None if build is None else found.first)
-        if number is None and assets and self._is_base(db, found, disk, assets):
+        if number is None and self._is_base(db, found, disk, assets):
             number = found.first
         kids = {row[2] for row in known} | {kid_of(row[3]) for row in known}
         if number is None or (number == found.head and not kids <= set(self._keys.kids)):

@@ -51,9 +51,6 @@ class FakeOverlay:
     def begin(self, assets: Assets) -> None:
         self.assets = assets
 
-    def allows(self, name: str) -> bool:
-        return name.startswith(self.folders)
-
     def check_disk(self, target: Assets) -> None:
         """The disk is as it was."""
 

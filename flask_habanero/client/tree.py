@@ -157,7 +157,9 @@ def asset_name_of(root: Path, path: Path, folders: Collection[str]) -> str | Non
 
 
 def _listed(root: Path, folders: Collection[str]) -> Iterator[Path]:
-    names = git.listed(root, folders)
+    # git takes no path through a link
+    real = [folder for folder in folders if (root / folder).resolve() == root.resolve() / folder]
+    names = git.listed(root, real)
     if names is None:
         return chain(walk(root), *(walk_assets(root / folder) for folder in folders))
     return (path for path in map(root.joinpath, names) if path.is_file())  # git lists what was deleted, too

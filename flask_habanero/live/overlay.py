@@ -26,13 +26,13 @@ from ..asset import Asset, Assets, changed_assets
 from ..errors import AssetError, Reason
 from . import steps, templates
 from .folders import Folder, folders, read
+from .plan import Plan, Step
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from flask.sansio.app import App
     from werkzeug import Response
 
-    from .plan import Plan
     from .program import Program
 
 MAX_PUSHED = 32 * 2**20  # bytes of all assets that were pushed: each worker holds them
@@ -65,10 +65,6 @@ class Overlay:
         """The names of the folders whose files are assets."""
         return tuple(sorted({folder.name for folder in folders(self._program)}))
 
-    def allows(self, name: str) -> bool:
-        """Whether an asset of this name may be sent."""
-        return any(name.startswith(folder + "/") for folder in self.folders)
-
     @property
     def disk(self) -> dict[str, Asset]:
         """The assets on the disk, as this process found them when it was asked first."""
@@ -77,8 +73,17 @@ class Overlay:
         return self._disk
 
     def begin(self, assets: Assets) -> None:
-        """Note what the ledger says of the assets with which this process started."""
-        self.assets, self._known = assets, frozenset(assets)
+        """Note what the ledger says of the assets with which this process started.
+
+        Templates are what the disk says. Static files are what they were when the epoch began: the app may
+        have written there since.
+        """
+        disk = self.disk
+        alike = {
+            n: a for n, a in assets.items() if a.data is None or (n in disk and disk[n].digest == a.digest)
+        }
+        self.assets = {name: asset for name, asset in disk.items() if asset.data is not None} | alike
+        self._known = frozenset(self.assets)
 
     # planning
 
@@ -129,14 +134,13 @@ class Overlay:
         if names:
             self.check(target)
             plan.assets = target
-            plan.steps = (*plan.steps, *(self._step(name, target) for name in names))
+            every = [folder for folder in folders(self._program) if folder.loader is not None]
+            plan.steps = (*plan.steps, *(self._step(name, target, every) for name in names))
 
-    def _step(self, name: str, target: Assets) -> Any:
-        from .plan import Step
-
+    def _step(self, name: str, target: Assets, of_templates: list[Folder]) -> Step:
         sign = "-" if name not in target else "~" if name in self.assets else "+"
-        kinds = {folder.loader is not None for folder in folders(self._program) if folder.holds(name)}
-        return Step("", name, (f"{sign}{'template' if True in kinds else 'static'}",))
+        kind = "template" if any(folder.holds(name) for folder in of_templates) else "static"
+        return Step("", name, (f"{sign}{kind}",))
 
     # serving
 
@@ -250,6 +254,8 @@ class Statics:
         known = {"download_name": os.path.basename(place), "last_modified": overlay.since, **more}  # noqa: PTH119  # a text
         if known.get("etag", True) is True:
             known["etag"] = asset.digest[:32]
+        if callable(known.get("max_age")):
+            known["max_age"] = known["max_age"](place)  # it would be asked with no path
         # a server's own way to send a file needs one with a descriptor
         plain = {key: value for key, value in environ.items() if key != "wsgi.file_wrapper"}
         return werkzeug.utils.send_file(io.BytesIO(asset.data or b""), plain, **known)

@@ -235,6 +235,15 @@ class TestTemplates:
         assert site.show("both.html") == "theirs"
         assert site.show("new.html") == "new"
 
+    def test_a_start_on_another_template_than_the_ledgers_says_so(self, site: Site) -> None:
+        """With the name of a build the ledger may know another text of it than the disk has."""
+        overlay, name = site.program.overlay, "pages/templates/both.html"
+        base = {**overlay.assets, name: Asset.of(name, b"deployed")}
+        overlay.begin(base)
+        assert overlay.assets[name].data == b"the app's"
+        site.go_to(base)
+        assert site.show("both.html") == "deployed"
+
     def test_with_auto_reload_a_pushed_one_is_compiled_once(self, site: Site) -> None:
         site.app.config["TEMPLATES_AUTO_RELOAD"] = True
         site.push(templates__both_html="pushed")
@@ -352,6 +361,12 @@ class TestStatic:
         (site.root / "pages/static/later.png").write_text("a third")
         assert site.get("/static/upload.png") == (200, "another picture")
         assert site.get("/static/later.png") == (200, "a third")
+
+    def test_an_apps_own_word_on_how_long_it_is_kept_is_asked_with_its_path(self, site: Site) -> None:
+        site.app.get_send_file_max_age = lambda name: 60 if str(name).endswith(".css") else 5  # type: ignore[method-assign]  # as apps do
+        site.push(static__pages_css="pushed")
+        for path in ("/static/pages.css", "/favicon"):
+            assert site.answer(path).cache_control.max_age == 60
 
     def test_a_path_that_leads_out_is_not_found(self, site: Site) -> None:
         site.push(static__pages_css="pushed")
