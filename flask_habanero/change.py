@@ -188,7 +188,8 @@ class NotAllowedError(RefusedError):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """One reason for each module."""
-        what = "may not be changed here"
-        hint = f"HABANERO_MODULES on the server allows: {', '.join(self.allowed)}"
-        return tuple(Reason(self.slug, name, what, hint) for name in self.names)
+        """One reason for each module or asset."""
+        what, allowed = "may not be changed here", ", ".join(self.allowed)
+        of_module = f"HABANERO_MODULES on the server allows: {allowed}"
+        of_asset = f"the app's folders of templates and static files there are: {allowed or 'none'}"
+        return tuple(Reason(self.slug, n, what, of_asset if "/" in n else of_module) for n in self.names)

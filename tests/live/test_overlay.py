@@ -20,6 +20,8 @@ from flask_habanero.live.program import Program
 from jinja2 import ChoiceLoader, DictLoader
 from werkzeug.test import TestResponse
 
+from tests.live.started import run
+
 FILES = {
     "pages/templates/base.html": "<b>{% block inner %}{% endblock %}</b>",
     "pages/templates/child.html": "{% extends 'base.html' %}{% block inner %}child{% endblock %}",
@@ -384,3 +386,55 @@ class TestStatic:
         site.take_back()
         assert site.get("/static/pages.css") == (200, "p { color: red }")
         assert werkzeug.utils.send_from_directory is send
+
+
+SITE = """\
+from flask import Flask, render_template
+
+app = Flask(__name__)
+WORD = "one"
+
+
+@app.get("/")
+def index():
+    return render_template("page.html", word=WORD)
+"""
+SCRIPT = """\
+from flask_habanero.asset import Asset
+from flask_habanero.errors import CommitError
+
+overlay = running.overlay
+overlay.begin(overlay.disk)
+page = Asset.of("templates/page.html", b"pushed {{ word }}")
+
+def shown():
+    return app.app.test_client().get("/").text
+
+def plan(text):
+    unit = build_unit(Source("app", "app.py", package=False, text=text))
+    return running.plan([unit], [], {page.name: page})
+
+before = running.tree["app"].text
+print(shown())
+undo = running.commit(plan(before.replace("one", "two")))
+print(shown())
+undo()
+print(shown())
+undo = running.commit(running.plan([], [], {page.name: page}))
+print(shown())
+undo()
+print(shown())
+try:
+    running.commit(plan(before.replace('"one"', "int('x')")))
+except CommitError as error:
+    print("failed", shown(), overlay.served, overlay.assets == overlay.disk)
+"""
+
+
+def test_code_and_assets_go_together_and_come_back_together(tmp_path: Path) -> None:
+    """Through the real program: a release of both, one of assets alone, and one whose code raises."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/page.html").write_text("disk {{ word }}")
+    told = run(tmp_path, SITE, SCRIPT).splitlines()
+    assert told[:5] == ["disk one", "pushed two", "disk one", "pushed one", "disk one"]
+    assert told[5] == "failed disk one {} True"
