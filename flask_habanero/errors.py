@@ -16,6 +16,7 @@
     │   ├── PythonMismatchError     compiled for another Python        expected, actual
     │   ├── TooLargeError           larger than the server takes       limit, actual
     │   ├── ColdChangeError         needs a restart                    reasons
+    │   ├── AssetError              a template or static file is wrong reasons
     │   └── UndecidedError          client: a person must say first    reasons
     ├── CommitError                 TRIED, FAILED, UNDONE              where, cause_text
     │   ├── BusyError               requests did not drain in time     holders
