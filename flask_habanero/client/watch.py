@@ -45,6 +45,7 @@ TICK_S = 0.5  # how often an empty batch lets the consumer look at its own clock
 COMPLETE = "complete"  # the file is whole
 PARTIAL = "partial"  # something happened, more may come
 FOLDER = "folder"  # a folder came or went, and what is in it
+VIMS_PROBE = "4913"  # vim makes and deletes it to see whether it may write to a folder
 MOUNTS = Path("/proc/self/mountinfo")
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "vboxsf", "prl_fs"})
 Stamp = tuple[int, int, int]
@@ -83,7 +84,8 @@ class Folders:
                 parts = name.split(os.sep)  # noqa: PTH206  # a Path takes ten times as long
                 if text.endswith(".py"):
                     return parts[0].removesuffix(".py") in self.tops and all(map(is_code_folder, parts))
-                return any(name.startswith(f"{folder}/") for folder in self.assets) and is_asset_name(name)
+                below = any(name.startswith(f"{folder}/") for folder in self.assets)
+                return below and is_asset_name(name) and parts[-1] != VIMS_PROBE
         return False
 
     @cached_property

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,15 +56,22 @@ class Folder:
 
 def folders(program: Program) -> list[Folder]:
     """Return all folders of assets, as they are now: a release may bring another blueprint."""
-    roots = sorted({*program.belongs.folders.values(), *filter(None, [program.belongs.beside])})
-    found = []
-    for app in sorted((t for t in list(registrations.targets) if isinstance(t, App)), key=lambda a: a.name):
-        for owner in (app, *app.blueprints.values()):
-            if program.belongs.allows(program.unit_name(owner.import_name)):
-                found += [
-                    one for place, loader in _places(owner) for one in _named(roots, place, app, loader)
-                ]
-    return found
+    apps = sorted((t for t in list(registrations.targets) if isinstance(t, App)), key=lambda app: app.name)
+    return [
+        found
+        for app in apps
+        for owner in (app, *app.blueprints.values())
+        for found in _of(owner, app, program)
+    ]
+
+
+def _of(owner: Scaffold, app: App, program: Program) -> Iterator[Folder]:
+    module = program.unit_name(owner.import_name)
+    root = program.belongs.folder(module) if program.belongs.allows(module) else None
+    for place, loader in _places(owner) if root is not None else ():
+        name = _name(str(root), place)
+        if name is not None:
+            yield Folder(name, os.path.normpath(place), app, loader)
 
 
 def _places(owner: Scaffold) -> Iterator[tuple[str, FileSystemLoader | None]]:
@@ -81,30 +89,32 @@ def _file_loaders(loader: BaseLoader | None) -> Iterator[FileSystemLoader]:
             yield from _file_loaders(one)
 
 
-def _named(roots: list[Path], place: str, app: App, loader: FileSystemLoader | None) -> Iterator[Folder]:
-    """Yield the folder with its name, if it has one: it lies below a root, and in nothing hidden."""
+@cache  # asked for each folder several times at each push
+def _name(root: str, place: str) -> str | None:
+    """Return the name of a folder, if it has one: it lies below the root, and in nothing hidden."""
     real = Path(place).resolve()
-    for root in roots:
-        if real != root and real.is_relative_to(root):
-            name = real.relative_to(root).as_posix()
-            if is_asset_folder(name) and "site-packages" not in name.split("/"):
-                yield Folder(name, os.path.normpath(place), app, loader)
-            return
+    name = real.relative_to(root).as_posix() if real.is_relative_to(root) else ""
+    return name if is_asset_folder(name) and "site-packages" not in name.split("/") else None
 
 
-def read(every: list[Folder]) -> dict[str, Asset]:
-    """Return the assets on the disk: templates with their bytes, of static files the digests."""
+def read(every: list[Folder]) -> tuple[dict[str, Asset], frozenset[str]]:
+    """Return the assets on the disk: templates with their bytes, of static files the digests.
+
+    And the names of the folders that have too many files: those are left out.
+    """
     found: dict[str, Asset] = {}
+    crowded = set()
     for folder in every:
         files = list(_files(folder))
         if len(files) > MAX_ASSETS:
             log.warning("%s has more than %d files: none of them can go live", folder.name, MAX_ASSETS)
+            crowded.add(folder.name)
             continue
         for name, path in files:
             asset = _asset(name, path, template=folder.loader is not None)
             if asset is not None and (name not in found or asset.data is not None):
                 found[name] = asset
-    return found
+    return found, frozenset(crowded)
 
 
 def _files(folder: Folder) -> Iterator[tuple[str, Path]]:

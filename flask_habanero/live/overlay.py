@@ -13,7 +13,7 @@ import io
 import os
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import werkzeug.utils
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .program import Program
 
-MAX_PUSHED = 32 * 2**20  # bytes of all assets that were pushed: each worker holds them
+MAX_HELD = 32 * 2**20  # bytes of all templates, and of the static files that were pushed, in each worker
 
 Found = tuple[str, str | None, Callable[[], bool] | None]
 """A template as Jinja's loaders return it: text, file name, whether it is still that."""
@@ -52,7 +52,6 @@ class Overlay:
 
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._disk: dict[str, Asset] | None = None
         # names that were in a state, for others are the app's own doing; and those that releases changed here
         self._known: frozenset[str] = frozenset()
         self._touched: frozenset[str] = frozenset()
@@ -63,14 +62,16 @@ class Overlay:
     @property
     def folders(self) -> tuple[str, ...]:
         """The names of the folders whose files are assets."""
-        return tuple(sorted({folder.name for folder in folders(self._program)}))
+        return tuple(sorted({folder.name for folder in folders(self._program)} - self._read[1]))
 
     @property
     def disk(self) -> dict[str, Asset]:
         """The assets on the disk, as this process found them when it was asked first."""
-        if self._disk is None:
-            self._disk = read(folders(self._program))
-        return self._disk
+        return self._read[0]
+
+    @cached_property
+    def _read(self) -> tuple[dict[str, Asset], frozenset[str]]:
+        return read(folders(self._program))
 
     def begin(self, assets: Assets) -> None:
         """Note what the ledger says of the assets with which this process started.
@@ -78,11 +79,9 @@ class Overlay:
         Templates are what the disk says. Static files are what they were when the epoch began: the app may
         have written there since.
         """
-        disk = self.disk
-        alike = {
-            n: a for n, a in assets.items() if a.data is None or (n in disk and disk[n].digest == a.digest)
-        }
-        self.assets = {name: asset for name, asset in disk.items() if asset.data is not None} | alike
+        there = {name: asset.digest for name, asset in self.disk.items()}
+        alike = {n: a for n, a in assets.items() if a.data is None or there.get(n) == a.digest}
+        self.assets = {name: asset for name, asset in self.disk.items() if asset.data is not None} | alike
         self._known = frozenset(self.assets)
 
     # planning
@@ -94,8 +93,8 @@ class Overlay:
             AssetError: a template among them is none; together they are too large.
         """
         size = sum(len(asset.data) for asset in target.values() if asset.data is not None)
-        if size > MAX_PUSHED:
-            what = f"{size} bytes of pushed templates and static files, {MAX_PUSHED} is the most"
+        if size > MAX_HELD:
+            what = f"{size} bytes of templates and of pushed static files, {MAX_HELD} is the most"
             raise AssetError((Reason("assets-size", "", what, "deploy, which makes them files on disk"),))
         every, environments = folders(self._program), dict[int, Environment]()
         fresh = [target[name] for name in changed_assets(self.assets, target) if name in target]
@@ -117,7 +116,7 @@ class Overlay:
         """
         names = [name for name in changed_assets(self.assets, target) if name in target]
         back = [target[name] for name in names if target[name].data is None]
-        now = read(folders(self._program)) if back else {}
+        now = read(folders(self._program))[0] if back else {}
         what = "it is served from the server's disk then, and is another file there now"
         hint = "push the file as it is to be, or deploy it"
         reasons = [
@@ -172,9 +171,8 @@ class Overlay:
             return True
         if target[name].data is None:
             return False
-        there = self.disk.get(
-            name
-        )  # what is there now may be what was pushed: laptop and server may share it
+        # what a release has changed may be on the disk by now: a laptop and a server may share their folder
+        there = self.disk.get(name)
         return name in self._touched or there is None or there.digest != target[name].digest
 
     def _install(self, every: list[Folder], done: list[Callable[[], None]]) -> None:
@@ -244,14 +242,14 @@ class Statics:
         **more: Any,
     ) -> Response:
         """Return a response with a file of a folder. Raises NotFound."""
-        overlay, below = self._overlay, safe_join(os.fspath(directory), os.fspath(path))
+        served, below = self._overlay.served, safe_join(os.fspath(directory), os.fspath(path))
         place = _place(more.get("_root_path") or "", below) if below is not None else ""
-        if place not in overlay.served:
+        if place not in served:
             return self._send(directory, path, environ, **more)
-        asset = overlay.served[place]
+        asset = served[place]
         if asset is None:
             raise NotFound
-        known = {"download_name": os.path.basename(place), "last_modified": overlay.since, **more}  # noqa: PTH119  # a text
+        known = {"download_name": os.path.basename(place), "last_modified": self._overlay.since, **more}  # noqa: PTH119  # a text
         if known.get("etag", True) is True:
             known["etag"] = asset.digest[:32]
         if callable(known.get("max_age")):

@@ -98,6 +98,7 @@ class TestFolders:
             "shop/x.html",
             "shop/static/.x",
             "shop/static/x.css~",
+            "shop/static/4913",
             "x.html",
             "shop/static",
             "shop/build/x.py",

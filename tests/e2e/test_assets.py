@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import requests
 
 from tests.e2e.conftest import Serve, Server, accepts
 from tests.e2e.laptops import Clone, Laptop, restart
+from tests.e2e.test_releases import Readers, left
 from tests.hosts import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -55,13 +57,22 @@ FILES = {
 }
 
 
-@pytest.fixture
-def server(serve: Serve, tmp_path: Path) -> Server:
-    for name, text in FILES.items():
-        path = tmp_path / "site" / name
+def lay(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return serve("-w", "2", files={"app": APP})
+
+
+@pytest.fixture
+def options() -> tuple[str, ...]:
+    return ()
+
+
+@pytest.fixture
+def server(serve: Serve, tmp_path: Path, options: tuple[str, ...]) -> Server:
+    lay(tmp_path / "site", FILES)
+    return serve("-w", "2", *options, files={"app": APP})
 
 
 def shown(server: Server) -> set[tuple[object, object]]:
@@ -140,6 +151,7 @@ def test_each_save_alone_a_deletion_and_a_rollback(server: Server, clone: Clone)
     assert watch.end() == 0
 
 
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["alone", "preload"])
 def test_a_worker_that_is_killed_comes_back_with_them(server: Server, clone: Clone) -> None:
     before = server.ask_all(2)
     ann = clone(server)
@@ -188,6 +200,52 @@ def test_a_cold_deploy_of_a_template_supersedes_what_was_pushed(server: Server) 
     eventually(lambda: accepts(server.port), 30)
     assert {answer["text"] for answer in server.ask_all(2).values()} == {"deployed"}
     assert server.peer().head.release == 1
+
+
+PAIR = """\
+import time
+
+from flask import Flask, render_template
+from flask_habanero import Habanero
+
+import left
+
+app = Flask(__name__)
+Habanero(app)
+
+
+@app.get("/")
+def index():
+    before = left.number()
+    time.sleep(0.002)  # a release in between would show
+    right, method = render_template("own.txt"), render_template("child.txt")
+    return {"left": before, "right": int(right), "method": int(method)}
+"""
+
+
+def numbered(number: int) -> dict[str, str]:
+    return {
+        "left.py": left(number),
+        "templates/own.txt": str(number),
+        "templates/parent.txt": f"{number}{{% block none %}}{{% endblock %}}",
+    }
+
+
+def test_every_answer_is_of_one_release(serve: Serve, clone: Clone, tmp_path: Path) -> None:
+    lay(tmp_path / "site", {**numbered(0), "templates/child.txt": "{% extends 'parent.txt' %}"})
+    server = serve("-w", "2", "-k", "gthread", "--threads", "4", files={"app": PAIR})
+    ann = clone(server)
+    watch = ann.watch().ready()
+    with Readers(server).reading() as readers:
+        for number in range(1, 21):
+            with ann.many_files():
+                lay(ann.folder, numbered(number))
+            event = watch.expect("live")
+            assert (event["release"], len(event["files"])) == (number, 3), event
+            readers.acknowledged = number
+    assert not readers.wrong, readers.wrong[:3]
+    assert readers.asked > 20
+    assert watch.end() == 0
 
 
 def write(laptop: Laptop, name: str, text: str) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import werkzeug.utils
 from flask import Blueprint, Flask, render_template, send_from_directory, url_for
-from flask_habanero.asset import MAX_ASSET, Asset, Assets
+from flask_habanero.asset import MAX_ASSET, MAX_ASSETS, Asset, Assets
 from flask_habanero.errors import AssetError
 from flask_habanero.live import registrations
 from flask_habanero.live.belongs import Belongings
-from flask_habanero.live.overlay import MAX_PUSHED
+from flask_habanero.live.overlay import MAX_HELD
 from flask_habanero.live.plan import Plan
 from flask_habanero.live.program import Program
 from jinja2 import ChoiceLoader, DictLoader
@@ -163,6 +163,15 @@ class TestFolders:
         (folder / "latin1.html").write_bytes(b"\xff")
         assert make(tmp_path).program.overlay.disk.keys() == FILES.keys()
 
+    def test_a_folder_of_too_many_files_is_none(self, tmp_path: Path) -> None:
+        folder = tmp_path / "pages/static/many"
+        folder.mkdir(parents=True)
+        for number in range(MAX_ASSETS):
+            (folder / f"{number}.txt").touch()
+        overlay = make(tmp_path).program.overlay
+        assert "pages/static" not in overlay.folders
+        assert {name for name in overlay.disk if name.startswith("pages/static/")} == set()
+
     def test_a_loader_of_ones_own_is_left_alone(self, site: Site) -> None:
         site.app.jinja_loader = DictLoader({"x.html": "x"})
         assert "pages/templates" not in site.program.overlay.folders
@@ -292,7 +301,7 @@ class TestRefused:
 
     def test_more_than_workers_are_to_hold(self, site: Site) -> None:
         data = bytes(MAX_ASSET)
-        names = [f"pages/static/{n}.bin" for n in range(MAX_PUSHED // MAX_ASSET + 1)]
+        names = [f"pages/static/{n}.bin" for n in range(MAX_HELD // MAX_ASSET + 1)]
         target = {**site.program.overlay.assets, **{name: Asset.of(name, data) for name in names}}
         assert self.codes(site, target) == [("assets-size", "")]
 
