@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .asset import digests
 from .census import Census
 from .change import Request
 from .errors import RejectedError
@@ -45,9 +46,8 @@ class Answers:
         self._worker.catch_up()
         head = self._worker.head  # taken once: a push may go on while the others are asked
         tree = {s.name: [s.digest, s.path, s.package] for s in head.tree.values()}
-        assets = {asset.name: asset.digest for asset in head.assets.values()}
         folders = list(self._worker.program.overlay.folders)
-        return self._state(head, {"tree": tree, "assets": assets, "folders": folders})
+        return self._state(head, {"tree": tree, "assets": digests(head.assets), "folders": folders})
 
     def status(self) -> Report:
         """Return who runs what, and the newest releases. Raises StoreError."""

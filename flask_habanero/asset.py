@@ -42,10 +42,15 @@ Assets = Mapping[str, Asset]
 """Name -> asset."""
 
 
+def digests(assets: Assets) -> dict[str, str]:
+    """Return name -> digest."""
+    return {name: asset.digest for name, asset in assets.items()}
+
+
 def changed_assets(before: Assets, after: Assets) -> list[str]:
     """Return the names of the assets that differ: changed, new and gone, in order."""
-    digests = [{name: asset.digest for name, asset in side.items()} for side in (before, after)]
-    return sorted(name for name in {*before, *after} if digests[0].get(name) != digests[1].get(name))
+    old, new = digests(before), digests(after)
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
 
 
 def is_asset_name(name: object) -> bool:

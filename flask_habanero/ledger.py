@@ -14,7 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .asset import Assets
+from .asset import Assets, changed_assets, digests
 from .envelope import Keyring
 from .errors import ConflictError, StoreError
 from .record import (
@@ -63,8 +63,9 @@ class Ledger:
         """Return the epoch of a tree on disk, and the number whose state it is.
 
         That is the newest epoch if the tree is that of one of its releases (the newest such) or
-        its base, of which static files may differ. With the name of a `build` the name alone decides
-        which epoch it is, and the tree only which number. Else a new epoch begins here, and goes on counting.
+        its base, of which static files may differ that nobody pushed. With the name of a `build` the
+        name alone decides which epoch it is, and the tree only which number. Else a new epoch begins
+        here, and goes on counting.
 
         Args:
             disk: all sources that may change, as they lie on disk.
@@ -97,12 +98,20 @@ class Ledger:
         return found.epoch, number
 
     def _is_base(self, db: sqlite3.Connection, at: Newest, disk: Tree, assets: Assets) -> bool:
-        """Whether a disk has the modules and templates of an epoch's base."""
+        """Whether a disk has an epoch's base: modules, templates, and of static files those that were pushed."""
         try:
             base = self._replay.state_at(db, at.epoch, at.first)
         except StoreError:
             return False  # its key was taken away, or worse: nobody can build on it
-        return deployed(base.tree, base.assets) == deployed(disk, assets)
+        if deployed(base.tree, base.assets) != deployed(disk, assets):
+            return False
+        try:
+            head = self._replay.state_at(db, at.epoch, at.head)
+        except StoreError:
+            return True  # whoever goes there says why it can't be believed
+        there, before, since = (digests(side) for side in (assets, base.assets, head.assets))
+        pushed = changed_assets(base.assets, head.assets)
+        return all(there.get(name) in (before.get(name), since.get(name)) for name in pushed)
 
     def _begin(
         self, db: sqlite3.Connection, disk: Tree, assets: Assets, build: str | None, now: int

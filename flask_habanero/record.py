@@ -202,7 +202,7 @@ def _base_asset(name: str, digest: str, text: str | None) -> Asset:
 def deployed(tree: Tree, assets: Assets) -> str:
     """Return the digest of what tells one cold deploy from another: modules and templates.
 
-    Not static files: apps write some of them while they run.
+    Not static files: apps write some of them while they run. `Ledger` asks for those that were pushed.
     """
     return digest_of(tree, {name: asset for name, asset in assets.items() if asset.data is not None})
 

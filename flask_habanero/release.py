@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .asset import MAX_ASSET, MAX_ASSETS, Asset, Assets, is_asset_name
+from .asset import MAX_ASSET, MAX_ASSETS, Asset, Assets, digests, is_asset_name
 from .errors import BundleError, Reason
 from .source import Source, Statement, Unit
 
@@ -43,8 +43,8 @@ def tree_digest(digests: Iterable[tuple[str, str]]) -> str:
 
 def digest_of(tree: Tree, assets: Assets | None = None) -> str:
     """Return the digest of a tree and of the assets beside it."""
-    pairs = [(name, source.digest) for name, source in tree.items()]
-    return tree_digest([*pairs, *((name, asset.digest) for name, asset in (assets or {}).items())])
+    sources = {name: source.digest for name, source in tree.items()}
+    return tree_digest({**sources, **digests(assets or {})}.items())
 
 
 @dataclass(frozen=True)

@@ -273,6 +273,28 @@ def test_a_template_on_disk_tells_one_deploy_from_another_and_a_static_file_does
     assert again(folder).open_epoch(TREE, None, NOW, assets_of(other, CSS))[0] != epoch
 
 
+def test_a_deploy_of_a_static_file_that_was_pushed_supersedes_the_push(folder, author):
+    author.begin(assets=assets_of(PAGE, CSS))
+    epoch, first = author.epoch, author.number
+    pushed = Asset.of(CSS.name, b"pushed")
+    author.push_asset(pushed)
+    seen = [
+        again(folder).open_epoch(TREE, None, NOW, assets_of(PAGE, css))
+        for css in (CSS, Asset(CSS.name, pushed.digest, None), Asset(CSS.name, "3" * 64, None))
+    ]
+    assert seen[:2] == [(epoch, first), (epoch, first + 1)]
+    assert seen[2][0] != epoch
+
+
+def test_a_static_file_that_was_pushed_and_one_that_the_app_wrote_since(folder, author):
+    author.begin(assets=assets_of(PAGE, CSS))
+    pushed, written = Asset.of(CSS.name, b"pushed"), Asset("shop/static/upload.png", "2" * 64, None)
+    author.push_asset(pushed)
+    disk = assets_of(PAGE, Asset(CSS.name, pushed.digest, None), written)
+    found = again(folder).open_epoch(TREE, None, NOW, disk)
+    assert found == (author.epoch, author.number - 1)
+
+
 def test_a_base_knows_its_templates_and_the_digests_of_its_static_files(folder, author):
     epoch, first = again(folder).open_epoch(TREE, None, NOW, assets_of(PAGE, CSS))
     state = again(folder).state_at(epoch, first)

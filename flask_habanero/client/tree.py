@@ -18,7 +18,7 @@ from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
-from ..asset import MAX_ASSET, Asset, is_asset_folder, is_asset_name
+from ..asset import MAX_ASSET, Asset, digests, is_asset_folder, is_asset_name
 from ..errors import BuildError
 from ..source import Source, decode_source
 from . import git
@@ -62,8 +62,8 @@ class Tree:
     @cached_property
     def digests(self) -> dict[str, str]:
         """Name -> digest. A broken one's is like no digest that a server can have."""
-        assets = {name: asset.digest for name, asset in self.assets.items()}
-        return {**{name: source.digest for name, source in self.sources.items()}, **assets, **self.raw}
+        sources = {name: source.digest for name, source in self.sources.items()}
+        return {**sources, **digests(self.assets), **self.raw}
 
     def text_of(self, name: str) -> str:
         """Return a file's text as far as it is one; of what is deleted or can't be read, none."""

@@ -22,7 +22,7 @@ from jinja2.loaders import split_template_path
 from werkzeug.exceptions import NotFound
 from werkzeug.security import safe_join
 
-from ..asset import Asset, Assets, changed_assets
+from ..asset import Asset, Assets, changed_assets, digests
 from ..errors import AssetError, Reason
 from . import steps, templates
 from .folders import Folder, folders, read
@@ -79,7 +79,7 @@ class Overlay:
         Templates are what the disk says. Static files are what they were when the epoch began: the app may
         have written there since.
         """
-        there = {name: asset.digest for name, asset in self.disk.items()}
+        there = digests(self.disk)
         alike = {n: a for n, a in assets.items() if a.data is None or there.get(n) == a.digest}
         self.assets = {name: asset for name, asset in self.disk.items() if asset.data is not None} | alike
         self._known = frozenset(self.assets)
