@@ -98,7 +98,7 @@ class Ledger:
         return found.epoch, number
 
     def _is_base(self, db: sqlite3.Connection, at: Newest, disk: Tree, assets: Assets) -> bool:
-        """Whether a disk has an epoch's base: modules, templates, and of static files those that were pushed."""
+        """Whether a disk has an epoch's base: modules, templates, and those static files that were pushed."""
         try:
             base = self._replay.state_at(db, at.epoch, at.first)
         except StoreError:
