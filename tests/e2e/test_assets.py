@@ -202,6 +202,36 @@ def test_a_cold_deploy_of_a_template_supersedes_what_was_pushed(server: Server) 
     assert server.peer().head.release == 1
 
 
+ADMIN = """
+
+admin = Blueprint("admin", __name__, template_folder="more")
+
+
+@admin.get("/admin")
+def overview():
+    return {"page": render_template("admin.html")}
+
+
+app.register_blueprint(admin)
+"""
+
+
+def test_a_blueprint_that_a_release_brings_has_its_templates_after_a_restart_too(server: Server) -> None:
+    before = server.ask_all(2)
+    peer = server.peer()
+    text = APP.replace("import Flask,", "import Blueprint, Flask,") + ADMIN
+    report = peer.push({"app": text})
+    assert report.outcome == "live", report.reasons
+    assert "more" in peer.hello().data["folders"]
+    report = peer.push({"more/admin.html": b"pushed"})
+    assert report.outcome == "live", report.reasons
+    assert {server.get("/admin")["page"] for _ in range(10)} == {"pushed"}
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(server.workers() - before.keys()) == 2, 30)
+    assert {server.get("/admin")["page"] for _ in range(10)} == {"pushed"}
+
+
 PAIR = """\
 import time
 
