@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .asset import digests
 from .census import Census
 from .change import Request
 from .errors import RejectedError
@@ -47,7 +48,8 @@ class Answers:
         self._worker.catch_up()
         head = self._worker.head  # taken once: a push may go on while the others are asked
         tree = {s.name: [s.digest, s.path, s.package] for s in head.tree.values()}
-        return self._state(head, {"tree": tree})
+        folders = list(self._worker.program.overlay.folders)
+        return self._state(head, {"tree": tree, "assets": digests(head.assets), "folders": folders})
 
     def status(self, server: str) -> Report:
         """Return who runs what, below which web server, and the newest releases. Raises StoreError."""
@@ -105,7 +107,7 @@ class Answers:
         return Report(outcome, record.number, record.tree_digest, workers=workers, data=data)
 
     def _modules(self, record: Record) -> list[str]:
-        """Return the names of the modules in a push; none for a base or a rollback."""
+        """Return the names of the modules and assets in a push; none for a base or a rollback."""
         if record.kind != PUSH:
             return []
         try:
@@ -113,4 +115,5 @@ class Answers:
             bundle = Bundle.decode(request.unpacked())
         except RejectedError:
             return []  # a list for people does without; who must run it says why it can't
-        return sorted([*(unit.name for unit in bundle.units), *bundle.deletions])
+        names = [*(unit.name for unit in bundle.units), *(asset.name for asset in bundle.assets)]
+        return sorted([*names, *bundle.deletions])

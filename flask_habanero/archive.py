@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from .asset import Assets
 from .change import NothingThereError, Request, wishes
 from .errors import BundleError, ConflictError, RefusedError, StoreError
 from .record import State
@@ -136,7 +137,7 @@ def _entry(record: Record, before: State | StoreError | None, after: State | Sto
     changes: dict[str, str] = {}
     trouble = next((str(state) for state in (after, before) if isinstance(state, StoreError)), "")
     if isinstance(before, State) and isinstance(after, State):
-        changes = changed(before.tree, after.tree)
+        changes = changed(before, after)
     return {
         "number": record.number,
         "kind": record.kind,
@@ -150,12 +151,14 @@ def _entry(record: Record, before: State | StoreError | None, after: State | Sto
     }
 
 
-def changed(old: Tree, new: Tree) -> dict[str, str]:
-    """Return module -> what became of it from one tree to another: ``+`` new, ``~`` other, ``-`` gone."""
-    marks = {name: "+" if name not in old else "~" for name in new if _differs(name, old, new)}
-    marks |= dict.fromkeys(old.keys() - new.keys(), "-")
+def changed(old: State, new: State) -> dict[str, str]:
+    """Return module or asset -> what became of it between two states: ``+`` new, ``~`` other, ``-`` gone."""
+    marks: dict[str, str] = {}
+    for before, after in ((old.tree, new.tree), (old.assets, new.assets)):
+        marks |= {name: "+" if name not in before else "~" for name in after if _differs(name, before, after)}
+        marks |= dict.fromkeys(before.keys() - after.keys(), "-")
     return dict(sorted(marks.items()))
 
 
-def _differs(name: str, old: Tree, new: Tree) -> bool:
+def _differs(name: str, old: Tree | Assets, new: Tree | Assets) -> bool:
     return name not in old or (old[name] is not new[name] and old[name].digest != new[name].digest)

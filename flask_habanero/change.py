@@ -7,9 +7,10 @@ a worker believes the sealed request itself, not the worker that tells it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .asset import Assets
 from .envelope import REQUEST, REQUEST_CLAIMS, Keyring, same, sha256, unpack, unseal
 from .errors import BundleError, ConflictError, EnvelopeError, PythonMismatchError, Reason, RefusedError
 from .release import Bundle, digest_of, loads_json
@@ -71,12 +72,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Change:
-    """Where a request leads: the whole tree after it, and what was shipped for it."""
+    """Where a request leads: all modules and assets after it, and what was shipped for it."""
 
     tree: Mapping[str, Source]
     units: Mapping[str, Unit]
     digest: str
     note: str = ""
+    assets: Assets = field(default_factory=dict)
 
     def from_(self, tree: Mapping[str, Source]) -> tuple[tuple[Unit, ...], tuple[str, ...]]:
         """Return the units and deletions that lead there from some tree.
@@ -94,7 +96,7 @@ class Change:
 
 def change_to(state: State, note: str = "") -> Change:
     """Return the change that leads to a state of the ledger."""
-    return Change(state.tree, state.units, state.digest, note)
+    return Change(state.tree, state.units, state.digest, note, state.assets)
 
 
 def change_of(request: Request, head: State, state_at: Callable[[int], State]) -> Change:
@@ -111,11 +113,11 @@ def change_of(request: Request, head: State, state_at: Callable[[int], State]) -
     check_python(bundle.python)
     if not same(bundle.parent, head.digest):
         raise ConflictError(request.claims["epoch"], head.number)
-    tree = bundle.applied_to(head.tree)
-    if not same(digest_of(tree), bundle.target):
+    tree, assets = bundle.applied_to(head.tree), bundle.assets_after(head.assets)
+    if not same(digest_of(tree, assets), bundle.target):
         raise BundleError("applied to head it leads to another tree than it says")
     units = {**head.units, **{unit.name: unit for unit in bundle.units}}
-    return Change(tree, units, bundle.target, bundle.note)
+    return Change(tree, units, bundle.target, bundle.note, assets)
 
 
 def check_python(tag: str) -> None:
@@ -183,7 +185,7 @@ class NothingThereError(RefusedError):
 
 
 class NotAllowedError(RefusedError):
-    """A module outside the names that may change here."""
+    """A module or an asset outside the names that may change here."""
 
     slug = "not-allowed"
 
@@ -193,7 +195,8 @@ class NotAllowedError(RefusedError):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """One reason for each module."""
-        what = "may not be changed here"
-        hint = f"HABANERO_MODULES on the server allows: {', '.join(self.allowed)}"
-        return tuple(Reason(self.slug, name, what, hint) for name in self.names)
+        """One reason for each module or asset."""
+        what, allowed = "may not be changed here", ", ".join(self.allowed)
+        of_module = f"HABANERO_MODULES on the server allows: {allowed}"
+        of_asset = f"the app's folders of templates and static files there are: {allowed or 'none'}"
+        return tuple(Reason(self.slug, n, what, of_asset if "/" in n else of_module) for n in self.names)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .answers import Answers
 from .archive import Archive
+from .asset import changed_assets
 from .census import counted, holders_of, refusal_of, words_of
 from .change import Change, NotAllowedError, Request, nonce_asked
 from .envelope import READING
@@ -159,8 +160,9 @@ class Deployer:
             self.worker.program.check(change.from_(self.worker.head.tree)[0])
 
     def _check_restart(self, change: Change) -> None:
-        """Check that a restart comes to a change, too. Raises ColdChangeError."""
+        """Check that a restart comes to a change, too. Raises ColdChangeError, AssetError."""
         program = self.worker.program
+        program.overlay.check_disk(change.assets)
         reasons = program.fold_reasons(*change.from_(program.base))
         if reasons:
             raise ColdChangeError(tuple(reasons))
@@ -177,6 +179,11 @@ class Deployer:
         strange = [n for n in (*(u.name for u in units), *deletions) if not program.belongs.allows(n)]
         if strange:
             raise NotAllowedError(strange, program.modules)
+        files = changed_assets(self.worker.head.assets, change.assets)
+        folders = program.overlay.folders if files else ()
+        elsewhere = [name for name in files if not name.startswith(tuple(f"{one}/" for one in folders))]
+        if elsewhere:
+            raise NotAllowedError(elsewhere, folders)
 
     def _planned(self, change: Change, plan: Callable[[Program, Change], Plan]) -> Plan:
         try:

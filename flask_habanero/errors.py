@@ -16,6 +16,7 @@
     │   ├── PythonMismatchError     compiled for another Python        expected, actual
     │   ├── TooLargeError           larger than the server takes       limit, actual
     │   ├── ColdChangeError         needs a restart                    reasons
+    │   ├── AssetError              a template or static file is wrong reasons
     │   └── UndecidedError          client: a person must say first    reasons
     ├── CommitError                 TRIED, FAILED, UNDONE              where, cause_text
     │   ├── BusyError               requests did not drain in time     holders
@@ -188,6 +189,21 @@ class ColdChangeError(RefusedError):
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """All that make it cold."""
+        return self._reasons
+
+
+class AssetError(RefusedError):
+    """A template or a static file that can't be served. Nothing was changed."""
+
+    slug = "asset"
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(map(str, reasons)))
+        self._reasons = reasons
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What is wrong with each."""
         return self._reasons
 
 

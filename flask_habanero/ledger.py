@@ -1,6 +1,6 @@
 """The ledger: which releases were admitted, and the states that they add up to.
 
-An *epoch* is one cold deploy: it begins with a base, the sources on disk. Releases follow it,
+An *epoch* is one cold deploy: it begins with a base, the sources and assets on disk. Releases follow it,
 numbered without a gap; a new epoch goes on counting. Rows are only ever added, and none is
 believed before it is checked (`record.py`). Where it rests: `store.py`.
 """
@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from .asset import Assets, changed_assets, digests
 from .envelope import Keyring
 from .errors import ConflictError, StoreError
 from .record import (
@@ -22,6 +23,7 @@ from .record import (
     Record,
     State,
     check_request,
+    deployed,
     kid_of,
     link,
     pack_tree,
@@ -31,7 +33,7 @@ from .record import (
 from .release import Tree, digest_of
 from .replay import Replay, bounds
 from .staging import Staging
-from .store import Store, check_types, head_of, newest, rows, was_locked
+from .store import Newest, Store, check_types, head_of, newest, rows, was_locked
 
 __all__ = ["Ledger", "Record", "State"]
 
@@ -56,44 +58,70 @@ class Ledger:
 
     # --- epochs ---
 
-    def open_epoch(self, disk: Tree, build: str | None, now: int) -> tuple[str, int]:
+    def open_epoch(
+        self, disk: Tree, build: str | None, now: int, assets: Assets | None = None
+    ) -> tuple[str, int]:
         """Return the epoch of a tree on disk, and the number whose state it is.
 
         That is the newest epoch if the tree is that of one of its releases (the newest such) or
-        its base. With the name of a `build` the name alone decides which epoch it is, and the
-        tree only which number. Else a new epoch begins here, and goes on counting.
+        its base, of which static files may differ that nobody pushed. With the name of a `build` the
+        name alone decides which epoch it is, and the tree only which number. Else a new epoch begins
+        here, and goes on counting.
 
         Args:
             disk: all sources that may change, as they lie on disk.
             build: name of the cold deploy, or None.
             now: seconds, for the new record.
+            assets: all assets as they lie on disk; templates with their bytes.
         """
-        digest = digest_of(disk)
+        assets = assets or {}
         with self._store.reading() as db:
-            found = self._recognised(db, digest, build)
+            found = self._recognised(db, disk, assets, build)
         if found is None:
             with self._store.writing() as db:  # all workers boot at once: only the first of them begins it
-                found = self._recognised(db, digest, build) or self._begin(db, disk, build, now)
+                found = self._recognised(db, disk, assets, build) or self._begin(db, disk, assets, build, now)
         self.sweep()  # a worker that starts may be there because another one died
         return found
 
-    def _recognised(self, db: sqlite3.Connection, digest: str, build: str | None) -> tuple[str, int] | None:
-        found = newest(db)
+    def _recognised(
+        self, db: sqlite3.Connection, disk: Tree, assets: Assets, build: str | None
+    ) -> tuple[str, int] | None:
+        found, digest = newest(db), digest_of(disk, assets)
         if found is None or (build is not None and build != found.build):
             return None
         known = db.execute(_DIGESTS, (found.epoch,)).fetchall()
         number = next((row[0] for row in known if row[1] == digest), None if build is None else found.first)
+        if number is None and self._is_base(db, found, disk, assets):
+            number = found.first
         kids = {row[2] for row in known} | {kid_of(row[3]) for row in known}
         if number is None or (number == found.head and not kids <= set(self._keys.kids)):
             return None  # if its key was taken away it can't be replayed, and disk is head: nothing is lost
         return found.epoch, number
 
-    def _begin(self, db: sqlite3.Connection, disk: Tree, build: str | None, now: int) -> tuple[str, int]:
+    def _is_base(self, db: sqlite3.Connection, at: Newest, disk: Tree, assets: Assets) -> bool:
+        """Whether a disk has an epoch's base: modules, templates, and those static files that were pushed."""
+        try:
+            base = self._replay.state_at(db, at.epoch, at.first)
+        except StoreError:
+            return False  # its key was taken away, or worse: nobody can build on it
+        if deployed(base.tree, base.assets) != deployed(disk, assets):
+            return False
+        try:
+            head = self._replay.state_at(db, at.epoch, at.head)
+        except StoreError:
+            return True  # whoever goes there says why it can't be believed
+        there, before, since = (digests(side) for side in (assets, base.assets, head.assets))
+        pushed = changed_assets(base.assets, head.assets)
+        return all(there.get(name) in (before.get(name), since.get(name)) for name in pushed)
+
+    def _begin(
+        self, db: sqlite3.Connection, disk: Tree, assets: Assets, build: str | None, now: int
+    ) -> tuple[str, int]:
         epoch, before = secrets.token_hex(16), newest(db)
         number = 0 if before is None else before.head
-        kid, digest = self._keys.first.kid, digest_of(disk)
+        kid, digest, body = self._keys.first.kid, digest_of(disk, assets), pack_tree(disk, assets)
         db.execute("INSERT INTO epochs(epoch, build, first) VALUES(?, ?, ?)", (epoch, build, number))
-        base = Record(number, epoch, BASE, epoch, "", pack_tree(disk), digest, "", kid, now, build or "")
+        base = Record(number, epoch, BASE, epoch, "", body, digest, "", kid, now, build or "")
         self._insert(db, base, "")
         return epoch, number
 

@@ -163,8 +163,9 @@ def plan_to(program: Program, change: Change) -> Plan:
     Raises:
         ColdChangeError: there is none that is hot.
         RejectedError: a unit in it is none.
+        AssetError: an asset in it can't be served.
     """
-    plan = program.plan_with_libraries(*change.from_(program.tree))
+    plan = program.plan_with_libraries(*change.from_(program.tree), change.assets)
     if plan.reasons:
         raise ColdChangeError(plan.reasons)
     return plan
@@ -176,8 +177,9 @@ def foresee(program: Program, change: Change) -> Plan:
     Raises:
         ColdChangeError: there is none that is hot, as far as can be told.
         RejectedError: a unit in it is none.
+        AssetError: an asset in it can't be served.
     """
-    plan = program.plan(*change.from_(program.tree))
+    plan = program.plan(*change.from_(program.tree), change.assets)
     if plan.reasons:
         raise ColdChangeError((*map(_not_loaded, plan.unloaded), *plan.reasons))
     return plan

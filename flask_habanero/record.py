@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from .asset import Asset, Assets
 from .envelope import RECORD, RECORD_CLAIMS, REQUEST, REQUEST_CLAIMS, Keyring, seal, sha256, unpack, unseal
 from .errors import BuildError, RejectedError, StoreError
 from .release import Bundle, Tree, digest_of, loads_json
@@ -65,12 +66,14 @@ class State:
         digest: of the tree.
         tree: module name -> source, all of them.
         units: module name -> compiled code, of the modules that came with a push.
+        assets: name -> asset, all of them.
     """
 
     number: int
     digest: str
     tree: dict[str, Source]
     units: dict[str, Unit]
+    assets: dict[str, Asset] = field(default_factory=dict)
 
 
 def kid_of(token: object) -> str:
@@ -161,9 +164,16 @@ def _bad(record: Record, why: str) -> StoreError:
     return StoreError(f"record #{record.number} of epoch {record.epoch[:8]}: {why}")
 
 
-def pack_tree(tree: Tree) -> bytes:
-    """Return the body of a base record."""
-    rows = {name: [source.path, source.package, source.text] for name, source in sorted(tree.items())}
+def pack_tree(tree: Tree, assets: Assets) -> bytes:
+    """Return the body of a base record: of each module its source, of each asset its digest, and its text.
+
+    The text is there of assets that have data: templates. What a static file is, its place on the disk says.
+    """
+    rows: dict[str, list[Any]] = {
+        name: [source.path, source.package, source.text] for name, source in sorted(tree.items())
+    }
+    for name, asset in sorted(assets.items()):
+        rows[name] = [asset.digest, None if asset.data is None else asset.data.decode()]
     return zlib.compress(json.dumps(rows, separators=(",", ":")).encode(), 6)
 
 
@@ -175,12 +185,26 @@ def base_state(record: Record) -> State:
     """
     try:
         rows = loads_json(zlib.decompress(record.body))
-        tree = {name: Source(name, path, package, text) for name, (path, package, text) in rows.items()}
+        assets = {name: _base_asset(name, *row) for name, row in rows.items() if "/" in name}
+        tree = {name: Source(name, *row) for name, row in rows.items() if name not in assets}
+        digest = digest_of(tree, assets)
     except (ValueError, TypeError, AttributeError, zlib.error) as error:
         raise _bad(record, f"unreadable: {error}") from None
-    if digest_of(tree) != record.tree_digest:
+    if digest != record.tree_digest:
         raise _bad(record, "it holds another tree than it says")
-    return State(record.number, record.tree_digest, tree, {})
+    return State(record.number, record.tree_digest, tree, {}, assets)
+
+
+def _base_asset(name: str, digest: str, text: str | None) -> Asset:
+    return Asset(name, digest, None) if text is None else Asset.of(name, text.encode())
+
+
+def deployed(tree: Tree, assets: Assets) -> str:
+    """Return the digest of what tells one cold deploy from another: modules and templates.
+
+    Not static files: apps write some of them while they run. `Ledger` asks for those that were pushed.
+    """
+    return digest_of(tree, {name: asset for name, asset in assets.items() if asset.data is not None})
 
 
 def restored(record: Record, claims: Mapping[str, Any], first: int) -> int:
@@ -221,7 +245,7 @@ class Fold:
     """Applies pushes to a state, one after the other."""
 
     def __init__(self, state: State) -> None:
-        self._tree, self._units = dict(state.tree), dict(state.units)
+        self._tree, self._units, self._assets = dict(state.tree), dict(state.units), state.assets
         self._foreign: set[str] = set()  # modules whose code is of another Python than ours
 
     def push(self, record: Record, claims: Mapping[str, Any]) -> None:
@@ -231,6 +255,7 @@ class Fold:
         except RejectedError as error:
             raise _bad(record, str(error)) from None
         self._tree = bundle.applied_to(self._tree)
+        self._assets = bundle.assets_after(self._assets)
         for name in bundle.deletions:
             self._units.pop(name, None)
         names = {unit.name for unit in bundle.units}
@@ -239,10 +264,10 @@ class Fold:
 
     def state(self, record: Record) -> State:
         """Return the state, which must be that of `record`. Raises StoreError if it is not."""
-        if digest_of(self._tree) != record.tree_digest:
+        if digest_of(self._tree, self._assets) != record.tree_digest:
             raise _bad(record, "it leads to another tree than it says")
         units = self._units | dict(self._rebuilt(record))
-        return State(record.number, record.tree_digest, self._tree, units)
+        return State(record.number, record.tree_digest, self._tree, units, self._assets)
 
     def _rebuilt(self, record: Record) -> Iterable[tuple[str, Unit]]:
         # The server's Python was exchanged beneath the ledger: the sources hold, the code does not

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .asset import MAX_ASSET, MAX_ASSETS, Asset, Assets, digests, is_asset_name
 from .errors import BundleError, Reason
 from .source import Source, Statement, Unit
 
@@ -40,22 +41,24 @@ def tree_digest(digests: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def digest_of(tree: Tree) -> str:
-    """Return the digest of a tree."""
-    return tree_digest((name, source.digest) for name, source in tree.items())
+def digest_of(tree: Tree, assets: Assets | None = None) -> str:
+    """Return the digest of a tree and of the assets beside it."""
+    sources = {name: source.digest for name, source in tree.items()}
+    return tree_digest({**sources, **digests(assets or {})}.items())
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Units, deletions, parent: what a push carries.
+    """Units, assets, deletions, parent: what a push carries.
 
     Attributes:
         units: the changed and new modules, whole.
-        deletions: names of modules that end.
+        deletions: names of modules and assets that end.
         python: tag of the Python that compiled it (`source.python_tag`).
         parent: digest of the tree that it was built on.
         target: digest of the tree that it leads to.
         note: printable text for people (a git commit, "dirty"), at most 200 characters.
+        assets: the changed and new assets, each with its bytes.
     """
 
     units: tuple[Unit, ...]
@@ -64,12 +67,18 @@ class Bundle:
     parent: str
     target: str
     note: str = ""
+    assets: tuple[Asset, ...] = ()
 
     def applied_to(self, tree: Tree) -> dict[str, Source]:
-        """Return the tree that this bundle makes of another. `target` is not checked here."""
+        """Return the modules that this bundle makes of a tree's. `target` is not checked here."""
         result = {name: source for name, source in tree.items() if name not in self.deletions}
         result.update((unit.name, unit.source) for unit in self.units)
         return result
+
+    def assets_after(self, assets: Assets) -> dict[str, Asset]:
+        """Return the assets that this bundle makes of others."""
+        kept = {name: asset for name, asset in assets.items() if name not in self.deletions}
+        return kept | {asset.name: asset for asset in self.assets}
 
     def encode(self) -> bytes:
         """Return the bundle's bytes."""
@@ -98,7 +107,7 @@ class Bundle:
             "note": self.note,
             "units": units,
             "deletions": list(self.deletions),
-            "assets": [],
+            "assets": [[a.name, a.digest, blob(a.data or b"")] for a in self.assets],
         }
         head = json.dumps(manifest, separators=(",", ":"), ensure_ascii=True).encode()
         return b"".join((MAGIC, struct.pack(">I", len(head)), head, *blobs))
@@ -113,13 +122,12 @@ class Bundle:
         manifest, rest = _split(data)
         reader = _Reader(rest)
         units = tuple(_unit(item, reader) for item in _list(manifest, "units", MAX_UNITS))
-        deletions = tuple(module_name(item) for item in _list(manifest, "deletions", MAX_UNITS))
-        if manifest["assets"] != []:
-            raise BundleError("assets: this server takes none yet")
+        assets = tuple(_asset(row, reader) for row in _list(manifest, "assets", MAX_ASSETS))
+        deletions = tuple(_deletion(item) for item in _list(manifest, "deletions", MAX_UNITS + MAX_ASSETS))
         reader.end()
-        names = [unit.name for unit in units] + list(deletions)
+        names = [*(unit.name for unit in units), *(asset.name for asset in assets), *deletions]
         if len(set(names)) != len(names):
-            raise BundleError("a module stands twice in the manifest")
+            raise BundleError("a module or an asset stands twice in the manifest")
         return cls(
             units,
             deletions,
@@ -127,6 +135,7 @@ class Bundle:
             _match(manifest, "parent", _DIGEST),
             _match(manifest, "target", _DIGEST),
             _text(manifest, "note", 200),
+            assets,
         )
 
 
@@ -213,6 +222,24 @@ def _statement(row: object, reader: _Reader) -> Statement:
     if type(line) is not int or not 1 <= line <= MAX_LINE:
         raise BundleError("a statement's line is wrong")
     return Statement(digest, line, reader.take(size))
+
+
+def _asset(row: object, reader: _Reader) -> Asset:
+    if type(row) is not list or len(row) != 3:
+        raise BundleError("an asset is wrong")
+    name, digest, size = row
+    if not is_asset_name(name):
+        raise BundleError("an asset's name is wrong")
+    if type(size) is int and size > MAX_ASSET:
+        raise BundleError(f"{name}: more than {MAX_ASSET} bytes")
+    asset = Asset.of(name, reader.take(size))
+    if asset.digest != digest:
+        raise BundleError(f"{name}: bytes and digest differ")
+    return asset
+
+
+def _deletion(value: object) -> str:
+    return str(value) if is_asset_name(value) else module_name(value)
 
 
 def _path(item: dict[str, Any]) -> str:

@@ -89,9 +89,11 @@ class Worker:
         """
         self._manager = manager
         now = int(time.time())
-        self.epoch, self.number = self.ledger.open_epoch(self.program.base, self.config.build, now)
+        disk = self.program.overlay.disk
+        self.epoch, self.number = self.ledger.open_epoch(self.program.base, self.config.build, now, disk)
         self.since = int(time.time())
         self.head = self.ledger.state_at(self.epoch, self.number)
+        self.program.overlay.begin(self.head.assets)
         self.catch_up()
 
     # --- at each request ---
@@ -180,7 +182,8 @@ class Worker:
         """Go to head in one plan, from whatever this process runs: never release by release."""
         self.head = self.ledger.state_at(self.epoch, record.number)
         self.moves.drop()
-        if digest_of(self.program.tree) == self.head.digest:  # back to where this process began
+        here = digest_of(self.program.tree, self.program.overlay.assets)
+        if here == self.head.digest:  # back to where this process began
             self._arrived(record.number, record.kind, ())
             return
         with attempt(self.config.store / "attempts", record.number):
@@ -306,4 +309,4 @@ class Worker:
 
 
 def _state(change: Change, number: int) -> State:
-    return State(number, change.digest, dict(change.tree), dict(change.units))
+    return State(number, change.digest, dict(change.tree), dict(change.units), dict(change.assets))

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from flask_habanero import envelope
+from flask_habanero.asset import Asset, Assets
 from flask_habanero.envelope import Key, Keyring
 from flask_habanero.errors import BundleError, HabaneroError, Reason
 from flask_habanero.release import Bundle, Report, WorkerCount, digest_of, loads_json
@@ -93,10 +94,12 @@ class FakeServer:
     )
     page: int = 50  # records, or sources, in one answer
     troubles: dict[int, str] = field(default_factory=dict)  # number -> why it can't be believed
+    assets: Assets = field(default_factory=dict)
+    folders: list[str] = field(default_factory=lambda: ["shop/templates", "shop/static"])
 
     def __post_init__(self) -> None:
         self.keys = Keyring([Key.parse(self.secret)])
-        self.states: dict[int, dict[str, Source]] = {self.head: dict(self.tree)}
+        self.states: dict[int, tuple[dict[str, Source], Assets]] = {self.head: (dict(self.tree), self.assets)}
         self.nonces: dict[str, Report] = {}
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
@@ -109,8 +112,14 @@ class FakeServer:
             is_package = module == "shop"
             path = module.replace(".", "/") + ("/__init__.py" if is_package else ".py")
             self.tree[module] = Source(module, path, is_package, text)
-        self.states[self.head] = dict(self.tree)
+        self.states[self.head] = (dict(self.tree), self.assets)
         return self
+
+    def lay(self, **texts: str) -> FakeServer:
+        """Add assets to the base; names with ``__`` for slashes and ``_`` for a dot."""
+        named = {"shop/" + name.replace("__", "/").replace("_", "."): text for name, text in texts.items()}
+        self.assets = {**self.assets, **{name: Asset.of(name, text.encode()) for name, text in named.items()}}
+        return self.put()
 
     def release(self, texts: dict[str, str | None], who: str = "bob@example.org", kind: str = "push") -> None:
         """Let somebody else change the server; None deletes."""
@@ -130,13 +139,14 @@ class FakeServer:
     def roll_back(self, to: int, who: str = "bob@example.org") -> None:
         """Let somebody take the server back; the record names no modules, as the real one's."""
         with self.lock:
-            self._record(dict(self.states[to]), [], who, "rollback", f"back to #{to}")
+            self.assets = self.states[to][1]
+            self._record(dict(self.states[to][0]), [], who, "rollback", f"back to #{to}")
 
     def _record(
         self, tree: dict[str, Source], modules: list[str], who: str, kind: str, note: str = ""
     ) -> None:
         self.tree, self.head = tree, self.head + 1
-        self.states[self.head] = dict(tree)
+        self.states[self.head] = (dict(tree), self.assets)
         record = {"number": self.head, "kind": kind, "who": who, "time": int(time.time()), "note": note}
         self.log.insert(0, {**record, "modules": sorted(modules)})
         self.changed.notify_all()
@@ -201,7 +211,7 @@ class FakeServer:
         return Report(
             outcome,
             self.head,
-            digest_of(self.tree),
+            digest_of(self.tree, self.assets),
             workers=workers,
             ms={"total": 1.0, "commit": 0.1},
             **more,
@@ -229,7 +239,8 @@ class FakeServer:
 
     def _hello(self, claims: dict, body: bytes) -> Report:
         tree = {name: [s.digest, s.path, s.package] for name, s in self.tree.items()}
-        return self.report(data={**self._facts(), "tree": tree})
+        assets = {asset.name: asset.digest for asset in self.assets.values()}
+        return self.report(data={**self._facts(), "tree": tree, "assets": assets, "folders": self.folders})
 
     def _status(self, claims: dict, body: bytes) -> Report:
         fleet = [{"host": "web", "pid": 1, "release": self.head, "since": 0, "state": "at head"}]
@@ -246,7 +257,7 @@ class FakeServer:
         return self.report("unchanged", data={"first": self.first, "log": rows, "next": rest})
 
     def _told(self, number: int) -> dict:
-        old, new = self.states.get(number - 1, {}), self.states[number]
+        old, new = self.states.get(number - 1, ({}, {}))[0], self.states[number][0]
         if number == self.first:
             row = {"number": number, "kind": "base", "who": "", "time": 0, "note": ""}
             old = new
@@ -259,7 +270,7 @@ class FakeServer:
         return {**row, **more, "trouble": trouble}
 
     def _state(self, at: int | str) -> dict[str, Source]:
-        return self.states[self.first if at == "disk" else at]
+        return self.states[self.first if at == "disk" else at][0]
 
     def _tree(self, claims: dict, body: bytes) -> Report:
         at = loads_json(body)["at"]
@@ -294,9 +305,10 @@ class FakeServer:
             return self.nonces[claims["n"]]
         report, bundle = self._checked(claims, body)
         if report.outcome == "live" and self.verdict == "live":
+            self.assets = bundle.assets_after(self.assets)
             self._record(
                 bundle.applied_to(self.tree),
-                [u.name for u in bundle.units] + list(bundle.deletions),
+                [u.name for u in bundle.units] + [a.name for a in bundle.assets] + list(bundle.deletions),
                 claims["cid"],
                 "push",
             )
@@ -312,7 +324,8 @@ class FakeServer:
             return self.report(
                 "conflict", reasons=(Reason("conflict", "", f"the server is at #{self.head}"),)
             ), bundle
-        if bundle.parent != digest_of(self.tree) or bundle.target != digest_of(bundle.applied_to(self.tree)):
+        after = digest_of(bundle.applied_to(self.tree), bundle.assets_after(self.assets))
+        if bundle.parent != digest_of(self.tree, self.assets) or bundle.target != after:
             raise BundleError("parent or target is wrong")
         if self.verdict == "in-progress":
             return self.report(
@@ -324,6 +337,10 @@ class FakeServer:
                 if mark in unit.source.text:
                     where = "" if code == "busy" else f"{unit.name}:1"
                     reasons.append(Reason(code, where, f"{code} here", "restart"))
+        wrong = [asset.name for asset in bundle.assets if b"# wrong" in (asset.data or b"")]
+        if wrong:
+            reasons = [Reason("template-syntax", f"{name}:1", "wrong here", "correct it") for name in wrong]
+            return self.report("refused", reasons=tuple(reasons)), bundle
         if reasons:
             outcome = "cold" if reasons[0].code == "cold" else "failed"
             return self.report(outcome, reasons=tuple(reasons)), bundle
@@ -341,7 +358,8 @@ class FakeServer:
             return self.report(
                 "refused", reasons=(Reason("no-such-release", "", f"there is no #{number} to go back to"),)
             )
-        self._record(dict(self.states[number]), [], claims["cid"], "rollback", f"back to #{number}")
+        self.assets = self.states[number][1]
+        self._record(dict(self.states[number][0]), [], claims["cid"], "rollback", f"back to #{number}")
         self.nonces[claims["n"]] = self.report(data={"recorded": True})
         return self.nonces[claims["n"]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from flask_habanero.asset import Asset, Assets
 from flask_habanero.errors import BundleError, ColdChangeError, CommitError, Reason, RefusedError, UndoError
 from flask_habanero.release import Bundle, Tree, digest_of
 from flask_habanero.source import Source, Unit, build_unit, python_tag
@@ -36,6 +37,22 @@ class FakePlan:
     target: dict[str, Source]
     units: tuple[Unit, ...] = ()
     unloaded: tuple[str, ...] = ()
+    assets: Assets = field(default_factory=dict)
+
+
+@dataclass
+class FakeOverlay:
+    """Assets without files: what is on the disk is written here."""
+
+    disk: dict[str, Asset] = field(default_factory=dict)
+    assets: Assets = field(default_factory=dict)
+    folders: tuple[str, ...] = ("shop/templates", "shop/static")
+
+    def begin(self, assets: Assets) -> None:
+        self.assets = assets
+
+    def check_disk(self, target: Assets) -> None:
+        """The disk is as it was."""
 
 
 @dataclass
@@ -56,6 +73,7 @@ class FakeProgram:
     tree: dict[str, Source] = field(init=False)
     on_commit: Callable[[], object] = lambda: None
     fails: str = ""  # one of the words, as if it stood in every source
+    overlay: FakeOverlay = field(default_factory=FakeOverlay)
 
     def __post_init__(self) -> None:
         self.tree = dict(self.base)
@@ -70,7 +88,7 @@ class FakeProgram:
     def allows(self, name: str) -> bool:
         return name.partition(".")[0] in self.modules
 
-    def plan(self, units: Iterable[Unit], deletions: Iterable[str]) -> FakePlan:
+    def plan(self, units: Iterable[Unit], deletions: Iterable[str], assets: Assets | None = None) -> FakePlan:
         units, deletions = tuple(units), tuple(deletions)
         self.calls.append("plan")
         reasons = tuple(
@@ -81,7 +99,8 @@ class FakeProgram:
         steps = tuple(f"{unit.name}: ~" for unit in units) + tuple(f"{name}: -" for name in deletions)
         target = {name: s for name, s in self.tree.items() if name not in deletions}
         target |= {unit.name: unit.source for unit in units}
-        return FakePlan(steps, reasons, target, units)
+        served = self.overlay.assets if assets is None else assets
+        return FakePlan(steps, reasons, target, units, assets=served)
 
     plan_with_libraries = plan
 
@@ -116,11 +135,12 @@ class FakeProgram:
             raise UndoError("shop:1", "half-way")
         if self._has(plan, "#crash"):
             raise KeyError("a fault of ours")
-        before, self.tree = self.tree, dict(plan.target)
+        before, self.tree = (self.tree, self.overlay.assets), dict(plan.target)
+        self.overlay.assets = plan.assets
 
         def undo() -> None:
             self.calls.append("undo")
-            self.tree = before
+            self.tree, self.overlay.assets = before
 
         return undo
 

@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from flask_habanero import store
+from flask_habanero.asset import Asset, Assets
 from flask_habanero.envelope import REQUEST, Key, Keyring, pack, seal, sha256
 from flask_habanero.errors import ConflictError, StoreError
 from flask_habanero.ledger import Ledger
@@ -53,9 +54,9 @@ class Author:
     epoch: str = ""
     number: int = 0
 
-    def begin(self, build: str | None = None) -> Author:
-        """Open the epoch of the author's tree."""
-        self.epoch, self.number = self.ledger.open_epoch(self.tree, build, NOW)
+    def begin(self, build: str | None = None, assets: Assets | None = None) -> Author:
+        """Open the epoch of the author's tree, and of assets."""
+        self.epoch, self.number = self.ledger.open_epoch(self.tree, build, NOW, assets)
         return self
 
     def request(self, kind: str, raw: bytes, target: str, **other: Any) -> dict[str, Any]:
@@ -105,6 +106,15 @@ class Author:
         tree = {name: s for name, s in (self.tree | tree_of(**texts)).items() if s.text}
         record = self.ledger.record(**self.pushing(tree))
         self.tree, self.number = tree, record.number
+        return record
+
+    def push_asset(self, asset: Asset) -> Record:
+        """Push one template or static file."""
+        assets = self.ledger.state_at(self.epoch, self.number).assets
+        target = digest_of(self.tree, {**assets, asset.name: asset})
+        bundle = Bundle((), (), python_tag(), digest_of(self.tree, assets), target, "", (asset,))
+        record = self.ledger.record(**self.request("push", bundle.encode(), target))
+        self.number = record.number
         return record
 
     def roll_back(self, to: int | None) -> Record:

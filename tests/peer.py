@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flask_habanero.asset import Asset
 from flask_habanero.envelope import (
     REQUEST,
     RESPONSE,
@@ -86,20 +87,25 @@ class Peer:
         self.app = self.head.data["app"]
         return self.head
 
-    def bundle(self, changed: Mapping[str, str], deleted: tuple[str, ...] = ()) -> Bundle:
-        """Return the bundle that gives modules of the server's head these texts (name -> text)."""
-        digests = {name: row[0] for name, row in self.head.data["tree"].items()}
+    def bundle(self, changed: Mapping[str, str | bytes], deleted: tuple[str, ...] = ()) -> Bundle:
+        """Return the bundle that gives modules of the server's head these texts, and assets these bytes."""
+        digests = {name: row[0] for name, row in self.head.data["tree"].items()} | self.head.data["assets"]
         parent = tree_digest(digests.items())
-        units = []
+        units, assets = [], []
         for name, text in changed.items():
+            if isinstance(text, bytes):
+                assets.append(Asset.of(name, text))
+                continue
             _, path, package = self.head.data["tree"].get(name, ["", name.replace(".", "/") + ".py", False])
             units.append(build_unit(Source(name, path, package, text)))
         digests |= {unit.name: unit.source.digest for unit in units}
+        digests |= {asset.name: asset.digest for asset in assets}
         for name in deleted:
             del digests[name]
-        return Bundle(tuple(units), deleted, python_tag(), parent, tree_digest(digests.items()))
+        target = tree_digest(digests.items())
+        return Bundle(tuple(units), deleted, python_tag(), parent, target, "", tuple(assets))
 
-    def push(self, changed: Mapping[str, str], deleted: tuple[str, ...] = (), **over: Any) -> Report:
+    def push(self, changed: Mapping[str, str | bytes], deleted: tuple[str, ...] = (), **over: Any) -> Report:
         """Say hello and push these texts."""
         self.hello()
         return self.ask("push", self.bundle(changed, deleted).encode(), **over)

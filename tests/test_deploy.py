@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask_habanero import deploy
+from flask_habanero.asset import Asset
 from flask_habanero.census import Row
 from flask_habanero.change import Request
 from flask_habanero.envelope import Keyring, pack, sha256
@@ -137,6 +138,37 @@ def test_a_rollback_goes_back_by_a_new_release(peer: PeerOf, member: Member) -> 
     assert peer.rollback(to=0).release == 4
     assert member.program.tree == BASE
     assert [row["kind"] for row in peer.ask("status").data["log"]][:2] == ["rollback", "rollback"]
+
+
+def test_assets_go_with_the_code_and_back_with_it(peer: PeerOf, member: Member, host: Host) -> None:
+    page = Asset.of("shop/templates/page.html", b"page")
+    report = peer.push({"shop": "x = 2", page.name: b"page"})
+    assert report.outcome == "live"
+    assert dict(member.program.overlay.assets) == {page.name: page}
+    assert peer.hello().data["assets"] == {page.name: page.digest}
+    assert peer.head.data["head"]["modules"] == ["shop", page.name]
+    assert report.digest == digest_of(member.program.tree, {page.name: page})
+    assert peer.push({page.name: b"page"}).outcome == "unchanged"
+    assert host.worker(BASE).get() == "x = 2"  # one that starts later comes to head
+    assert dict(host.members[-1].program.overlay.assets) == {page.name: page}
+    peer.rollback()
+    assert dict(member.program.overlay.assets) == {}
+
+
+def test_a_push_of_assets_alone_is_one_and_so_is_a_deletion(peer: PeerOf, member: Member) -> None:
+    assert peer.push({"shop/static/a.css": b"a", "shop/static/b.css": b"b"}).release == 1
+    assert peer.push({}, ("shop/static/a.css",)).release == 2
+    assert set(member.program.overlay.assets) == {"shop/static/b.css"}
+
+
+@pytest.mark.parametrize(
+    "name", ["shop/other/page.html", "other/templates/page.html", "shop/templates2/page.html"]
+)
+def test_assets_elsewhere_are_not_allowed(peer: PeerOf, member: Member, name: str) -> None:
+    report = peer.push({name: b"page"})
+    assert refused(report, member.program) == ("refused", "not-allowed")
+    assert "shop/templates" in report.reasons[0].hint
+    assert member.program.overlay.assets == {}
 
 
 def test_a_rollback_twice_is_the_way_forth_again(peer: PeerOf, member: Member) -> None:

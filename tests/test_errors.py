@@ -45,6 +45,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "PythonMismatchError": {"expected": "cb0d-cpython-312-o0-gil", "actual": "a70d-cpython-311-o0-gil"},
     "TooLargeError": {"limit": 4_194_304, "actual": 5_000_000},
     "ColdChangeError": {"reasons": (REASON, REASON)},
+    "AssetError": {"reasons": (REASON,)},
     "UndecidedError": {"reasons": (REASON,)},
     "UnansweredError": {"outcome": "refused", "reasons": (REASON,)},
     "CommitError": {"where": "shop.views:12", "cause_text": "ZeroDivisionError: division by zero"},

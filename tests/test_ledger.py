@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from flask_habanero import store
+from flask_habanero.asset import Asset
 from flask_habanero.counter import Counter
 from flask_habanero.envelope import Keyring
 from flask_habanero.errors import ConflictError, StoreError
@@ -252,6 +253,54 @@ def test_a_build_is_known_by_its_name(folder: Path) -> None:
     assert ledger.open_epoch(tree_of(shop="written at start = 1\n"), "v1", NOW) == (author.epoch, 0)
     assert ledger.open_epoch(author.tree, "v1", NOW) == (author.epoch, 1)
     assert ledger.open_epoch(TREE, "v2", NOW)[0] != author.epoch
+
+
+PAGE = Asset.of("shop/templates/page.html", b"<h1>one</h1>\n")
+CSS = Asset("shop/static/shop.css", "1" * 64, None)
+
+
+def assets_of(*assets: Asset) -> dict[str, Asset]:
+    return {asset.name: asset for asset in assets}
+
+
+def test_a_template_on_disk_tells_one_deploy_from_another_and_a_static_file_does_not(folder, author):
+    ledger, base = again(folder), assets_of(PAGE, CSS)
+    epoch, first = ledger.open_epoch(TREE, None, NOW, base)
+    assert epoch != author.epoch
+    written = Asset("shop/static/upload.png", "2" * 64, None)
+    assert again(folder).open_epoch(TREE, None, NOW, assets_of(PAGE, written)) == (epoch, first)
+    other = Asset.of(PAGE.name, b"<h1>two</h1>\n")
+    assert again(folder).open_epoch(TREE, None, NOW, assets_of(other, CSS))[0] != epoch
+
+
+def test_a_deploy_of_a_static_file_that_was_pushed_supersedes_the_push(folder, author):
+    author.begin(assets=assets_of(PAGE, CSS))
+    epoch, first = author.epoch, author.number
+    pushed = Asset.of(CSS.name, b"pushed")
+    author.push_asset(pushed)
+    seen = [
+        again(folder).open_epoch(TREE, None, NOW, assets_of(PAGE, css))
+        for css in (CSS, Asset(CSS.name, pushed.digest, None), Asset(CSS.name, "3" * 64, None))
+    ]
+    assert seen[:2] == [(epoch, first), (epoch, first + 1)]
+    assert seen[2][0] != epoch
+
+
+def test_a_static_file_that_was_pushed_and_one_that_the_app_wrote_since(folder, author):
+    author.begin(assets=assets_of(PAGE, CSS))
+    pushed, written = Asset.of(CSS.name, b"pushed"), Asset("shop/static/upload.png", "2" * 64, None)
+    author.push_asset(pushed)
+    disk = assets_of(PAGE, Asset(CSS.name, pushed.digest, None), written)
+    found = again(folder).open_epoch(TREE, None, NOW, disk)
+    assert found == (author.epoch, author.number - 1)
+
+
+def test_a_base_knows_its_templates_and_the_digests_of_its_static_files(folder, author):
+    epoch, first = again(folder).open_epoch(TREE, None, NOW, assets_of(PAGE, CSS))
+    state = again(folder).state_at(epoch, first)
+    assert state.assets == assets_of(PAGE, CSS)
+    assert state.assets[PAGE.name].data == PAGE.data
+    assert state.digest == digest_of(TREE, state.assets)
 
 
 @pytest.mark.parametrize("how", ["boot", "boot_behind_a_lock"])

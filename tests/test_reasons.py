@@ -23,6 +23,8 @@ PACKAGE = Path(flask_habanero.__file__).parent
 SECTIONS = examples.sections("reasons.md")
 STARTED_AS_MAIN = {"loaded-twice"}
 SINCE = {"type-params": (3, 12)}  # the syntax
+ABOUT_ASSETS = {"template-syntax", "template-text", "assets-size", "asset-on-disk"}
+"""No change of code provokes them: see live/test_overlay.py."""
 ABOUT_A_WORKER = {"behind", "fault", "not-loaded"}
 """No push provokes them: see below, test_server.py for the faults, live/test_libraries.py for the last."""
 
@@ -105,7 +107,7 @@ def test_no_code_is_put_together_at_run_time() -> None:
 
 def test_each_section_has_an_example_and_a_way_out() -> None:
     lacking = [code for code, text in SECTIONS.items() if not examples.examples(text)]
-    assert set(lacking) == ABOUT_A_WORKER
+    assert set(lacking) == ABOUT_A_WORKER | ABOUT_ASSETS
     assert [code for code, text in SECTIONS.items() if "Way out: " not in " ".join(text.split())] == []
 
 

@@ -7,6 +7,7 @@ import struct
 from typing import Any
 
 import pytest
+from flask_habanero.asset import MAX_ASSET, MAX_ASSETS, MAX_NAME, Asset
 from flask_habanero.errors import BundleError, Reason
 from flask_habanero.release import (
     MAX_LINE,
@@ -23,13 +24,15 @@ from flask_habanero.source import Source, Statement, Unit, build_unit
 
 VIEWS = Source("shop.views", "shop/views.py", False, "x = 1\n\ndef index():\n    return 'caf\u00e9'\n")
 EMPTY = Source("shop", "shop/__init__.py", True, "")
+PAGE = Asset.of("shop/templates/page.html", "caf\u00e9 {{ x }}\n".encode())
 BUNDLE = Bundle(
     (build_unit(VIEWS), build_unit(EMPTY)),
-    ("shop.old",),
+    ("shop.old", "shop/static/old.css"),
     "cb0d-cpython-312-o0-gil",
     "a" * 64,
     "b" * 64,
     "1f2e3d dirty",
+    (PAGE, Asset.of("shop/static/empty.css", b"")),
 )
 DATA = BUNDLE.encode()
 
@@ -67,7 +70,7 @@ def of_statements(rows: list[Any]) -> bytes:
         "source": 0,
         "sha": Source("a", "", False, "").digest,
     }
-    manifest = {**MANIFEST, "units": [{**unit, "statements": rows}], "deletions": []}
+    manifest = {**MANIFEST, "units": [{**unit, "statements": rows}], "deletions": [], "assets": []}
     return joined(json.dumps(manifest).encode(), b"ab")
 
 
@@ -193,6 +196,20 @@ NO_NAMES = [
 ]
 
 
+NO_ASSETS = [
+    *("", "/", "t/", "/t/a", "t//a", "../a", "t/../a", "t/./a", "./t/a", "t/..", "..", "t/.a", ".t/a"),
+    *("t\\a/b", "t/a\\..\\b", "t/a\0", "t/a\n", "t/\x1b[2J", "t/\u202e", "t/\ud800", "t/" + "a" * MAX_NAME),
+    *("t/a.py", "t/a.pyc", "t/a.html~", "t/__pycache__/a", "node_modules/a.js", "t/a___jb_tmp___"),
+]
+EMPTY_DIGEST = Asset.of("", b"").digest
+PAGE_DATA = PAGE.data or b""
+
+
+def of_assets(row: Any) -> bytes:
+    """Return the bytes of a bundle of one asset and nothing else."""
+    return joined(json.dumps({**MANIFEST, "units": [], "deletions": [], "assets": [row]}).encode(), b"")
+
+
 class TestHostileManifests:
     @pytest.mark.parametrize("manifest", HOSTILE_MANIFESTS, ids=range(len(HOSTILE_MANIFESTS)))
     def test_t30_what_is_no_manifest_is_refused(self, manifest):
@@ -248,7 +265,8 @@ class TestHostileManifests:
     @pytest.mark.parametrize("name", NO_NAMES, ids=ascii)
     def test_t14_what_is_no_modules_name_is_refused(self, name):
         assert "name" in refused(forged({}, {"name": name}))
-        assert "name" in refused(forged({"deletions": [name]}))
+        if name != "a/b":  # an asset's
+            assert "name" in refused(forged({"deletions": [name]}))
 
     def test_t14_a_name_that_no_app_owns_is_the_servers_to_refuse(self):
         """A bundle does not know which modules an app has: `os` is a name like any other here."""
@@ -288,18 +306,58 @@ class TestHostileManifests:
         assert "twice" in refused(forged({}, {"name": "shop"}))
         assert "twice" in refused(forged({"deletions": ["shop.views"]}))
         assert "twice" in refused(forged({"deletions": ["a", "a"]}))
+        assert "twice" in refused(forged({"deletions": [PAGE.name]}))
+        assert "twice" in refused(forged({"assets": MANIFEST["assets"][:1] * 2}, blobs=BLOBS + PAGE_DATA))
 
     def test_there_are_bounds(self):
         assert "units" in refused(forged({"units": [{}] * (MAX_UNITS + 1)}))
-        assert "deletions" in refused(forged({"deletions": ["a"] * (MAX_UNITS + 1)}))
+        assert "deletions" in refused(forged({"deletions": ["a"] * (MAX_UNITS + MAX_ASSETS + 1)}))
+        assert "assets" in refused(forged({"assets": [[]] * (MAX_ASSETS + 1)}))
         assert "statements" in refused(forged({}, {"statements": [0] * (MAX_STATEMENTS + 1)}))
 
     def test_a_source_is_utf8(self):
         manifest = {"source": 3, "sha": "0" * 64, "statements": []}
         assert "UTF-8" in refused(forged({}, manifest, b"\xff\xfe\xfd"))
 
-    def test_assets_are_not_taken_yet(self):
-        assert "assets" in refused(forged({"assets": [{"name": "x"}]}))
+    @pytest.mark.parametrize("name", NO_ASSETS, ids=ascii)
+    def test_t14_what_is_no_assets_name_is_refused(self, name):
+        assert "name" in refused(forged({"assets": [[name, *MANIFEST["assets"][0][1:]]]}))
+        assert "name" in refused(forged({"deletions": [name]}))
+
+    @pytest.mark.parametrize(
+        "name", ["t/a.html", "a b/caf\u00e9.css", "static/..a/b..", "static/jquery.min.js"]
+    )
+    def test_odd_names_that_people_have_are_good(self, name):
+        if "/.." not in name:
+            assert Bundle.decode(of_assets([name, EMPTY_DIGEST, 0])).assets[0].name == name
+        else:
+            assert "name" in refused(of_assets([name, EMPTY_DIGEST, 0]))
+
+    @pytest.mark.parametrize(
+        "row",
+        [
+            *([], ["t/a"], ["t/a", "0" * 64], {"name": "t/a"}, "t/a", None),
+            *(["t/a", "0" * 64, 0], ["t/a", "", 0], ["t/a", None, 0], ["t/a", 0, 0]),
+            *([0, "0" * 64, 0], [None, "0" * 64, 0], [["t/a"], "0" * 64, 0]),
+        ],
+        ids=str,
+    )
+    def test_t30_an_asset_is_a_name_a_digest_and_a_size(self, row):
+        refused(of_assets(row))
+
+    @pytest.mark.parametrize("size", [True, 0.0, "0", None, -1, 1, 2**31, 10**300, [0]], ids=str)
+    def test_t30_an_assets_size_is_that_of_its_bytes(self, size):
+        refused(of_assets(["t/a", EMPTY_DIGEST, size]))
+
+    def test_an_asset_can_not_be_exchanged(self):
+        start = BLOBS.index(PAGE_DATA)
+        assert "digest" in refused(joined(DATA[8 : -len(BLOBS)], BLOBS[:start] + b"C" + BLOBS[start + 1 :]))
+
+    def test_an_asset_has_a_bound(self):
+        data = bytes(MAX_ASSET + 1)
+        asset = Asset.of("t/a", data)
+        manifest = {**MANIFEST, "units": [], "deletions": [], "assets": [["t/a", asset.digest, len(data)]]}
+        assert str(MAX_ASSET) in refused(joined(json.dumps(manifest).encode(), data))
 
 
 class TestTrees:
@@ -309,6 +367,18 @@ class TestTrees:
         tree = {"shop.old": old, "shop.keep": keep}
         assert BUNDLE.applied_to(tree) == {"shop.keep": keep, "shop.views": VIEWS, "shop": EMPTY}
         assert set(tree) == {"shop.old", "shop.keep"}
+
+    def test_a_bundle_makes_assets_of_others(self):
+        old, keep = Asset.of("shop/static/old.css", b"a"), Asset("shop/static/keep.css", "1" * 64, None)
+        assets = {asset.name: asset for asset in (old, keep, Asset(PAGE.name, "2" * 64, None))}
+        after = BUNDLE.assets_after(assets)
+        assert after == {asset.name: asset for asset in (keep, *BUNDLE.assets)}
+        assert old.name in assets
+
+    def test_assets_are_of_a_trees_digest(self):
+        digest = tree_digest([("shop", EMPTY.digest), (PAGE.name, PAGE.digest)])
+        assert digest_of({"shop": EMPTY}, {PAGE.name: PAGE}) == digest
+        assert digest_of({"shop": EMPTY}, {}) == digest_of({"shop": EMPTY}) != digest
 
     def test_a_trees_digest_does_not_depend_on_order_and_on_nothing_else(self):
         pairs = [("a", "1" * 64), ("b", "2" * 64)]

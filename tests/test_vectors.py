@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask_habanero import envelope, release
+from flask_habanero import asset, envelope, release
+from flask_habanero.asset import Asset
 from flask_habanero.envelope import Key, Keyring, seal, unpack, unseal
 from flask_habanero.errors import ConfigError, RejectedError
 from flask_habanero.release import Bundle, Report, tree_digest
@@ -36,7 +37,7 @@ def load(name: str) -> dict[str, Any]:
     return value
 
 
-ENVELOPE, BUNDLE, SECRET = load("envelope"), load("bundle"), load("secret")
+ENVELOPE, BUNDLE, SECRET, ASSETS = load("envelope"), load("bundle"), load("secret"), load("assets")
 KEYS = {row["kid"]: Key(row["kid"], bytes.fromhex(row["secret_hex"])) for row in ENVELOPE["keys"]}
 
 
@@ -143,6 +144,44 @@ class TestBundle:
         assert hashlib.sha256(lines.encode()).hexdigest() == row["digest"]
 
 
+class TestAssets:
+    raw = bytes.fromhex(ASSETS["bytes_hex"])
+
+    @staticmethod
+    def expected() -> Bundle:
+        assets = tuple(Asset.of(row["name"], bytes.fromhex(row["data_hex"])) for row in ASSETS["assets"])
+        rest = (ASSETS[key] for key in ("python", "parent", "target", "note"))
+        return Bundle((), tuple(ASSETS["deletions"]), *rest, assets)
+
+    def test_a_bundle_is_encoded_to_these_very_bytes(self):
+        assert self.expected().encode() == self.raw
+
+    def test_these_very_bytes_are_decoded_to_the_bundle(self):
+        assert Bundle.decode(self.raw) == self.expected()
+
+    def test_the_standard_library_reads_the_same(self):
+        (length,) = struct.unpack_from(">I", self.raw, 4)
+        manifest, at = json.loads(self.raw[8 : 8 + length]), 8 + length
+        for (name, digest, size), row in zip(manifest["assets"], ASSETS["assets"], strict=True):
+            data = self.raw[at : at + size]
+            assert (name, data.hex()) == (row["name"], row["data_hex"])
+            assert digest == hashlib.sha256(data).hexdigest() == row["digest"]
+            at += size
+        assert at == len(self.raw)
+        assert manifest["deletions"] == ASSETS["deletions"]
+        assert hashlib.sha256(self.raw).hexdigest() == ASSETS["sha256"]
+
+    @pytest.mark.parametrize("row", ASSETS["trees"], ids=lambda row: str(len(row["digests"])))
+    def test_a_trees_digest_is_of_modules_and_assets_sorted_together(self, row):
+        lines = "".join(f"{name}\0{digest}\n" for name, digest in sorted(map(tuple, row["digests"])))
+        assert tree_digest(map(tuple, row["digests"])) == row["digest"]
+        assert hashlib.sha256(lines.encode()).hexdigest() == row["digest"]
+
+    @pytest.mark.parametrize("name", ASSETS["no_names"])
+    def test_this_is_no_assets_name(self, name):
+        assert not asset.is_asset_name(name)
+
+
 class TestTogether:
     """The vectors are one push: its header is of the bundle's bytes, its answer of the report's."""
 
@@ -175,6 +214,7 @@ class TestDocumented:
 
     def test_each_bound_is_on_the_page(self):
         bounds = (envelope.MAX_HEADER, release.MAX_UNITS, release.MAX_STATEMENTS, envelope.HELLO_SKEW_S)
+        bounds = (*bounds, asset.MAX_ASSETS, asset.MAX_ASSET, asset.MAX_NAME)
         assert [bound for bound in bounds if f"{bound:,}" not in self.page] == []
 
     def test_the_secret_on_the_page_is_that_of_the_vectors(self):

@@ -33,7 +33,7 @@ class Told:
         key: id of the key that signed it, which is proven.
         time: seconds, by the server's clock.
         digest: of the tree that it led to.
-        changes: module -> ``+`` new, ``~`` changed, ``-`` gone; against the state before.
+        changes: module or asset -> ``+`` new, ``~`` changed, ``-`` gone; against the state before.
         trouble: why it can't be believed; empty if it can.
     """
 

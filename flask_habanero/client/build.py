@@ -17,10 +17,10 @@ NOTE = 200  # characters, of the wire
 def compile_all(
     tree: Tree, names: tuple[str, ...], optimize: int
 ) -> tuple[dict[str, Unit], dict[str, BuildError]]:
-    """Compile some modules. Returns the units, and what is wrong with the others."""
+    """Compile the modules among some names. Returns the units, and what is wrong with the others."""
     units: dict[str, Unit] = {}
     wrong: dict[str, BuildError] = {}
-    for name in names:
+    for name in (name for name in names if name not in tree.assets):
         try:
             units[name] = _unit(tree, name, optimize)
         except BuildError as error:
@@ -34,19 +34,23 @@ def _unit(tree: Tree, name: str, optimize: int) -> Unit:
     return build_unit(tree.sources[name], optimize)
 
 
-def make_bundle(decision: Decision, units: Mapping[str, Unit], view: View, note: str = "") -> Bundle:
+def make_bundle(
+    decision: Decision, units: Mapping[str, Unit], tree: Tree, view: View, note: str = ""
+) -> Bundle:
     """Return the bundle that a decision makes on top of what the server runs.
 
     Args:
         decision: what goes; see `decide`.
         units: at least those of `decision.send`.
+        tree: has the assets of `decision.send`.
         view: what the server runs.
         note: what people read in the log.
     """
-    chosen = tuple(units[name] for name in decision.send)
+    assets = tuple(tree.assets[name] for name in decision.send if name in tree.assets)
+    chosen = tuple(units[name] for name in decision.send if name not in tree.assets)
     sources: list[Source] = [unit.source for unit in chosen]
-    target = view.with_changes(sources, decision.delete).digest
-    return Bundle(chosen, decision.delete, view.python, view.digest, target, note[:NOTE])
+    target = view.with_changes(sources, decision.delete, assets).digest
+    return Bundle(chosen, decision.delete, view.python, view.digest, target, note[:NOTE], assets)
 
 
 def check_size(body: bytes, view: View) -> None:

@@ -147,12 +147,11 @@ def status(**options: Any) -> int:
     """Show what the server runs, what is held here, what is in no git."""
     from . import desk as at
     from .drift import from_head
-    from .tree import read_tree
 
     desk, screen = make_desk(options), screen_of(options)
     view = at.look(desk)
     report = at.read_log(desk, view)
-    now = at.survey(desk, view, read_tree(desk.target.roots, view.modules, view.tree))
+    now = at.survey(desk, view, at.tree_of(desk, view))
     screen.status(report, now, from_head(desk, view))
     return EXIT[report.outcome]
 

@@ -21,6 +21,7 @@ Echo = Callable[[str], object]
 LOOK_S = 1.0  # how often it looks whether the watcher is still there
 SILENCE_S = 0.05  # the rest of a message follows its first line at once
 VIEWS, PRICING, MODELS = "shop/views.py", "shop/pricing.py", "shop/models.py"
+CATALOG = "shop/templates/catalog.html"
 
 OFFER = """
 
@@ -98,6 +99,13 @@ STORY = (
         (Edit(VIEWS, "", OFFER),),
         shows=live(VIEWS),
         brings=(Claim("/offer", '"gross":363'),),
+        keeps=(TITLE,),
+    ),
+    Act(
+        "A template",
+        (Edit(CATALOG, '<ul class="catalog">', '<p>Fresh today.</p>\n<ul class="catalog">'),),
+        shows=live(CATALOG),
+        brings=(Claim("/", "<p>Fresh today.</p>"),),
         keeps=(TITLE,),
     ),
     Act(

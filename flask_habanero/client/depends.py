@@ -4,12 +4,15 @@ The server goes on with the old version of a held module. An edit elsewhere rest
 one if a statement that was edited uses a name of the held module that differs between the two.
 Where an old version is not known (nobody saw it here), everything counts as edited: when in
 doubt an edit waits, and the person is told for what.
+
+What a view and its template have to do with each other no text tells, but their names: one waits for the
+other if it is named there.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..errors import BuildError
 from ..source import Piece, Source
@@ -40,6 +43,35 @@ def waiting(edits: Mapping[str, Source], held: Mapping[str, Source | None], know
                 found[name] = _differing(source, known(name))
         pending = found
     return result
+
+
+def named(edits: Mapping[str, str], held: Mapping[str, str], folders: Collection[str]) -> dict[str, str]:
+    """Return which edits wait, and for which file, since one of the two is an asset that the other names.
+
+    Args:
+        edits: name -> text of what would be sent, modules and assets.
+        held: the same of what is not sent; the text is empty if it is deleted or can't be read.
+        folders: those whose files are assets.
+    """
+    result: dict[str, str] = {}
+    pending = dict(held)
+    while pending:
+        found = {}
+        for name, text in edits.items():
+            causes = (
+                h for h, other in pending.items() if _names(text, h, folders) or _names(other, name, folders)
+            )
+            cause = None if name in result else next(causes, None)
+            if cause:
+                result[name], found[name] = cause, text
+        pending = found
+    return result
+
+
+def _names(text: str, asset: str, folders: Collection[str]) -> bool:
+    """Whether a text has the name of an asset below its folder, as code and templates call it."""
+    below = [asset[len(folder) + 1 :] for folder in folders if asset.startswith(f"{folder}/")]
+    return any(short in text for short in below)
 
 
 def _differing(new: Source | None, old: Source | None) -> frozenset[str]:

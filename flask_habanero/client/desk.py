@@ -68,18 +68,23 @@ def look(desk: Desk) -> View:
 
 
 def read(desk: Desk, view: View) -> Tree:
-    """Read the laptop's modules.
+    """Read the laptop's modules and assets.
 
     Raises:
         ConfigError: there are none, which would delete all of the server's.
     """
-    tree = read_tree(desk.target.roots, view.modules, view.tree)
-    if not tree.digests:
+    tree = tree_of(desk, view)
+    if not (tree.sources or tree.broken):
         places = ", ".join(map(str, desk.target.roots))
         names = ", ".join(view.modules) or "nothing"
         hint = 'start in the project\'s folder, or set roots = ["..."] in [tool.habanero] of pyproject.toml'
         raise ConfigError("roots", f"no module under {places} is one that the server allows ({names})", hint)
     return tree
+
+
+def tree_of(desk: Desk, view: View) -> Tree:
+    """Return what the laptop has of all that may change on the server, be it nothing."""
+    return read_tree(desk.target.roots, view.modules, view.digests, view.folders)
 
 
 def survey(desk: Desk, view: View, tree: Tree) -> Situation:
@@ -96,7 +101,7 @@ def survey(desk: Desk, view: View, tree: Tree) -> Situation:
 
 
 def compare(tree: Tree, view: View, memory: Memory) -> Decision:
-    """Decide about every module but those whose file lies here and is ignored: they were not deleted."""
+    """Decide about every file but those that lie here and are ignored: they were not deleted."""
     mine, theirs = tree.digests, view.digests
     aside = {name for name in {*theirs, *memory.agreed} if name not in mine and is_on_disk(tree, name)}
 
@@ -150,7 +155,7 @@ def conflict_reason(now: Situation, name: str, record: Mapping[str, Any] | None)
 def newer_reason(now: Situation, name: str, record: Mapping[str, Any] | None) -> Reason:
     """Return why a module that only the server changed is not sent."""
     by = f" by {record['who']} in #{record['number']}" if record else ""
-    verb = "changed" if name in now.view.tree else "deleted"
+    verb = "changed" if name in now.view.digests else "deleted"
     hint = f"{_theirs(now, name)}bring it into your tree, or replace it: flask habanero push --sync"
     return Reason("newer", path_of(now, name), f"{verb} on the server{by}: the server is newer", hint)
 

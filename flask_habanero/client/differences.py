@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from ..asset import is_asset_name
 from ..errors import Reason, StoreError, UnansweredError
 from ..source import Source
 from .archive import State, Told, releases, sources_at, tree_at
@@ -53,7 +54,8 @@ def made_by(desk: Desk, view: View, number: int) -> tuple[Told, Difference]:
     if not record.changes:
         return record, Difference(f"#{number}", f"#{number}")
     copy = on_disk(desk.target, _tree(desk, view))
-    return record, _between(copy, _of_server(desk, view, number - 1), _of_server(desk, view, number))
+    found = _between(copy, _of_server(desk, view, number - 1), _of_server(desk, view, number))
+    return record, replace(found, notes=(*found.notes, *_left_out(record.changes)))
 
 
 def compared(desk: Desk, view: View, words: Sequence[str]) -> Difference:
@@ -88,7 +90,14 @@ def to_send(desk: Desk, view: View) -> Difference:
         "only on the server, never touched": decision.foreign,
     }
     notes = tuple(f"{why}: {listed(modules)}" for why, modules in left.items() if modules)
+    notes += _left_out(names)
     return Difference(f"#{view.head}", TREE, tuple(file_changes(copy, old, new)), notes)
+
+
+def _left_out(names: Iterable[str]) -> tuple[str, ...]:
+    """Say of which files no patch is made: those that are no code."""
+    assets = sorted(name for name in names if is_asset_name(name))
+    return (f"no code, not in this patch: {listed(assets)}",) if assets else ()
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,15 @@ def run(folder: Path, *args: str, given: bytes = b"") -> bytes | None:
 _FOREIGN = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
 
 
-def listed(folder: Path) -> list[str] | None:
-    """Return the Python files below a folder that git tracks or would track, relative to it."""
-    found = run(folder, "ls-files", "-co", "--exclude-standard", "-z", "--", "*.py")
+def listed(folder: Path, whole: Collection[str] = ()) -> list[str] | None:
+    """Return the files below a folder that git tracks or would track, relative to it.
+
+    Args:
+        folder: where to look for Python files.
+        whole: folders below it, of which all files are listed.
+    """
+    literal = [f":(literal){name}" for name in whole]
+    found = run(folder, "ls-files", "-co", "--exclude-standard", "-z", "--", "*.py", *literal)
     if found is None:
         return None
     return sorted({os.fsdecode(name) for name in found.split(b"\0") if name})

@@ -101,7 +101,7 @@ def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str, before: Before)
     units = _compiled(desk, now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
-    bundle = make_bundle(now.decision, units, now.view, note)
+    bundle = make_bundle(now.decision, units, now.tree, now.view, note)
     if before(now, bundle) and has_moved(now.tree):
         return None
     report = deliver(desk, now.view, bundle, unsure)
@@ -116,7 +116,7 @@ def plan(desk: Desk, choose: Choice) -> Result:
     units = _compiled(desk, now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
-    bundle = make_bundle(now.decision, units, now.view)
+    bundle = make_bundle(now.decision, units, now.tree, now.view)
     report = foresee(desk, now.view, bundle)
     return result_of(now, now.decision, timed(report, begun))
 

@@ -33,7 +33,7 @@ from ..source import Source, Unit
 from . import desk, push
 from .build import make_bundle
 from .decide import ABSENT, Decision, hold
-from .depends import waiting
+from .depends import named, waiting
 from .desk import Desk, Situation
 from .hooks import CheckError, Hooks
 from .memory import Held
@@ -97,7 +97,7 @@ class Session:
         met = self._meet(stop)
         if met is None:  # stopped while the server was away
             return
-        folders = Folders(met.tree.roots, met.tree.allowed)
+        folders = Folders(met.tree.roots, met.tree.allowed, met.tree.folders)
         with closing(watch(folders, stop, self.screen.note, self._ahead)) as batches:
             next(batches)  # from here on no event is lost
             self._view, self._tree = met.view, desk.read(self.desk, met.view)
@@ -212,6 +212,9 @@ class Session:
         decision = hold(now.decision, held)
         edits = {name: now.tree.sources[name] for name in decision.send if name in now.tree.sources}
         waits = waiting(edits, {name: now.tree.sources.get(name) for name in held}, self._server_text)
+        texts = {name: now.tree.text_of(name) for name in (*decision.send, *held)}
+        free = {name: texts[name] for name in decision.send if name not in waits}
+        waits |= named(free, {name: texts[name] for name in (*held, *waits)}, now.tree.folders)
         for name, cause in waits.items():
             what = f"waits for {desk.path_of(now, cause)}: {_why(now, cause)}"
             self._notice(now, "held", name, Reason("waits", desk.path_of(now, name), what))
@@ -260,7 +263,7 @@ class Session:
             self.screen.broken(error)
 
     def _deliver(self, now: Situation, decision: Decision, units: dict[str, Unit], begun: float) -> bool:
-        bundle = make_bundle(decision, units, now.view)
+        bundle = make_bundle(decision, units, now.tree, now.view)
         built = time.monotonic()
         try:
             report = push.deliver(self.desk, now.view, bundle, self._unsure)

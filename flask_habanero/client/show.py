@@ -62,7 +62,10 @@ class Lines:
         """Say what is watched, and for whom."""
         view, tree = now.view, now.tree
         where = f"{view.app} #{view.head}, {reach(view.workers)}, {python_name(view.python)}"
-        self.note(f"watching {', '.join(sorted(tree.allowed))} ({len(tree.digests)} modules) -> {where}")
+        count = f"{len(tree.digests) - len(tree.assets)} modules"
+        if tree.assets:
+            count += f", {len(tree.assets)} templates and static files"
+        self.note(f"watching {', '.join(sorted(tree.allowed))} ({count}) -> {where}")
         if tree.ignored:
             self.note(dim(f"{tree.ignored} other Python files are not the app's: ignored"))
         for name, held in sorted(now.held.items()):
@@ -99,7 +102,7 @@ class Lines:
         if result.decision.newer:
             self.note(f"the server is newer, not sent: {', '.join(result.decision.newer)}")
         if result.decision.foreign:
-            self.note(dim(f"only on the server, never touched: {len(result.decision.foreign)} modules"))
+            self.note(dim(f"only on the server, never touched: {len(result.decision.foreign)} files"))
 
     def broken(self, error: BuildError) -> None:
         """Show a file that does not compile."""

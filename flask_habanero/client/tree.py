@@ -1,8 +1,9 @@
-"""The laptop's tree: which files are which modules, and what is in them.
+"""The laptop's tree: which files are which modules and assets, and what is in them.
 
 - A module's name is its path below a root; folders without ``__init__.py`` are namespaces.
 - Where there is a repository its ignore rules hold, else a list of folders that are nobody's code.
 - Only modules under the top-level names that the server allows count; the others are counted.
+- An asset's name is its path below a root; those count that lie in the server's folders of assets.
 - A file that can't be read is *broken*, never absent: absence would delete it on the server.
 """
 
@@ -14,8 +15,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
+from ..asset import MAX_ASSET, Asset, digests, is_asset_folder, is_asset_name
 from ..errors import BuildError
 from ..source import Source, decode_source
 from . import git
@@ -30,17 +33,19 @@ _PART = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
 
 @dataclass(frozen=True)
 class Tree:
-    """Modules as they were read.
+    """Modules and assets as they were read.
 
     Attributes:
         roots: folders that names are counted from.
         allowed: top-level names that may change.
-        known: modules that the server runs.
+        known: modules and assets that the server runs.
         sources: module name -> source.
-        broken: module name -> why its file gives no source.
-        files: file -> module name, of sources and of broken ones.
-        raw: module name -> digest of a broken file's bytes.
+        broken: name -> why its file gives no source, or asset.
+        files: file -> name, of sources, assets and broken ones.
+        raw: name -> digest of a broken file's bytes.
         ignored: how many Python files lie under other names.
+        folders: names of the folders whose files are assets.
+        assets: name -> asset.
     """
 
     roots: tuple[Path, ...]
@@ -51,31 +56,55 @@ class Tree:
     files: Mapping[Path, str] = field(default_factory=dict)
     raw: Mapping[str, str] = field(default_factory=dict)
     ignored: int = 0
+    folders: tuple[str, ...] = ()
+    assets: Mapping[str, Asset] = field(default_factory=dict)
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        """Module name -> digest. A broken one's is like no digest that a server can have."""
-        return {**{name: source.digest for name, source in self.sources.items()}, **self.raw}
+        """Name -> digest. A broken one's is like no digest that a server can have."""
+        sources = {name: source.digest for name, source in self.sources.items()}
+        return {**sources, **digests(self.assets), **self.raw}
+
+    def text_of(self, name: str) -> str:
+        """Return a file's text as far as it is one; of what is deleted or can't be read, none."""
+        if name in self.assets:
+            return (self.assets[name].data or b"").decode(errors="replace")
+        return self.sources[name].text if name in self.sources else ""
 
     def path_of(self, name: str) -> str:
-        """Return what a person calls a module's file."""
+        """Return what a person calls a file."""
+        if "/" in name:
+            return name
         if name in self.sources:
             return self.sources[name].path
         return self.broken[name].path if name in self.broken else name.replace(".", "/") + ".py"
 
 
-def read_tree(roots: Collection[Path], allowed: Collection[str], known: Collection[str] = ()) -> Tree:
-    """Read all modules under some roots. `known` are those that the server runs."""
-    tree = Tree(tuple(roots), frozenset(allowed), frozenset(known))
+def read_tree(
+    roots: Collection[Path],
+    allowed: Collection[str],
+    known: Collection[str] = (),
+    folders: Collection[str] = (),
+) -> Tree:
+    """Read all modules and assets under some roots.
+
+    Args:
+        roots: where names are counted from.
+        allowed: top-level names of modules.
+        known: modules and assets that the server runs.
+        folders: names of the folders whose files are assets.
+    """
+    tree = Tree(tuple(roots), frozenset(allowed), frozenset(known), folders=tuple(folders))
     found: dict[str, list[Path]] = {}
     ignored = 0
     for root in tree.roots:
-        for path in _listed(root):
-            name = name_of(root, path, tree)
-            if name is None:
-                ignored += 1
-            else:
+        for path in _listed(root, tree.folders):
+            code = path.suffix == ".py"
+            name = name_of(root, path, tree) if code else asset_name_of(root, path, tree.folders)
+            if name is not None:
                 found.setdefault(name, []).append(path)
+            elif code:
+                ignored += 1
     tree = replace(tree, ignored=ignored)
     clashes = {name: paths for name, paths in found.items() if len(paths) > 1}
     single = {name: paths[0] for name, paths in found.items() if name not in clashes}
@@ -86,11 +115,12 @@ def reread_tree(tree: Tree, paths: Iterable[Path]) -> Tree:
     """Read some files again. A file that is new to the tree costs a look at all of them."""
     changed = {path: tree.files.get(path) for path in paths}
     if any(name is None and path.exists() for path, name in changed.items()):
-        return read_tree(tree.roots, tree.allowed, tree.known)
+        return read_tree(tree.roots, tree.allowed, tree.known, tree.folders)
     names = {name: path for path, name in changed.items() if name is not None}
     kept = replace(
         tree,
         sources={n: s for n, s in tree.sources.items() if n not in names},
+        assets={n: a for n, a in tree.assets.items() if n not in names},
         broken={n: e for n, e in tree.broken.items() if n not in names},
         files={p: n for p, n in tree.files.items() if n not in names},
         raw={n: d for n, d in tree.raw.items() if n not in names},
@@ -99,7 +129,9 @@ def reread_tree(tree: Tree, paths: Iterable[Path]) -> Tree:
 
 
 def is_on_disk(tree: Tree, name: str) -> bool:
-    """Whether a module has a file under some root, ignored or not: then it was not deleted."""
+    """Whether a module or an asset has a file under some root, ignored or not: then it was not deleted."""
+    if "/" in name:
+        return any((root / name).exists() for root in tree.roots)
     below = Path(*name.split("."))
     places = (
         root / place for root in tree.roots for place in (below.with_suffix(".py"), below / "__init__.py")
@@ -118,10 +150,18 @@ def name_of(root: Path, path: Path, tree: Tree) -> str | None:
     return None if TESTS.intersection(folders) and name not in tree.known else name
 
 
-def _listed(root: Path) -> Iterator[Path]:
-    names = git.listed(root)
+def asset_name_of(root: Path, path: Path, folders: Collection[str]) -> str | None:
+    """Return the name of a file as an asset, or None if it is none."""
+    name = path.relative_to(root).as_posix()
+    return name if is_asset_name(name) and any(name.startswith(f"{folder}/") for folder in folders) else None
+
+
+def _listed(root: Path, folders: Collection[str]) -> Iterator[Path]:
+    # git takes no path through a link
+    real = [folder for folder in folders if (root / folder).resolve() == root.resolve() / folder]
+    names = git.listed(root, real)
     if names is None:
-        return walk(root)
+        return chain(walk(root), *(walk_assets(root / folder) for folder in folders))
     return (path for path in map(root.joinpath, names) if path.is_file())  # git lists what was deleted, too
 
 
@@ -132,6 +172,13 @@ def walk(root: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in sorted(files) if name.endswith(".py"))
 
 
+def walk_assets(root: Path) -> Iterator[Path]:
+    """Yield the files below a folder of assets that may be assets."""
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(filter(is_asset_folder, folders))
+        yield from (Path(folder, name) for name in sorted(files) if is_asset_name(f"{root.name}/{name}"))
+
+
 def is_code_folder(name: str) -> bool:
     """Whether a folder of that name may hold code of the project."""
     return not name.startswith(".") and name not in IGNORED and not name.endswith(".egg-info")
@@ -139,22 +186,45 @@ def is_code_folder(name: str) -> bool:
 
 def _with_files(tree: Tree, files: Mapping[str, Path]) -> Tree:
     sources, broken, raw = dict(tree.sources), dict(tree.broken), dict(tree.raw)
-    places = dict(tree.files)
+    places, assets = dict(tree.files), dict(tree.assets)
     for name, path in files.items():
         shown = _below(tree.roots, path)
         try:
+            if "/" in name and not _is_taken(path, known=name in tree.known):
+                continue
             data = path.read_bytes()
+            if "/" in name:
+                assets[name], places[path] = Asset.of(name, data), name
+                continue
             sources[name] = Source(name, shown, path.name == "__init__.py", decode_source(data))
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             continue  # gone since it was listed
         except OSError as error:
             broken[name] = BuildError(shown, 1, 1, "", error.strerror or "can't be read")
             raw[name] = "!unreadable"
+        except _TooLargeError:
+            what = f"larger than {MAX_ASSET} bytes, so it does not go with the code: deploy it"
+            broken[name] = BuildError(shown, 1, 1, "", what)
+            raw[name] = "!large"
         except SyntaxError as error:
             broken[name] = BuildError(shown, 1, 1, "", error.msg)
             raw[name] = "!" + hashlib.sha256(data).hexdigest()
         places[path] = name
-    return replace(tree, sources=sources, broken=broken, raw=raw, files=places)
+    return replace(tree, sources=sources, assets=assets, broken=broken, raw=raw, files=places)
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+def _is_taken(path: Path, *, known: bool) -> bool:
+    """Whether a file may be an asset: no link, and not too large, which is an error if the server has it."""
+    if path.is_symlink():
+        return False
+    small = path.stat().st_size <= MAX_ASSET
+    if known and not small:
+        raise _TooLargeError
+    return small
 
 
 def _with_clashes(tree: Tree, clashes: Mapping[str, list[Path]]) -> Tree:
@@ -163,7 +233,8 @@ def _with_clashes(tree: Tree, clashes: Mapping[str, list[Path]]) -> Tree:
     for name, paths in clashes.items():
         both = " and ".join(map(str, paths))
         shown = _below(tree.roots, paths[0])
-        broken[name] = BuildError(shown, 1, 1, "", f"two files are the module {name}: {both}; remove one")
+        kind = "asset" if "/" in name else "module"
+        broken[name] = BuildError(shown, 1, 1, "", f"two files are the {kind} {name}: {both}; remove one")
         raw[name] = "!clash"
         places.update(dict.fromkeys(paths, name))
     return replace(tree, broken=broken, raw=raw, files=places)

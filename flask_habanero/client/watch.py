@@ -28,8 +28,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from ..asset import is_asset_name
 from . import git
-from .tree import is_code_folder, walk
+from .tree import is_code_folder, walk, walk_assets
 
 GRACE_S = 0.001  # lets the second event of a pair arrive; two files saved together are mostly further apart
 SILENCE_S = 0.06  # git checkout pauses up to 48 ms between files
@@ -44,6 +45,7 @@ TICK_S = 0.5  # how often an empty batch lets the consumer look at its own clock
 COMPLETE = "complete"  # the file is whole
 PARTIAL = "partial"  # something happened, more may come
 FOLDER = "folder"  # a folder came or went, and what is in it
+VIMS_PROBE = "4913"  # vim makes and deletes it to see whether it may write to a folder
 MOUNTS = Path("/proc/self/mountinfo")
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "vboxsf", "prl_fs"})
 Stamp = tuple[int, int, int]
@@ -52,33 +54,38 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Folders:
-    """Where to look: roots, and the top-level names below them that count."""
+    """Where to look: roots, the top-level names below them that count, and folders of assets."""
 
     roots: tuple[Path, ...]
     tops: frozenset[str]
+    assets: tuple[str, ...] = ()
 
     def recursive(self) -> list[Path]:
-        """Return the folders to watch whole."""
-        return [root / top for root in self.roots for top in sorted(self.tops) if (root / top).is_dir()]
+        """Return the folders to watch whole, none of them in another."""
+        names = sorted({*self.tops, *self.assets})
+        outer = [name for name in names if not any(name.startswith(f"{other}/") for other in names)]
+        return [root / name for root in self.roots for name in outer if (root / name).is_dir()]
 
     def files(self) -> Iterator[Path]:
-        """Yield the Python files that count."""
+        """Yield the files that count."""
         for root in self.roots:
             yield from (root / f"{top}.py" for top in sorted(self.tops) if (root / f"{top}.py").is_file())
-        for folder in self.recursive():
-            yield from walk(folder)
+            for top in sorted(self.tops):
+                yield from walk(root / top)
+            for folder in self.assets:
+                yield from walk_assets(root / folder)
 
     def wants(self, path: Path) -> bool:
         """Whether a file of that path counts. No look at the disk."""
         text = str(path)
         for root in self._prefixes:
             if text.startswith(root):
-                parts = text[len(root) :].split(os.sep)  # noqa: PTH206  # a Path takes ten times as long
-                return (
-                    text.endswith(".py")
-                    and parts[0].removesuffix(".py") in self.tops
-                    and all(map(is_code_folder, parts))
-                )
+                name = text[len(root) :]
+                parts = name.split(os.sep)  # noqa: PTH206  # a Path takes ten times as long
+                if text.endswith(".py"):
+                    return parts[0].removesuffix(".py") in self.tops and all(map(is_code_folder, parts))
+                below = any(name.startswith(f"{folder}/") for folder in self.assets)
+                return below and is_asset_name(name) and parts[-1] != VIMS_PROBE
         return False
 
     @cached_property
@@ -258,7 +265,8 @@ class Collector:
         if len(self._batch) != 1 or self._folder_came_or_went or self._is_git_at_work():
             return False
         ((path, kind),) = self._batch.items()
-        return kind == COMPLETE and _has_content(path)
+        # a new file that is no module may be an editor's own, about to be renamed
+        return kind == COMPLETE and _has_content(path) and (path.suffix == ".py" or path in self._seen)
 
     def _settle(self) -> None:
         """Take events until it is quiet and nobody holds git's lock; drop what is still being written."""

@@ -3,7 +3,7 @@
 ::
 
     swap code -> show the sources -> drop names, run statements in cold-start order -> empty memos
-    -> rebuild registries beside the live ones and swap them -> the books
+    -> rebuild registries beside the live ones and swap them -> serve the assets
 
 Whatever is raised on the way, the inverses of what was done run in reverse and the process is as
 it was. The caller holds the gate closed meanwhile.
@@ -129,6 +129,8 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     for one in configurations:
         done.append(one.end())  # noqa: PERF401  # as above
     _registrations(program, plan, pending, done)
+    if plan.assets is not None:  # last: the release may have brought the folders that they lie in
+        program.overlay.serve(plan.assets, done)
     if plan.templates or pending or plan.withdraw:
         templates.forget()
 

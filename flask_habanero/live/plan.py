@@ -8,6 +8,7 @@ from typing import Any
 
 from flask.config import Config
 
+from ..asset import Assets
 from ..errors import Reason
 from ..source import Source
 from .configs import Written
@@ -90,6 +91,7 @@ class Plan:
         mapping: what SQLAlchemy learns, or forgets.
         runs_code: whether statements run, and so may import and register.
         templates: whether compiled templates may hold results of what changed.
+        assets: all that are served from then on; None if they stay as they are.
     """
 
     target: dict[str, Source]
@@ -120,6 +122,7 @@ class Plan:
     mapping: Mapping = field(default_factory=Mapping)
     runs_code: bool = False
     templates: bool = False
+    assets: Assets | None = None
 
     def ends(self, chain: tuple[Any, ...]) -> bool:
         """Whether what a chain led to was made by a statement of a factory that ends."""

@@ -21,11 +21,13 @@ from pathlib import Path
 from types import CellType, CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ..asset import Assets
 from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
 from . import belongs, codes, configs, importer, libraries, names, origin, registrations, startup
 from .calls import Calls
 from .learnt import Learnt
+from .overlay import Overlay
 from .registrations import Entry, Frame
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class Program:
         self.books = Books()
         self.removed: set[str] = set()
         self.first: Books | None = None  # as they were before the first release
+        self.overlay = Overlay(self)
 
     # what others ask
 
@@ -104,25 +107,40 @@ class Program:
         """The allowed top-level names; "*" stands for new modules beside the app's."""
         return self.belongs.names
 
-    def plan(self, units: Iterable[Unit], deletions: Iterable[str]) -> Plan:
-        """Return what would have to be done. Executes nothing and changes nothing."""
+    def plan(self, units: Iterable[Unit], deletions: Iterable[str], assets: Assets | None = None) -> Plan:
+        """Return what would have to be done. Executes nothing and changes nothing.
+
+        Args:
+            units: modules that change or come.
+            deletions: modules that end.
+            assets: all that are to be served then, if that changes.
+
+        Raises:
+            AssetError: one of those can't be served.
+        """
         from .planner import make_plan
 
         with self.lock:
-            return make_plan(self, tuple(units), tuple(deletions))
+            plan = make_plan(self, tuple(units), tuple(deletions))
+            if assets is not None:
+                self.overlay.plan(plan, assets)
+            return plan
 
-    def plan_with_libraries(self, units: Iterable[Unit], deletions: Iterable[str]) -> Plan:
+    def plan_with_libraries(
+        self, units: Iterable[Unit], deletions: Iterable[str], assets: Assets | None = None
+    ) -> Plan:
         """Return the plan, too, after importing the libraries without which it can't be told.
 
         Raises:
+            AssetError: as `plan` does.
             ColdChangeError: one of them does not load.
         """
         units, deletions = tuple(units), tuple(deletions)
-        plan = self.plan(units, deletions)
+        plan = self.plan(units, deletions, assets)
         for _ in range(_LIBRARIES_IN_TURN):
             if not (plan.reasons and libraries.load(plan.unloaded)):
                 break
-            plan = self.plan(units, deletions)
+            plan = self.plan(units, deletions, assets)
         return plan
 
     def stage(self, plan: Plan) -> None:

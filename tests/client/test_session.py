@@ -491,4 +491,4 @@ def test_what_changes_while_it_is_checked_is_not_sent_unchecked(start, project, 
     project.write("shop.views", "good = 1\n")  # passes for what was first BAD
     go_on.touch()
     watching.shows(("live", "shop/views.py", "0 held"))
-    assert [state["shop.views"].text for state in server.states.values()][1:] == ["good = 1\n"]
+    assert [state["shop.views"].text for state, _ in server.states.values()][1:] == ["good = 1\n"]

@@ -148,7 +148,7 @@ def test_demo_holds_and_leaves_nothing_behind(start: Start) -> None:
     demo = start()
     code, said = demo.end()
     assert code == 0, said
-    assert "All of it held: 9 acts" in said
+    assert "All of it held: 10 acts" in said
     assert said.count("2/2 workers") >= 6
     assert "^" in said
     assert "FAILED" not in said

@@ -8,6 +8,7 @@ import struct
 from typing import Any
 
 import pytest
+from flask_habanero.asset import Asset, is_asset_name
 from flask_habanero.envelope import REQUEST, REQUEST_CLAIMS, Key, Keyring, pack, seal, unpack, unseal
 from flask_habanero.errors import BundleError, EnvelopeError, RejectedError, SignatureError
 from flask_habanero.release import Bundle, Report, loads_json
@@ -22,6 +23,7 @@ RING = Keyring([KEY])
 _words = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True)
 names = st.lists(_words, min_size=1, max_size=4).map(".".join)
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
+asset_names = st.lists(_words, min_size=2, max_size=4).map("/".join).map(lambda name: name + ".html")
 texts = st.text(st.characters(exclude_categories=()), max_size=60)
 shown = st.text(st.characters(exclude_categories=("C", "Z")), max_size=60)
 statements = st.builds(
@@ -44,7 +46,11 @@ def bundles(draw: st.DrawFn) -> Bundle:
     chosen = draw(st.lists(names, max_size=6, unique=True))
     cut = draw(st.integers(0, len(chosen)))
     made = tuple(draw(units(name)) for name in chosen[:cut])
-    return Bundle(made, tuple(chosen[cut:]), draw(shown), draw(digests), draw(digests), draw(shown))
+    files = draw(st.lists(asset_names, max_size=4, unique=True))
+    kept = draw(st.integers(0, len(files)))
+    assets = tuple(Asset.of(name, draw(st.binary(max_size=40))) for name in files[:kept])
+    gone = (*chosen[cut:], *files[kept:])
+    return Bundle(made, gone, draw(shown), draw(digests), draw(digests), draw(shown), assets)
 
 
 json_values = st.recursive(
@@ -103,6 +109,7 @@ class TestBundles:
         assert Bundle.decode(other.encode()) == other
         json.dumps(other.note + other.python).encode("utf-8")
         assert all(unit.source.path.isprintable() for unit in other.units)
+        assert all(is_asset_name(asset.name) for asset in other.assets)
 
 
 claims = st.fixed_dictionaries(

@@ -1,0 +1,143 @@
+"""Folders of assets: where the templates and static files lie of an app, and of its blueprints.
+
+A folder counts if it lies below one in which modules of the app lie, and if it belongs to an app or a
+blueprint that one of them made: libraries bring templates, too. Templates count where Jinja reads
+them from files, which is Flask's own way; who gives an app another loader keeps it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask.sansio.app import App
+from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
+
+from ..asset import MAX_ASSET, MAX_ASSETS, Asset, is_asset_folder, is_asset_name
+from . import registrations
+
+if TYPE_CHECKING:
+    from flask.sansio.scaffold import Scaffold
+
+    from .program import Program
+
+log = logging.getLogger("flask_habanero")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """One folder of assets.
+
+    Attributes:
+        name: its path below the folder in which the modules lie: "shop/templates".
+        place: its path on this machine, as Flask has it.
+        app: the app that it belongs to.
+        loader: what reads templates from it; None for static files.
+    """
+
+    name: str
+    place: str
+    app: App
+    loader: FileSystemLoader | None = None
+
+    def holds(self, asset: str) -> bool:
+        """Whether an asset of that name lies in it."""
+        return asset.startswith(self.name + "/")
+
+    def place_of(self, asset: str) -> str:
+        """Return where an asset that lies in it is on this machine."""
+        return f"{self.place}/{asset[len(self.name) + 1 :]}"
+
+
+def folders(program: Program) -> list[Folder]:
+    """Return all folders of assets, as they are now: a release may bring another blueprint."""
+    apps = sorted((t for t in list(registrations.targets) if isinstance(t, App)), key=lambda app: app.name)
+    return [
+        found
+        for app in apps
+        for owner in (app, *app.blueprints.values())
+        for found in _of(owner, app, program)
+    ]
+
+
+def _of(owner: Scaffold, app: App, program: Program) -> Iterator[Folder]:
+    module = program.unit_name(owner.import_name)
+    root = program.belongs.folder(module) if program.belongs.allows(module) else None
+    for place, loader in _places(owner) if root is not None else ():
+        name = _name(str(root), place)
+        if name is not None:
+            yield Folder(name, os.path.normpath(place), app, loader)
+
+
+def _places(owner: Scaffold) -> Iterator[tuple[str, FileSystemLoader | None]]:
+    if owner.static_folder is not None:
+        yield owner.static_folder, None
+    for loader in _file_loaders(owner.jinja_loader):
+        yield from ((place, loader) for place in loader.searchpath)
+
+
+def _file_loaders(loader: BaseLoader | None) -> Iterator[FileSystemLoader]:
+    if type(loader) is FileSystemLoader:
+        yield loader
+    elif type(loader) is ChoiceLoader:
+        for one in loader.loaders:
+            yield from _file_loaders(one)
+
+
+@cache  # asked for each folder several times at each push
+def _name(root: str, place: str) -> str | None:
+    """Return the name of a folder, if it has one: it lies below the root, and in nothing hidden."""
+    real = Path(place).resolve()
+    name = real.relative_to(root).as_posix() if real.is_relative_to(root) else ""
+    return name if is_asset_folder(name) and "site-packages" not in name.split("/") else None
+
+
+def read(every: list[Folder]) -> tuple[dict[str, Asset], frozenset[str]]:
+    """Return the assets on the disk: templates with their bytes, of static files the digests.
+
+    And the names of the folders that have too many files: those are left out.
+    """
+    found: dict[str, Asset] = {}
+    crowded = set()
+    for folder in every:
+        files = list(_files(folder))
+        if len(files) > MAX_ASSETS:
+            log.warning("%s has more than %d files: none of them can go live", folder.name, MAX_ASSETS)
+            crowded.add(folder.name)
+            continue
+        for name, path in files:
+            asset = _asset(name, path, template=folder.loader is not None)
+            if asset is not None and (name not in found or asset.data is not None):
+                found[name] = asset
+    return found, frozenset(crowded)
+
+
+def _files(folder: Folder) -> Iterator[tuple[str, str]]:
+    """Yield the names of a folder's files, and where they are: as texts, a Path takes ten times as long."""
+    for place, folders, files in os.walk(folder.place):
+        folders[:] = sorted(name for name in folders if is_asset_folder(name))
+        above = folder.name + place[len(folder.place) :].replace(os.sep, "/")
+        for file in sorted(files):
+            if is_asset_name(f"{above}/{file}"):
+                yield f"{above}/{file}", f"{place}/{file}"
+
+
+def _asset(name: str, path: str, *, template: bool) -> Asset | None:
+    """Return a file as an asset; None if it is none: a link, too large, a template that is no text."""
+    try:
+        about = os.lstat(path)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_ASSET:
+            return None
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # as above
+            asset = Asset.of(name, file.read())
+        if template:
+            (asset.data or b"").decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return asset if template else Asset(name, asset.digest, None)
