@@ -166,7 +166,8 @@ def _watching(plan: Plan) -> Iterator[None]:
 
 def _books(program: Program, plan: Plan, done: list[Inverse]) -> None:
     """Let the books say what will be."""
-    program.first = program.first or program.books.copy()
+    if program.first is None:
+        program.first, program.then = program.books.copy(), program.all_loaded(program.books.tree.keys())
     before, tree, removed = program.books, program.books.tree, program.removed
     # statements that run are noted in all of the books; other releases write little, and that can be put back
     books = before.copy() if plan.runs_code or plan.dropped or plan.relocate else before

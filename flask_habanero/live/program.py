@@ -93,6 +93,8 @@ class Program:
         self.books = Books()
         self.removed: set[str] = set()
         self.first: Books | None = None  # as they were before the first release
+        self.then: frozenset[str] = frozenset()  # the modules that were loaded then
+        self.is_twin = False  # a process that boots later, in which only those are
         self.overlay = Overlay(self)
 
     # what others ask
@@ -192,7 +194,7 @@ class Program:
             if self.first is None or self.books.tree == self.base:
                 return ()  # the plan itself starts there
             twin = copy.copy(self)
-            twin.books, twin.removed = self.first.copy(), set()
+            twin.books, twin.removed, twin.is_twin = self.first.copy(), set(), True
             return reasons_to_boot(twin, tuple(units), tuple(deletions))
 
     def warm(self) -> None:
@@ -209,6 +211,8 @@ class Program:
 
     def loaded(self, name: str) -> ModuleType | None:
         """Return the live module of a unit, `__main__` included; None if nothing imported it."""
+        if self.is_twin and name not in self.then:
+            return None
         module = sys.modules.get(name)
         if module is not None:
             return module
@@ -219,7 +223,8 @@ class Program:
         """Return which of some units something has imported."""
         found = {name for name in names & sys.modules.keys() if sys.modules[name] is not None}
         main = self.unit_name("__main__")
-        return frozenset(found | ({main} & names if "__main__" in sys.modules else set()))
+        found |= {main} & names if "__main__" in sys.modules else set()
+        return frozenset(found & self.then if self.is_twin else found)
 
     def unit_name(self, module: str) -> str:
         """Return the name under which a live module's source is known (`__main__` is mapped by file)."""

@@ -340,7 +340,7 @@ def test_a_module_that_becomes_a_package_is_one_file_gone_and_one_new(run, proje
 
     server.release({"shop.views": "x = 2\n"})
     server.tree["shop.views"] = Source("shop.views", "shop/views/__init__.py", True, "x = 2\n")
-    server.states[1] = dict(server.tree)
+    server.states[1] = (dict(server.tree), server.assets)
     git("apply", "--index", "--whitespace=nowarn", write(project, run("export").out))
     assert not project.path("shop.views").exists()
     assert (project.folder / "shop/views/__init__.py").read_text() == "x = 2\n"
@@ -357,7 +357,7 @@ def test_paths_are_made_of_names_and_not_of_what_the_server_says(run, project, s
 
     server.release({"shop.views": "x = 2\n"})
     server.tree["shop.evil"] = Source("shop.evil", "../../evil.py", False, "x = 2\n")
-    server.states[1] = dict(server.tree)
+    server.states[1] = (dict(server.tree), server.assets)
     assert "diff --git a/shop/evil.py b/shop/evil.py" in run("export").out
 
 
