@@ -29,8 +29,9 @@ from . import calls, configs, importer, learnt, origin, registrations, startup, 
 from .registrations import Entry, Target
 
 if TYPE_CHECKING:
+    from .books import Books
     from .plan import Plan
-    from .program import Books, Program
+    from .program import Program
     from .startup import Function
 
 Inverse = Callable[[], None]

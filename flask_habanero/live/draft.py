@@ -36,9 +36,10 @@ from .plan import Action, Plan, Step
 from .world import World
 
 if TYPE_CHECKING:
+    from .books import Place
     from .entries import Entry
     from .factory import Factory
-    from .program import Place, Program
+    from .program import Program
 
 RESTART = "restart to take this change"
 

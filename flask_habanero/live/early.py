@@ -14,8 +14,8 @@ from ..source import Source
 from . import names
 
 if TYPE_CHECKING:
+    from .books import Place
     from .draft import Draft
-    from .program import Place
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,8 @@ from .sides import sides
 from .skeleton import alike
 
 if TYPE_CHECKING:
+    from .books import Left, Place
     from .draft import Draft
-    from .program import Left, Place
 
 # with them a statement may read every variable
 _SPACES = {"locals", "vars", "dir", "eval", "exec"}

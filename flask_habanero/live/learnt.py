@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import steps
 
 if TYPE_CHECKING:
-    from .program import Books
+    from .books import Books
 
 Key = tuple[str, str]
 """(module, "Class.member" or the name that a statement binds)."""

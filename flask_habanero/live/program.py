@@ -16,17 +16,15 @@ import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Set
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import CellType, CodeType, ModuleType
-from typing import TYPE_CHECKING, Any
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
 
 from ..asset import Assets
 from ..errors import BundleError, Reason
 from ..source import Source, Unit, compile_piece
 from . import belongs, codes, configs, importer, libraries, names, origin, registrations, startup
-from .calls import Calls
-from .learnt import Learnt
+from .books import Books, Left, Place
 from .overlay import Overlay
 from .registrations import Entry, Frame
 
@@ -35,52 +33,8 @@ if TYPE_CHECKING:
 
     from .plan import Plan
 
-Place = tuple[str, int, int]
-"""(module, uid of the statement, line within the function that stood there): a step to a registration."""
-
 _uids = itertools.count(1)
 _LIBRARIES_IN_TURN = 5  # of which one is seen to need the next only when it is read
-
-
-@dataclass(eq=False)
-class Left:
-    """What one run of a function at the start left behind.
-
-    Attributes:
-        variables: its local variables, as they are now.
-        chain: where it ran, itself last.
-        cells: by which functions made in it share its variables, as far as they were asked for.
-    """
-
-    variables: dict[str, Any]
-    chain: tuple[Place, ...]
-    cells: dict[str, CellType] = field(default_factory=dict)
-
-
-@dataclass
-class Books:
-    """What changes with a release, and goes back when it is undone."""
-
-    tree: dict[str, Source] = field(default_factory=dict)
-    uids: dict[str, list[int]] = field(default_factory=dict)  # module -> uid of each statement
-    codes: dict[str, list[CodeType]] = field(default_factory=dict)  # module -> code of each statement
-    # function -> statements that it ran for
-    ran: dict[startup.Function, frozenset[tuple[str, int] | None]] = field(default_factory=dict)
-    # function -> its lines that ran, counted from its first; not of those of which that is not known
-    lines: dict[startup.Function, frozenset[int]] = field(default_factory=dict)
-    ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
-    chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
-    # attributes that a release's statement set first: (id of the object, name) -> the object
-    absent: dict[tuple[int, str], Any] = field(default_factory=dict)
-    learnt: list[Learnt] = field(
-        default_factory=list
-    )  # what releases let SQLAlchemy learn, the last at the end
-    calls: Calls = field(default_factory=Calls)
-    runs: dict[startup.Function, list[Left]] = field(default_factory=dict)
-
-    def copy(self) -> Books:
-        """Return books that can be written without touching these: what is in a table is replaced."""
-        return Books(**{one.name: getattr(self, one.name).copy() for one in fields(self)})
 
 
 class Program:

@@ -45,8 +45,8 @@ from .judge.values import Live, Scope, Value
 from .world import World
 
 if TYPE_CHECKING:
+    from .books import Left, Place
     from .factory import Factory
-    from .program import Left, Place
 
 Looked = Callable[[Findings], Any]
 """Returns the objects of whose contents it matters when they are looked at."""

@@ -12,8 +12,8 @@ from ..source import Piece
 from . import bodies, diff, names, registrations, variables
 
 if TYPE_CHECKING:
+    from .books import Left
     from .factory import Factory
-    from .program import Left
 
 _SPACES = {"locals", "vars", "dir", "eval", "exec"}  # with them a statement may read every variable
 
