@@ -1,8 +1,8 @@
 """What the text of a constant expression gives: numbers, strings and the like, and new containers of them.
 
-Stricter than the judge, which only has to know what code may do: here each part must be certain. So nothing
-of the app's own is called, and a name counts if one statement of the module binds it, further up, and
-nothing else can.
+Stricter than the judge, which only has to know what code may do: here each part must be certain. A name
+counts if one statement of the module binds it, further up, and nothing else can. Of the app's own functions
+those are gone through that do nothing but tell a value: `return`, `if`, and variables of theirs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import builtins
 import posixpath
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flask.sansio.app import App
@@ -19,10 +20,9 @@ from ..source import Source, once_for_each_source
 from . import names, reading, written
 from .judge import computed, known
 from .judge.values import Args, Live, Value
+from .variables import of_function, own_nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .program import Program
 
 
@@ -32,12 +32,21 @@ class UntoldError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where an expression stands: in which statement of a module, and in a class how far down its body."""
+    """Where an expression stands: in which statement of a module, and in a class how far down its body.
+
+    Attributes:
+        own: in a function, the names of its variables.
+        variables: those that are bound, and what to.
+        depth: how many functions it is in.
+    """
 
     module: str
     index: int
     body: tuple[ast.stmt, ...] = ()
     below: int = 0
+    own: frozenset[str] = frozenset()
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    depth: int = 0
 
 
 class Constants:
@@ -118,6 +127,8 @@ class Constants:
             return f"{self._dotted(node.value, place)}.{node.attr}"
         if not isinstance(node, ast.Name) or any(node.id in bound_in(one) for one in place.body):
             raise UntoldError
+        if node.id in place.own:
+            raise UntoldError
         source = self._tree[place.module]
         if not self.has(node.id, place.module) and not self._by_others(node.id, source):
             return f"builtins.{node.id}"
@@ -135,6 +146,10 @@ class Constants:
         return node.value
 
     def _of_name(self, node: ast.Name, place: Place) -> Any:
+        if node.id in place.own:
+            if node.id not in place.variables:
+                raise UntoldError
+            return place.variables[node.id]
         if node.id == "__file__" and not self.has(node.id, place.module):
             return vars(self._program.loaded(place.module) or ast).get("__file__")
         return self.name(node.id, place)
@@ -211,6 +226,8 @@ class Constants:
         try:
             called = self._dotted(node.func, place)
         except UntoldError:
+            if isinstance(node.func, ast.Name):
+                return self._of_function(node.func.id, given, place)
             if not isinstance(node.func, ast.Attribute):
                 raise
             this = self._plain(node.func.value, place)
@@ -220,6 +237,46 @@ class Constants:
         space, _, last = called.rpartition(".")
         function = getattr({"builtins": builtins, "os.path": posixpath}.get(space), last, None)
         return _told(computed.call(function, Args(tuple(given))))
+
+    # functions of the app's own
+
+    def _of_function(self, name: str, given: list[Live], place: Place) -> Any:
+        """Return what a function of the same module gives. Raises UntoldError."""
+        if name in place.own or any(name in bound_in(one) for one in place.body) or place.depth == _DEEPEST:
+            raise UntoldError
+        at = self.binding(name, place)
+        node = self._tree[place.module].parsed.pieces[at].node
+        if not isinstance(node, ast.FunctionDef) or node.decorator_list or not _is_simple(node):
+            raise UntoldError
+        taken = [one.arg for one in (*node.args.posonlyargs, *node.args.args)]
+        defaults = [self._plain(one, Place(place.module, at)) for one in node.args.defaults]
+        values = [*given, *defaults[len(given) - len(taken) :]] if len(given) < len(taken) else given
+        if len(values) != len(taken):
+            raise UntoldError
+        bound = {one: value.object for one, value in zip(taken, values, strict=True)}
+        own = frozenset(of_function(node))
+        inside = Place(place.module, place.index, own=own, variables=bound, depth=place.depth + 1)
+        return self._block(node.body, inside, bound).get(_RETURNED)
+
+    def _block(self, block: list[ast.stmt], place: Place, bound: dict[str, Any]) -> dict[str, Any]:
+        """Go through statements of a function; return its variables, and what it returned if it did."""
+        for one in block:
+            match one:
+                case ast.Return(None):
+                    bound[_RETURNED] = None
+                case ast.Return(ast.expr() as value):
+                    bound[_RETURNED] = self.value(value, place)
+                case ast.If(test, body, orelse):
+                    self._block(body if self._plain(test, place).object else orelse, place, bound)
+                case ast.Assign([ast.Name(name)], value):
+                    bound[name] = self._plain(value, place).object
+                case ast.Pass() | ast.Expr(ast.Constant()):
+                    pass
+                case _:
+                    raise UntoldError
+            if _RETURNED in bound:
+                break
+        return bound
 
     def _variable(self, given: list[Live], place: Place) -> Any:
         """Return a variable of the environment, which only the server's own start may have set."""
@@ -231,6 +288,18 @@ class Constants:
         if found is None and len(given) < 2:  # the key, and what stands for it
             raise UntoldError
         return found if found is not None else given[1].object
+
+
+_RETURNED = "return"  # the name of no variable
+
+
+def _is_simple(node: ast.FunctionDef) -> bool:
+    """Whether a function takes what it is given in order, and is no generator."""
+    args = node.args
+    inside = (one for statement in node.body for one in own_nodes(statement))
+    return not (args.vararg or args.kwarg or args.kwonlyargs) and not any(
+        isinstance(one, ast.Yield | ast.YieldFrom | ast.Await) for one in inside
+    )
 
 
 _OF_APPS = frozenset(["import_name", "instance_path", "name", "root_path"])
