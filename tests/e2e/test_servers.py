@@ -157,7 +157,7 @@ def live(done: Done, count: int) -> bool:
     return True
 
 
-@rows("gthread-preload", "uwsgi", "waitress", "granian", "flask-debug")
+@rows("gthread-preload", "waitress", "granian")
 def test_a_push_a_refusal_and_a_rollback_reach_all_workers_or_none(
     run: Run, clone: Clone, kind: Kind
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_push_a_refusal_and_a_rollback_reach_all_workers_or_none(
     assert server.ask_all(kind.workers).keys() == before  # nobody was restarted
 
 
-@rows("uwsgi-router", "granian", wanted=lambda _, kind: kind.workers > 1)
+@rows("granian", wanted=lambda _, kind: kind.workers > 1)
 def test_workers_that_have_not_served_are_asleep_and_wake_at_head(
     launch: Run, clone: Clone, kind: Kind
 ) -> None:
@@ -195,7 +195,7 @@ def test_workers_that_have_not_served_are_asleep_and_wake_at_head(
     assert server.texts(kind.workers) == {"two"}
 
 
-@rows("gthread", "uwsgi", "granian", wanted=lambda _, kind: kind.replaces)
+@rows("gthread", wanted=lambda _, kind: kind.replaces)
 def test_a_worker_that_is_killed_comes_back_at_head(run: Run, clone: Clone, kind: Kind) -> None:
     server = run(kind)
     laptop = clone(server)
@@ -210,7 +210,7 @@ def test_a_worker_that_is_killed_comes_back_at_head(run: Run, clone: Clone, kind
     assert server.texts(kind.workers) == {"three"}
 
 
-@rows("sync", "uwsgi-threads", "granian", wanted=lambda _, kind: kind.workers > 1)
+@rows("granian", wanted=lambda _, kind: kind.workers > 1)
 def test_a_worker_that_can_not_follow_is_named_and_the_app_stays_up(
     run: Run, clone: Clone, kind: Kind
 ) -> None:
@@ -234,7 +234,7 @@ def test_a_worker_that_can_not_follow_is_named_and_the_app_stays_up(
         assert set(texts.values()) == {"two"}
 
 
-@rows("uwsgi", "waitress", "granian")
+@rows("waitress")
 def test_files_and_streams_come_whole_before_and_after_a_push(run: Run, clone: Clone, kind: Kind) -> None:
     server = run(kind)
     (server.folder / "large").write_bytes(os.urandom(1 << 20))
@@ -264,7 +264,7 @@ def reloaded(server: Server, count: int) -> None:
     eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in before), 30)
 
 
-@rows("sync", "uwsgi", wanted=lambda _, kind: kind.replaces)
+@rows("sync", wanted=lambda _, kind: kind.replaces)
 def test_a_reload_comes_to_head_and_other_code_on_disk_ends_the_releases(
     run: Run, clone: Clone, kind: Kind
 ) -> None:
@@ -285,7 +285,7 @@ def test_a_reload_comes_to_head_and_other_code_on_disk_ends_the_releases(
     assert server.texts(kind.workers) == {"three"}
 
 
-@rows("gthread", "gevent-preload", wanted=is_gunicorn)
+@rows("gthread", wanted=is_gunicorn)
 def test_a_worker_that_is_added_starts_at_head_and_one_that_is_taken_is_not_missed(
     run: Run, clone: Clone, kind: Kind
 ) -> None:
