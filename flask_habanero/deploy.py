@@ -151,13 +151,15 @@ class Deployer:
         if request.op != "plan" and claims["rel"] != claims["base"] + 1:
             raise ConflictError(worker.epoch, worker.head.number)
         change = worker.change_of(request)
-        self._check_names(change)
+        if request.op != ROLLBACK:  # what it leads to was let in once, and its folders may come back with it
+            self._check_names(change)
         return change
 
     def _check_code(self, request: Request, change: Change) -> None:
         """Check that code is that of its source. Raises BundleError."""
         if request.op != "rollback":  # its units are those of the ledger, or compiled here
             self.worker.program.check(change.from_(self.worker.head.tree)[0])
+            self.worker.program.overlay.check(change.assets)
 
     def _check_restart(self, change: Change) -> None:
         """Check that a restart comes to a change, too. Raises ColdChangeError, AssetError."""
@@ -181,7 +183,8 @@ class Deployer:
             raise NotAllowedError(strange, program.modules)
         files = changed_assets(self.worker.head.assets, change.assets)
         folders = program.overlay.folders if files else ()
-        elsewhere = [name for name in files if not name.startswith(tuple(f"{one}/" for one in folders))]
+        coming = [one for one in files if one in change.assets]  # what goes may have had a folder that went
+        elsewhere = [name for name in coming if not name.startswith(tuple(f"{one}/" for one in folders))]
         if elsewhere:
             raise NotAllowedError(elsewhere, folders)
 

@@ -100,7 +100,7 @@ class Fleet:
         while True:
             try:
                 message = self._post.receive(self.worker.moves.patience_s)
-                if message:
+                if message and "k" in message:  # else it is an answer to a ping: nobody waits for it
                     self._post.send(str(message["from"]), self._answer(message))
                 self._tick()
             except OSError:

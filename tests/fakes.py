@@ -51,6 +51,9 @@ class FakeOverlay:
     def begin(self, assets: Assets) -> None:
         self.assets = assets
 
+    def check(self, assets: Assets) -> None:
+        """All of them can be served."""
+
     def check_disk(self, target: Assets) -> None:
         """The disk is as it was."""
 

@@ -307,6 +307,7 @@ BROAD = {
     ("guard.py", "BaseException"): "a replay must never take the app down; it is counted and raised again",
     ("deploy.py", "BaseException"): "gates are opened and the commit is undone whatever was raised",
     ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
+    ("live/overlay.py", "Exception"): "what the app's own Jinja extensions raise while they parse",
     ("signals.py", "Exception"): "what the app's own receivers raise harms nothing: told in the log",
     ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
     ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..asset import is_asset_name
 from ..errors import RefusedError
 from ..source import Source, decode_source
 from . import git
@@ -135,11 +136,13 @@ def _named(path: Path, tree: Tree) -> str | None:
 
 
 def on_disk(target: Target, tree: Tree) -> Copy:
-    """Return what lies in the tree now."""
+    """Return the modules that lie in the tree now."""
     roots = {root: root.resolve() for root in target.roots}
     folder = _folder(target, tuple(roots.values()))
     files = {}
     for path, name in tree.files.items():
+        if is_asset_name(name):
+            continue
         root = next(root for root in target.roots if path.is_relative_to(root))
         shown = (roots[root] / path.relative_to(root)).relative_to(folder).as_posix()
         with suppress(OSError):  # it has just gone, or can't be read: `Tree.broken` says so

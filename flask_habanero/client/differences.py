@@ -73,7 +73,9 @@ def compared(desk: Desk, view: View, words: Sequence[str]) -> Difference:
         for word in (from_, to)
     )
     if TREE not in (from_, to):
-        return _between(copy, old, new)
+        pushed = {name for told in releases(desk, view, view.head + 1) for name in told.changes}
+        found = _between(copy, old, new)
+        return replace(found, notes=(*found.notes, *_left_out(pushed)))
     absent = {*old.digests, *new.digests} - tree.digests.keys()
     return _between(copy, old, new, {name for name in absent if is_on_disk(tree, name)})
 
@@ -97,7 +99,7 @@ def to_send(desk: Desk, view: View) -> Difference:
 def _left_out(names: Iterable[str]) -> tuple[str, ...]:
     """Say of which files no patch is made: those that are no code."""
     assets = sorted(name for name in names if is_asset_name(name))
-    return (f"no code, not in this patch: {listed(assets)}",) if assets else ()
+    return (f"pushed, but no code, and in no patch: {listed(assets)}",) if assets else ()
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ def exported(desk: Desk, view: View, *, everything: bool) -> Export:
     if drift.others and not everything:
         left = f"differ from {missing_in}, and no release changed them: {listed(drift.others)}"
         notes = (f"{left}; --all takes them, too",)
+    pushed = {name for told in releases(desk, view, view.head + 1) for name in told.changes}
+    notes += _left_out(pushed)
     files = tuple(file_changes(copy, old, new))
     return Export(missing_in, drift.modules, Difference(missing_in, f"#{view.head}", files, notes))
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -30,6 +31,7 @@ from .target import SECRET_VARIABLES, Target
 
 BEFORE_S = 600.0  # a check that takes longer hangs
 AFTER_S = 10.0
+LOOK_S = 0.02  # between looks whether it has ended
 END_S = 2.0  # from the polite signal to the other one; and for the rest of an output
 Say = Callable[[str], None]
 
@@ -243,12 +245,25 @@ class _Run:
         self._is_started.wait(END_S)
         process = self._process
         for number in (signal.SIGTERM, signal.SIGKILL):
-            if process is None or process.poll() is not None:
+            if process is None or (number == signal.SIGTERM and process.poll() is not None):
                 return
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(END_S)
+            if not _goes_on(process.pid):
+                return
+
+
+def _goes_on(group: int) -> bool:
+    """Whether some process of a group is still there after a while: its leader may end before the others."""
+    until = time.monotonic() + END_S
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < until:
+            os.killpg(group, 0)
+            time.sleep(LOOK_S)
+        return True
+    return False
 
 
 def before_push(at: Desk, hooks: Hooks, ask: Ask, show: Callable[[Result], None]) -> Before:

@@ -211,7 +211,7 @@ class Lines:
         for text in found.difference.notes:
             self.note(dim(text))
         if not found.difference.files:
-            self.note(f"{found.missing_in} has all that releases made live: nothing to export")
+            self.note(f"{found.missing_in} has all code that releases made live: nothing to export")
         elif output:
             self.note(f"hint: on a clean checkout of HEAD:  git apply --index {output}")
 

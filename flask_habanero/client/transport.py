@@ -81,6 +81,9 @@ class Request:
         return Request("outcome", self.app, self.epoch, self.base, self.base, self.python, body)
 
 
+_ENDED = frozenset({"remote end closed connection without response", "connection reset by peer"})
+
+
 class _LostError(Exception):
     """No believable answer to one exchange: why, whether bytes left, and a stranger's status or 0."""
 
@@ -144,7 +147,9 @@ class Wire:
         self._session.close()
 
     def ask(self, request: Request) -> Report:
-        """Return the answer to a request that changes nothing, sent once.
+        """Return the answer to a request that changes nothing.
+
+        It is sent once more if the connection ended without a word: one that was kept may have ended meanwhile.
 
         Raises:
             DeliveryError: no answer came.
@@ -152,11 +157,19 @@ class Wire:
         """
         assert not request.changes, "deliver() is for those"
         try:
-            return self._exchange(request, _Patience(self._exchange_s))[1]
+            return self._asked(request, _Patience(self._exchange_s))
         except _LostError as lost:
             if lost.status and lost.status not in GATEWAY:
                 raise RejectedError(f"{self.endpoint}: {lost.why}") from None
             raise DeliveryError(self.endpoint, lost.why, maybe_live=False) from None
+
+    def _asked(self, request: Request, patience: _Patience) -> Report:
+        try:
+            return self._exchange(request, patience)[1]
+        except _LostError as lost:
+            if lost.why not in _ENDED:
+                raise
+            return self._exchange(request, patience)[1]
 
     def deliver(
         self, request: Request, unsure: Callable[[DeliveryError], None], *, within_s: float = DELIVERY_S

@@ -161,7 +161,8 @@ def _listed(root: Path, folders: Collection[str]) -> Iterator[Path]:
     real = [folder for folder in folders if (root / folder).resolve() == root.resolve() / folder]
     names = git.listed(root, real)
     if names is None:
-        return chain(walk(root), *(walk_assets(root / folder) for folder in folders))
+        # one folder may lie in another
+        return iter(dict.fromkeys(chain(walk(root), *(walk_assets(root / folder) for folder in folders))))
     return (path for path in map(root.joinpath, names) if path.is_file())  # git lists what was deleted, too
 
 

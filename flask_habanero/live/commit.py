@@ -130,8 +130,9 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     for one in configurations:
         done.append(one.end())  # noqa: PERF401  # as above
     _registrations(program, plan, pending, done)
-    if plan.assets is not None:  # last: the release may have brought the folders that they lie in
-        program.overlay.serve(plan.assets, done)
+    # last: the release may have brought the folders that they lie in, and loaders that do not ask yet
+    if plan.assets is not None or (program.overlay.since and plan.runs_code):
+        program.overlay.serve(program.overlay.assets if plan.assets is None else plan.assets, done)
     if plan.templates or pending or plan.withdraw:
         templates.forget()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask.sansio.app import App
+from flask.templating import DispatchingJinjaLoader
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
 
 from ..asset import MAX_ASSET, MAX_ASSETS, Asset, is_asset_folder, is_asset_name
@@ -69,17 +70,24 @@ def folders(program: Program) -> list[Folder]:
 def _of(owner: Scaffold, app: App, program: Program) -> Iterator[Folder]:
     module = program.unit_name(owner.import_name)
     root = program.belongs.folder(module) if program.belongs.allows(module) else None
-    for place, loader in _places(owner) if root is not None else ():
+    for place, loader in _places(owner, app) if root is not None else ():
         name = _name(str(root), place)
         if name is not None:
             yield Folder(name, os.path.normpath(place), app, loader)
 
 
-def _places(owner: Scaffold) -> Iterator[tuple[str, FileSystemLoader | None]]:
+def _places(owner: Scaffold, app: App) -> Iterator[tuple[str, FileSystemLoader | None]]:
     if owner.static_folder is not None:
         yield owner.static_folder, None
-    for loader in _file_loaders(owner.jinja_loader):
+    for loader in _file_loaders(_loader(owner, app)):
         yield from ((place, loader) for place in loader.searchpath)
+
+
+def _loader(owner: Scaffold, app: App) -> BaseLoader | None:
+    env = app.__dict__.get("jinja_env")
+    if env is None or isinstance(env.loader, DispatchingJinjaLoader):
+        return owner.jinja_loader
+    return env.loader if owner is app else None  # the app's own word: Jinja asks nobody else
 
 
 def _file_loaders(loader: BaseLoader | None) -> Iterator[FileSystemLoader]:
@@ -136,8 +144,14 @@ def _asset(name: str, path: str, *, template: bool) -> Asset | None:
             return None
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # as above
             asset = Asset.of(name, file.read())
-        if template:
-            (asset.data or b"").decode()
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return None
-    return asset if template else Asset(name, asset.digest, None)
+    return asset if template and _is_text(asset) else Asset(name, asset.digest, None)
+
+
+def _is_text(asset: Asset) -> bool:
+    try:
+        (asset.data or b"").decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -102,7 +102,7 @@ class Overlay:
             reason
             for asset in fresh
             for folder in every
-            if folder.loader is not None and folder.holds(asset.name)
+            if folder.loader is not None and folder.holds(asset.name) and not _is_static(asset, folder, every)
             for reason in _wrong_template(asset, folder, environments)
         ]
         if reasons:
@@ -131,7 +131,6 @@ class Overlay:
         """Note in a plan that these are the assets to serve. Raises AssetError as `check` does."""
         names = changed_assets(self.assets, target)
         if names:
-            self.check(target)
             plan.assets = target
             every = [folder for folder in folders(self._program) if folder.loader is not None]
             plan.steps = (*plan.steps, *(self._step(name, target, every) for name in names))
@@ -263,6 +262,10 @@ def _place(*parts: str) -> str:
     return os.path.normpath(os.path.join(*parts))  # noqa: PTH118  # as Flask does it: no Path at each request
 
 
+def _is_static(asset: Asset, folder: Folder, every: list[Folder]) -> bool:
+    return any(one.loader is None and one.holds(asset.name) and folder.holds(one.name) for one in every)
+
+
 def _wrong_template(asset: Asset, folder: Folder, environments: dict[int, Environment]) -> list[Reason]:
     """Return why an asset is no template, if it is none."""
     try:
@@ -271,7 +274,8 @@ def _wrong_template(asset: Asset, folder: Folder, environments: dict[int, Enviro
         what = f"a template is text in UTF-8: {error.reason} at byte {error.start}"
         return [Reason("template-text", asset.name, what, "save it as UTF-8, or among the static files")]
     try:
-        _environment(folder.app, environments).parse(text, filename=asset.name)
+        name = asset.name[len(folder.name) + 1 :]
+        _environment(folder.app, environments).parse(text, name, asset.name)
     except TemplateSyntaxError as error:
         where = f"{asset.name}:{error.lineno}"
         return [
@@ -279,6 +283,9 @@ def _wrong_template(asset: Asset, folder: Folder, environments: dict[int, Enviro
         ]
     except RecursionError:
         what = "nested too deeply for Jinja"
+        return [Reason("template-syntax", asset.name, what, "correct it and save it again")]
+    except Exception as error:  # noqa: BLE001  # an extension of the app's own parses, too
+        what = f"{type(error).__name__}: {error}"
         return [Reason("template-syntax", asset.name, what, "correct it and save it again")]
     return []
 

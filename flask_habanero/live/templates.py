@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 from flask.sansio.app import App
@@ -35,3 +36,4 @@ def forget() -> None:
         env = target.__dict__.get("jinja_env") if isinstance(target, App) else None
         if env is not None and env.cache is not None:
             env.cache.clear()
+            env.loader = copy.copy(env.loader)

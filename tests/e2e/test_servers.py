@@ -234,7 +234,7 @@ def test_a_worker_that_can_not_follow_is_named_and_the_app_stays_up(
         assert set(texts.values()) == {"two"}
 
 
-@rows("waitress")
+@rows("granian")
 def test_files_and_streams_come_whole_before_and_after_a_push(run: Run, clone: Clone, kind: Kind) -> None:
     server = run(kind)
     (server.folder / "large").write_bytes(os.urandom(1 << 20))

@@ -160,8 +160,14 @@ class TestFolders:
         (folder / ".env").write_text("secret")
         (folder / "link.html").symlink_to(tmp_path / "secret")
         (folder / "large.html").write_bytes(b"x" * (MAX_ASSET + 1))
-        (folder / "latin1.html").write_bytes(b"\xff")
         assert make(tmp_path).program.overlay.disk.keys() == FILES.keys()
+
+    def test_what_is_no_text_among_templates_is_known_by_its_digest(self, tmp_path: Path) -> None:
+        folder = tmp_path / "pages/templates"
+        folder.mkdir(parents=True)
+        (folder / "logo.png").write_bytes(b"\xff")
+        asset = make(tmp_path).program.overlay.disk["pages/templates/logo.png"]
+        assert asset == Asset(asset.name, Asset.of(asset.name, b"\xff").digest, None)
 
     def test_a_folder_of_too_many_files_is_none(self, tmp_path: Path) -> None:
         folder = tmp_path / "pages/static/many"
@@ -273,7 +279,7 @@ class TestRefused:
     def codes(self, site: Site, target: Assets) -> list[tuple[str, str]]:
         before = dict(site.program.overlay.assets)
         with pytest.raises(AssetError) as caught:
-            site.go_to(target)
+            site.program.overlay.check(target)
         assert site.program.overlay.assets == before
         assert all(reason.what and reason.hint for reason in caught.value.reasons)
         return [(reason.code, reason.where) for reason in caught.value.reasons]
@@ -288,7 +294,7 @@ class TestRefused:
         target = site.after(templates__both_html="{% do x.append(1) %}")
         assert self.codes(site, target) == [("template-syntax", "pages/templates/both.html:1")]
         site.app.jinja_env.add_extension("jinja2.ext.do")
-        site.go_to(target)
+        site.program.overlay.check(target)
 
     def test_a_template_that_is_no_text(self, site: Site) -> None:
         name = "pages/templates/both.html"
@@ -297,7 +303,7 @@ class TestRefused:
 
     def test_a_static_file_is_no_template(self, site: Site) -> None:
         name = "pages/static/pages.css"
-        site.go_to({**site.program.overlay.assets, name: Asset.of(name, b"\xff {% if %}")})
+        site.program.overlay.check({**site.program.overlay.assets, name: Asset.of(name, b"\xff {% if %}")})
 
     def test_more_than_workers_are_to_hold(self, site: Site) -> None:
         data = bytes(MAX_ASSET)
