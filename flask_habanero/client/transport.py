@@ -149,7 +149,7 @@ class Wire:
     def ask(self, request: Request) -> Report:
         """Return the answer to a request that changes nothing.
 
-        It is sent once more if the connection ended without a word: one that was kept may have ended meanwhile.
+        It is sent once more if the connection ended without a word: one that was kept may have ended before.
 
         Raises:
             DeliveryError: no answer came.

@@ -232,6 +232,39 @@ def test_a_blueprint_that_a_release_brings_has_its_templates_after_a_restart_too
     assert {server.get("/admin")["page"] for _ in range(10)} == {"pushed"}
 
 
+PAGES = """\
+from flask import Blueprint, render_template
+
+pages = Blueprint("pages", __name__, template_folder="pages"{more})
+
+
+@pages.get("/a")
+def a():
+    return {{"page": render_template("a.txt")}}
+"""
+WITH_PAGES = APP.replace("Habanero(app)", "Habanero(app)\nimport admin\napp.register_blueprint(admin.pages)")
+
+
+def test_a_blueprint_that_is_made_anew_or_goes_and_comes_back_has_what_was_pushed(
+    serve: Serve, clone: Clone, tmp_path: Path
+) -> None:
+    lay(tmp_path / "site", {**FILES, "pages/a.txt": "deployed"})
+    server = serve("-w", "2", files={"app": WITH_PAGES, "admin": PAGES.format(more="")})
+    ann = clone(server)
+    write(ann, "pages/a.txt", "pushed")
+    assert ann.push().last["outcome"] == "live"
+    write(ann, "admin.py", PAGES.format(more=', url_prefix="/x"'))
+    assert ann.push().last["outcome"] == "live"
+    assert server.get("/x/a")["page"] == "pushed"
+    write(ann, "app.py", APP)
+    for gone in ("admin.py", "pages/a.txt"):
+        (ann.folder / gone).unlink()
+    done = ann.push()
+    assert done.last["outcome"] == "live", done.last
+    assert ann.run("rollback", "--json", "--yes").last["outcome"] == "live"
+    assert server.get("/x/a")["page"] == "pushed"
+
+
 PAIR = """\
 import time
 
