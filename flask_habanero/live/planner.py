@@ -90,7 +90,7 @@ def _modules(draft: Draft) -> None:
     orphans = _orphans(draft)
     for name, unit in draft.units.items():
         if name in orphans:
-            when = "releases changed it, which a worker that starts can't do both" if draft.boots else ""
+            when = "releases changed it: a worker that starts has to do both at once" if draft.boots else ""
             what = f"nothing imports {name} any more, and {when or 'it changes at the same time'}"
             draft.refuse("removed-effect", name, what, "save one after the other, or restart")
         else:
