@@ -119,7 +119,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
                 done.append(action.step.apply())
                 if action.chain is not None:  # a factory runs where it ran, not where its module was imported
                     fresh = [entry for entry in _fresh(pending, configurations) if id(entry) not in known]
-                    _place(program, action.chain, fresh)
+                    _place(program, plan.moved_chain(action.chain), fresh)
     where[0] = ""
     done.append(origin.renew(plan.bound, program.loaded))
     _move_runs(program.books, before, plan, done)
@@ -223,6 +223,8 @@ def _move_runs(books: Books, before: Books, plan: Plan, done: list[Inverse]) -> 
         }
     done.append(calls.move(books.runs, plan.renamed))
     books.calls.move(plan.renamed, done)
+    for run in [run for found in startup.runs.values() for run in found if run.above is not None]:
+        run.above = plan.moved_chain(run.above or ())
     for config in configs.all_configs() if plan.relocate or plan.renamed else ():
         book = configs.book_of(config)
         assert book is not None

@@ -245,7 +245,7 @@ class Factory:
                     self.draft.out.parts.add(part)
                     self._functions_end(pair.old)
                 elif pair.new is not None:
-                    self.draft.out.relocate[part] = self._offsets(pair.new, self.new)[0]
+                    self.draft.out.relocate[part] = self._offsets(pair.new, self.new)
 
     def do(self) -> None:
         """Let all that is to run do so in the variables that each run left behind."""

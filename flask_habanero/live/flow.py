@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 
 _SPACES = {"globals", "locals", "vars", "dir"}
 _INSPECTING = {
-    "__code__", "_getframe", "co_firstlineno", "currentframe", "getsource", "getsourcelines", "stack",
+    "__code__", "_getframe", "co_firstlineno", "currentframe", "extract_stack", "extract_tb", "format_exc",
+    "format_exception", "getsource", "getsourcelines", "stack", "tb_lineno",
 }  # fmt: skip
 
 

@@ -86,6 +86,15 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     draft.out.templates = not reached.isdisjoint(registrations.template_functions())
 
 
+def may_hold(draft: Draft, name: str) -> bool:
+    """Whether a memo may hold results of a function of a name: then the start may have taken from it."""
+    target = draft.out.target
+    if not any(map(_keeps, draft.program.tree.values())):
+        return False
+    sources = [target[module] for module in draft.loaded if module in target]
+    return any(True for _ in _emptied(draft, reading.reaching(sources, {name})))
+
+
 @once_for_each_source
 def _keeps(source: Source) -> bool:
     """Whether a module may make memos."""

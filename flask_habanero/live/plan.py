@@ -75,7 +75,7 @@ class Plan:
         withdraw: statements, by (module, uid), whose registrations end or are made anew.
         moved: statements that now stand elsewhere, whose registrations move with them.
         parts: statements of factories whose registrations end.
-        relocate: those that stay -> the line within the factory at which they begin from now on.
+        relocate: those that stay -> the lines within the factory at which they begin and end from now on.
         journals: apps and blueprints of whose registrations some may end, or stand elsewhere.
         dropped: loaded modules that end.
         uids, codes: of each changed module's statements, as they will be.
@@ -103,7 +103,7 @@ class Plan:
     withdraw: set[tuple[str, int]] = field(default_factory=set)
     moved: set[tuple[str, int]] = field(default_factory=set)
     parts: set[Part] = field(default_factory=set)
-    relocate: dict[Part, int] = field(default_factory=dict)
+    relocate: dict[Part, tuple[int, int]] = field(default_factory=dict)
     journals: list[Target] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
     uids: dict[str, list[int]] = field(default_factory=dict)
@@ -141,9 +141,9 @@ class Plan:
 
     def moved_line(self, module: str, uid: int, within: int) -> int:
         """Return the line within a function to which a line of its statements moves."""
-        for part, first in self.relocate.items():
+        for part, (first, last) in self.relocate.items():
             if _is_in((module, uid, within), part):
-                return first + within - part[2]
+                return min(first + within - part[2], last)
         return within
 
 

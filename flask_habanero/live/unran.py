@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import ast
 import copy
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from . import bodies, codes, configs, registrations, variables
+from . import bodies, codes, configs, memos, registrations, variables
 from .parts import first_line
 from .sides import sides
 from .skeleton import alike, same_skeleton
@@ -33,6 +34,8 @@ _COMPOUND = (
 _CLAUSES = (ast.ExceptHandler, ast.match_case)
 # what has code of its own, which is known by its name and its place among others of that name
 _WITH_CODE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.GeneratorExp)
+
+_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 Span = tuple[int, int, int, int]
 """First and last line of something that stays: before, and after."""
@@ -69,15 +72,16 @@ class _Comparison:
             return self.blocks(old, new)
         if name not in _BLOCKS:
             return bool(old == new) if isinstance(old, str) else alike(old, new)
-        if old and not self.any_ran(old):
+        if old and not self.may_have_run(old):
             self.left_out += [*old, *new]
             return True
         return self.blocks(old, new)
 
-    def any_ran(self, block: list[ast.stmt]) -> bool:
-        """Whether some line of a block ran."""
+    def may_have_run(self, block: list[ast.stmt]) -> bool:
+        """Whether some line of a block ran, or its statements are such that nothing tells of them."""
+        silent = all(isinstance(one, ast.Global | ast.Nonlocal | ast.AnnAssign) for one in block)
         first, last = (_lines(block[0])[0], block[-1].end_lineno or 0) if block else (0, -1)
-        return any(first <= line <= last for line in self._ran)
+        return silent or any(first <= line <= last for line in self._ran)
 
 
 def _lines(node: ast.AST) -> tuple[int, int]:
@@ -96,7 +100,8 @@ def _line(node: ast.AST) -> int:
 def read(draft: Draft, key: Function, body: bodies.Body, is_meant: Callable[[bodies.Body], bool]) -> bool:
     """Whether a function read something that is meant at the start: in its body, but for what did not run."""
     ran, found = draft.program.books.lines.get(key), sides(draft, key) if is_meant(body) else None
-    if ran is None or found is None or not draft.program.was_watched(key[0]):
+    told = ran is not None and draft.program.was_watched(key[0])
+    if ran is None or found is None or not told or memos.may_hold(draft, key[1].rpartition(".")[2]):
         return is_meant(body)
     node, came_to = copy.copy(found[0]), bodies.Body()
     node.body = [pruned(one, ran, found[0]) for one in node.body]
@@ -116,11 +121,11 @@ def _pruned(node: Any, record: _Comparison) -> Any:
         return node
     fields = {name: getattr(node, name) for name in node._fields}
     for name, value in fields.items():
-        if name in ("handlers", "cases") or (name in _BLOCKS and record.any_ran(value)):
+        if name in ("handlers", "cases") or (name in _BLOCKS and record.may_have_run(value)):
             fields[name] = [_pruned(one, record) for one in value]
         elif name in _BLOCKS:
             fields[name] = [ast.copy_location(ast.Pass(), value[0])] if name == "body" else []
-    if isinstance(node, ast.ExceptHandler) and not record.any_ran(node.body):
+    if isinstance(node, ast.ExceptHandler) and not record.may_have_run(node.body):
         fields["name"] = None  # it bound nothing
     return ast.copy_location(type(node)(**fields), node)
 
@@ -128,15 +133,16 @@ def _pruned(node: Any, record: _Comparison) -> Any:
 def keeps(draft: Draft, key: Function) -> bool:
     """Whether a function that ran at the start becomes another one only where it did not run."""
     made = _compared(draft, key)
-    if made is None:
+    if made is None or memos.may_hold(draft, key[1].rpartition(".")[2]):
         return False
     if _led_on(draft, key):
         place, found = _place(draft, key), sides(draft, key)
         if place is None or found is None:
             return False
         old, new = map(first_line, found)
-        for first, last, begins, _ in made.spans:
-            draft.out.relocate[(*place, first - old + 1, last - old + 1)] = begins - new + 1
+        for first, last, begins, ends in made.spans:
+            lines = begins - new + 1, ends - new + 1
+            draft.out.relocate[(*place, first - old + 1, last - old + 1)] = lines
     return True
 
 
@@ -157,9 +163,19 @@ def _compared(draft: Draft, key: Function) -> _Comparison | None:
 
 
 def _same_kind(draft: Draft, key: Function) -> bool:
-    """Whether its code needs a function of the same kind: no generator that was none, the same cells."""
+    """Whether its code needs a function of the same kind: the same cells, variables in the same order.
+
+    One that may be suspended goes on where nobody looks: it is never kept.
+    """
     pair = _pair(draft, key)
-    return pair is None or (pair[0].co_flags, pair[0].co_freevars) == (pair[1].co_flags, pair[1].co_freevars)
+    if pair is None:
+        return True
+    old, new = pair
+    orders = [
+        [name for name in one.co_varnames if name in other.co_varnames] for one, other in (pair, pair[::-1])
+    ]
+    same = (old.co_flags, old.co_freevars) == (new.co_flags, new.co_freevars) and orders[0] == orders[1]
+    return same and not old.co_flags & _SUSPENDED
 
 
 def _pair(draft: Draft, key: Function) -> tuple[CodeType, CodeType] | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from ..codes import apart, docstring, own
+from ..codes import apart, children, docstring, own, walk
 from .undo import Inverse, remember
 
 _HEADER = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__")
@@ -44,7 +44,11 @@ class SwapCode:
 
 
 def _assign(function: FunctionType, code: CodeType) -> None:
-    """Let a function have a code. A plain function may become a generator or a coroutine."""
+    """Let a function have a code. A plain function may become a generator or a coroutine.
+
+    Functions that it has made go on with code that the old one held, and that may equal what the new one holds.
+    """
+    apart.update(one.co_qualname for child in children(code) for one in walk(child))
     if not (function.__code__.co_flags ^ code.co_flags) & _KINDS:
         function.__code__ = code
         return
@@ -58,7 +62,7 @@ def _fitting(code: CodeType, function: FunctionType) -> CodeType:
     name = function.__code__.co_filename
     if name == code.co_filename:
         return code
-    apart.add(code.co_qualname)
+    apart.update(one.co_qualname for one in walk(code))
     return code.replace(co_filename=name)
 
 
