@@ -46,7 +46,7 @@ class SwapCode:
 def _assign(function: FunctionType, code: CodeType) -> None:
     """Let a function have a code. A plain function may become a generator or a coroutine.
 
-    Functions that it has made go on with code that the old one held, and that may equal what the new one holds.
+    Functions that it has made go on with code that the old one held, which may equal what the new one holds.
     """
     apart.update(one.co_qualname for child in children(code) for one in walk(child))
     if not (function.__code__.co_flags ^ code.co_flags) & _KINDS:
