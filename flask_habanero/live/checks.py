@@ -96,11 +96,14 @@ def live_objects(draft: Draft) -> None:
     """Turn pairs of code into swaps of the functions that live, and deferred actions into steps."""
     goals: dict[tuple[str, CodeType], CodeType] = {}
     for name, found in draft.code_pairs.items():
+        inside: set[int] = (
+            set()
+        )  # ids of what stands in functions that change: other code, also if it is equal
         for old, new in found:
             if new is None:
                 _ended_code(draft, name, old)
-            else:
-                _swap(draft, name, (old, new), goals)
+            elif _swap(draft, name, (old, new), goals, again=id(new) in inside) or id(new) in inside:
+                inside.update(map(id, codes.children(new)))
         _class_facts(draft, name)
     draft.bind()
     _suspended(draft)
@@ -131,21 +134,29 @@ def _ended_code(draft: Draft, name: str, old: CodeType) -> None:
 
 
 def _swap(
-    draft: Draft, name: str, code: tuple[CodeType, CodeType], goals: dict[tuple[str, CodeType], CodeType]
-) -> None:
+    draft: Draft,
+    name: str,
+    code: tuple[CodeType, CodeType],
+    goals: dict[tuple[str, CodeType], CodeType],
+    *,
+    again: bool,
+) -> bool:
+    """Let live functions have their new code. Returns whether there are any, and it is other code."""
     old, new = code
     place = (name, new.co_qualname, new.co_firstlineno)
     draft.out.renamed[name, old.co_qualname, old.co_firstlineno] = place
     holders = draft.holders(name, old)
     if not holders:
-        return
+        return False
     if old.co_freevars != new.co_freevars:
         draft.remade_codes.add((name, old))  # unless they all are made anew, it is refused
     elif goals.setdefault((name, old), new) != new:
         what = f"{old.co_qualname}: two definitions share one code"
         draft.refuse("ambiguous", f"{name}:{old.co_firstlineno}", what)
-    elif old != new:
+    elif old != new or (again and not old.co_flags & codes.SUSPENDED):
         draft.out.swaps.append(steps.SwapCode(tuple(holders), new))
+        return True
+    return False
 
 
 def _suspended(draft: Draft) -> None:

@@ -64,6 +64,9 @@ def own(code: CodeType) -> CodeType:
     return copied
 
 
+SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+"""Flags of code that may be suspended."""
+
 apart: set[str] = set()
 """Qualified names of functions that live with a copy of their own, so that counting says nothing of them."""
 

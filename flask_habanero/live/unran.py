@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -34,8 +33,6 @@ _COMPOUND = (
 _CLAUSES = (ast.ExceptHandler, ast.match_case)
 # what has code of its own, which is known by its name and its place among others of that name
 _WITH_CODE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.GeneratorExp)
-
-_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 Span = tuple[int, int, int, int]
 """First and last line of something that stays: before, and after."""
@@ -175,7 +172,7 @@ def _same_kind(draft: Draft, key: Function) -> bool:
         [name for name in one.co_varnames if name in other.co_varnames] for one, other in (pair, pair[::-1])
     ]
     same = (old.co_flags, old.co_freevars) == (new.co_flags, new.co_freevars) and orders[0] == orders[1]
-    return same and not old.co_flags & _SUSPENDED
+    return same and not old.co_flags & codes.SUSPENDED
 
 
 def _pair(draft: Draft, key: Function) -> tuple[CodeType, CodeType] | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from ..codes import apart, children, docstring, own, walk
+from ..codes import SUSPENDED, apart, children, docstring, own, walk
 from .undo import Inverse, remember
 
 _HEADER = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__")
@@ -46,9 +46,10 @@ class SwapCode:
 def _assign(function: FunctionType, code: CodeType) -> None:
     """Let a function have a code. A plain function may become a generator or a coroutine.
 
-    Functions that it has made go on with code that the old one held, which may equal what the new one holds.
+    Generators that it makes go on with code that the old one held: one that is suspended keeps it anyway.
     """
-    apart.update(one.co_qualname for child in children(code) for one in walk(child))
+    inner = (one for child in children(code) for one in walk(child))
+    apart.update(one.co_qualname for one in inner if one.co_flags & SUSPENDED)
     if not (function.__code__.co_flags ^ code.co_flags) & _KINDS:
         function.__code__ = code
         return
