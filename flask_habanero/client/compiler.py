@@ -72,7 +72,8 @@ class Compiler:
         found = Path(self._named) if self._named else find(version, self._environ) if version else None
         actual = here if found is None else _ask(found, view.optimize, ())[0].python
         if found is None or actual != view.python:
-            raise NoPythonError(view.python, actual, how_to_get(version, self._environ) if version else "")
+            hint = how_to_get(version, self._environ) if version else ""
+            raise NoPythonError(view.python, actual if self._named else here, hint)
         return found
 
     def compile(self, tree: Tree, names: tuple[str, ...], view: View) -> Compiled:
