@@ -73,9 +73,8 @@ def compared(desk: Desk, view: View, words: Sequence[str]) -> Difference:
         for word in (from_, to)
     )
     if TREE not in (from_, to):
-        pushed = {name for told in releases(desk, view, view.head + 1) for name in told.changes}
         found = _between(copy, old, new)
-        return replace(found, notes=(*found.notes, *_left_out(pushed)))
+        return replace(found, notes=(*found.notes, *_left_out(_pushed(desk, view))))
     absent = {*old.digests, *new.digests} - tree.digests.keys()
     return _between(copy, old, new, {name for name in absent if is_on_disk(tree, name)})
 
@@ -94,6 +93,11 @@ def to_send(desk: Desk, view: View) -> Difference:
     notes = tuple(f"{why}: {listed(modules)}" for why, modules in left.items() if modules)
     notes += _left_out(names)
     return Difference(f"#{view.head}", TREE, tuple(file_changes(copy, old, new)), notes)
+
+
+def _pushed(desk: Desk, view: View) -> set[str]:
+    """Return all that releases of this epoch changed."""
+    return {name for told in releases(desk, view, view.head + 1) for name in told.changes}
 
 
 def _left_out(names: Iterable[str]) -> tuple[str, ...]:
@@ -136,8 +140,7 @@ def exported(desk: Desk, view: View, *, everything: bool) -> Export:
     if drift.others and not everything:
         left = f"differ from {missing_in}, and no release changed them: {listed(drift.others)}"
         notes = (f"{left}; --all takes them, too",)
-    pushed = {name for told in releases(desk, view, view.head + 1) for name in told.changes}
-    notes += _left_out(pushed)
+    notes += _left_out(_pushed(desk, view))
     files = tuple(file_changes(copy, old, new))
     return Export(missing_in, drift.modules, Difference(missing_in, f"#{view.head}", files, notes))
 

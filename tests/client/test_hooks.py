@@ -171,7 +171,13 @@ def is_gone(pid):
 @pytest.mark.parametrize(("command", "code"), [("push", 130), ("watch", 0)])
 def test_who_interrupts_ends_the_check_and_nothing_is_sent(edited, server, tmp_path, command, number, code):
     check = f"sleep 60 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait"
-    child = subprocess.Popen([*COMMAND, command, "--check", check], stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [*COMMAND, command, "--check", check],
+        stderr=subprocess.PIPE,
+        text=True,
+        # PLW1509: no thread holds a lock here; a job in the background hands on that it ignores Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     try:
         until((tmp_path / "pid").exists, 30)
         child.send_signal(number)
