@@ -152,6 +152,7 @@ def flat_secret() -> str:
         CHANGED,
         flat_secret(),
     ],
+    ids=lambda value: type(value).__name__,  # no secret in a name, and the same names in each run
 )
 def test_a_weak_or_malformed_secret_says_how_to_make_a_good_one(value: object) -> None:
     sentence = wrong("SECRET", SECRET=value)
@@ -174,8 +175,11 @@ def test_a_broken_list_is_named() -> None:
     assert "looks like a JSON list and is none" in wrong("SECRET", {"HABANERO_SECRET": "[" + SECRET})
 
 
+FORMS = ["text", "bytes", "body", "key"]
+
+
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FALLBACKS"])
-@pytest.mark.parametrize("form", [SECRET, SECRET.encode(), BODY, Key.parse(SECRET).secret])
+@pytest.mark.parametrize("form", [SECRET, SECRET.encode(), BODY, Key.parse(SECRET).secret], ids=FORMS)
 def test_flasks_secret_key_is_no_secret_for_us(name: str, form: str | bytes) -> None:
     """Whoever may sign a session cookie could push code."""
     value = form if name == "SECRET_KEY" else ["another", form]

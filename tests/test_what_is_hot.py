@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -929,6 +930,8 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 """Row of the page -> an edit of that kind; of a cold one, edits for each of its reasons."""
 
 NEEDS = {"fields of a form (WTForms)": "wtforms", "methods and constants of a model of peewee": "peewee"}
+SINCE = {"what a function did not come to at the start: a branch, a handler": (3, 12)}
+"""Row of the page -> the first Python on which it holds; the row says so, too."""
 
 
 def _rows() -> dict[str, str]:
@@ -953,6 +956,8 @@ def test_a_kind_of_edit_does_what_its_row_says(farms: tuple[Farm, Farm], kind: s
     """Live: as a cold start. Cold: for the reasons that the row names, and nothing has changed."""
     if kind in NEEDS:
         pytest.importorskip(NEEDS[kind])
+    if sys.version_info < SINCE.get(kind, (3, 11)):
+        pytest.skip(f"live from Python {'.'.join(map(str, SINCE[kind]))} on")
     edits = EDITS[kind]
     codes = [_codes(farms, kind, edit) for edit in ([edits] if isinstance(edits, str) else edits)]
     assert set().union(*codes) == set(re.findall(r"reasons\.md#([a-z-]+)", ROWS[kind]))
