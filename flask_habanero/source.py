@@ -73,6 +73,7 @@ def decode_source(data: bytes) -> str:
 
 
 _Told = TypeVar("_Told")
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 def once_for_each_source(tell: Callable[[Source], _Told]) -> Callable[[Source], _Told]:
@@ -87,6 +88,21 @@ def once_for_each_source(tell: Callable[[Source], _Told]) -> Callable[[Source], 
         kept = source.__dict__  # where a `cached_property` is kept, too
         if key not in kept:
             kept[key] = tell(source)
+        told: _Told = kept[key]
+        return told
+
+    return ask
+
+
+def once_for_each_node(tell: Callable[[_Node], _Told]) -> Callable[[_Node], _Told]:
+    """Let a function that tells something of a node do it once: what it told is kept with the node."""
+    key = f"_habanero_{tell.__name__}"
+
+    @wraps(tell)
+    def ask(node: _Node) -> _Told:
+        kept = node.__dict__  # a statement that stays is the same node in the next source
+        if key not in kept:
+            kept[key] = tell(node)
         told: _Told = kept[key]
         return told
 

@@ -104,9 +104,11 @@ def children(code: CodeType) -> list[CodeType]:
 
 def walk(code: CodeType) -> Iterator[CodeType]:
     """Yield a code object and all that it holds."""
-    yield code
-    for child in children(code):
-        yield from walk(child)
+    todo = [code]
+    while todo:
+        one = todo.pop()
+        yield one
+        todo += reversed(children(one))
 
 
 def named_children(code: CodeType) -> dict[tuple[str, int], CodeType]:

@@ -11,7 +11,7 @@ import builtins
 import functools
 import importlib.util
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -120,18 +120,20 @@ def referred(tree: Tree) -> set[str]:
 def let_go(old: Tree, new: Tree) -> bool:
     """Whether some module of `old` is named by fewer imports in `new`, of modules or of functions."""
     changed = [name for name, source in old.items() if new.get(name) is not source]
-    return any(
-        name in old and name != changer
-        for changer in changed
-        for _, name in _mentions(old[changer]) - (_mentions(new[changer]) if changer in new else Counter())
-    )
+    sides = {n: [names.of_source(tree[n]) if n in tree else () for tree in (old, new)] for n in changed}
+    return any(name in old and name != n for n, rows in sides.items() for _, name in _fewer(*rows))
 
 
-@once_for_each_source
-def _mentions(source: Source) -> Counter[tuple[bool, str]]:
-    """Return how often a source's imports name something: (whether in a function, name) -> times."""
+def _fewer(old: Sequence[names.Names], new: Sequence[names.Names]) -> Counter[tuple[bool, str]]:
+    """Return what imports name more often in `old`: (whether in a function, name) -> so many times more."""
+    stay = {id(row) for row in old} & {id(row) for row in new}  # unchanged statements' are the same objects
+    before, after = (_mentions(row for row in rows if id(row) not in stay) for rows in (old, new))
+    return before - after
+
+
+def _mentions(rows: Iterable[names.Names]) -> Counter[tuple[bool, str]]:
     found: Counter[tuple[bool, str]] = Counter()
-    for row in names.of_source(source):
+    for row in rows:
         for inside, items in ((False, row.imports), (True, row.inner_imports)):
             found.update((inside, name) for item in items for name in named([item]))
     return found
@@ -354,6 +356,8 @@ def used_too_early(source: Source, indices: set[int] | None, tree: Tree) -> Iter
         indices: the statements to look at; None for all.
         tree: the modules of the app: what star imports of them bring is known.
     """
+    if indices is not None and not indices:
+        return
     rows = names.of_source(source)
     brought = [
         star_names(tree[i.module], tree) if i.module in tree else None
