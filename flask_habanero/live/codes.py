@@ -16,7 +16,7 @@ from types import CodeType
 from typing import Any
 
 from ..errors import BundleError
-from ..source import dump_code
+from ..unit import dump_code
 
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _MAX_CODES = 50_000  # in one statement; bounds the walk of a hostile or broken one

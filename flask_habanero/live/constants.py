@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from flask.sansio.app import App
 
-from ..source import Source, once_for_each_node, once_for_each_source
+from ..piece import once_for_each_node
+from ..source import Source, once_for_each_source
 from . import names, reading, written
 from .judge import computed, known
 from .judge.values import Args, Live, Value

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from flask.config import Config
 
 from ..errors import Reason
-from ..source import Parsed, Piece, Unit
+from ..piece import Parsed, Piece
+from ..unit import Unit
 from . import (
     codes,
     effects,

@@ -11,7 +11,8 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..source import Piece, Source
+from ..piece import Piece
+from ..source import Source
 from . import imports, names, statements, steps
 from .parts import first_line
 

@@ -13,7 +13,8 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import Reason
-from ..source import Source, Unit
+from ..source import Source
+from ..unit import Unit
 from . import (
     anew,
     bodies,
@@ -30,6 +31,7 @@ from . import (
     names,
     ordering,
     orphans,
+    redefined,
     rivals,
     state,
     statements,
@@ -180,6 +182,6 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
         if functions_both:
             definitions.function(draft, name, pair, uid)
         elif isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):
-            definitions.class_(draft, name, pair, uid)
+            redefined.changed(draft, name, pair, uid)
         else:
             statements.again(draft, name, pair, uid)

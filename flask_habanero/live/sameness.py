@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask.sansio.app import App
 
-from ..source import Piece
+from ..piece import Piece
 from .constants import Constants, Place, UntoldError, bound_in, word
 from .diff import Kind, Pair
 

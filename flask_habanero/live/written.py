@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..source import Source, once_for_each_node, once_for_each_source
+from ..piece import once_for_each_node
+from ..source import Source, once_for_each_source
 from . import names
 
 NO_LITERAL = object()

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ...source import once_for_each_node
+from ...piece import once_for_each_node
 from ..names import never_runs
 from . import attributes
 from .comprehensions import UNROLLED

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...source import once_for_each_node
+from ...piece import once_for_each_node
 from . import attributes, computed, containers
 from .blocks import Blocks, own_nodes
 from .findings import Effect

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...source import once_for_each_node
+from ...piece import once_for_each_node
 
 MOST_ALTERNATIVES = 8  # more are as good as anything
 
