@@ -14,6 +14,7 @@ from . import (
     imports,
     mapping,
     names,
+    rebuilding,
     registrations,
     steps,
 )
@@ -234,8 +235,8 @@ def journals(draft: Draft) -> None:
         if t in affected or not t.import_name.startswith("flask_habanero")
     ]
     try:
-        rebuilt = registrations.rebuild(targets, {})
-    except registrations.UnreplayableError as error:
+        rebuilt = rebuilding.rebuild(targets, {})
+    except rebuilding.UnreplayableError as error:
         draft.refuse("journal", "", str(error))
         return
     for target in targets:
@@ -248,7 +249,7 @@ def journals(draft: Draft) -> None:
                 "order", "", f"{target.name}: the order of its registrations is not that of its lines"
             )
     for one in rebuilt:
-        if wrong := registrations.differences(one):
+        if wrong := rebuilding.differences(one):
             more = "hold more than was registered through Flask's methods since our import"
             what = f"{one.target.name}: {', '.join(wrong)} {more}"
             draft.refuse(

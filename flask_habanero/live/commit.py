@@ -25,7 +25,7 @@ from flask.config import Config
 from flask.sansio.app import App
 
 from ..errors import ColdChangeError, CommitError, Reason, UndoError
-from . import calls, configs, importer, learnt, origin, registrations, startup, steps, templates
+from . import calls, configs, importer, learnt, origin, rebuilding, registrations, startup, steps, templates
 from .registrations import Entry, Target
 
 if TYPE_CHECKING:
@@ -380,10 +380,8 @@ def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:
         for t in {**dict.fromkeys(registrations.targets), **journals}
         if not t.import_name.startswith("flask_habanero")
     ]
-    before = {
-        one.target: one for one in registrations.rebuild([t for t in targets if isinstance(t, App)], {})
-    }
-    for one in registrations.rebuild(targets, journals):
+    before = {one.target: one for one in rebuilding.rebuild([t for t in targets if isinstance(t, App)], {})}
+    for one in rebuilding.rebuild(targets, journals):
         done.append(steps.Assign(one.target, one.tables).apply())
         if isinstance(one.target, App):
             done.append(steps.Assign(one.target.url_map, one.url_map).apply())

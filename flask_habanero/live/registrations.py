@@ -1,44 +1,35 @@
-"""Who registered what on which app or blueprint, from which statement: and how to rebuild it.
+"""Who registered what on which app or blueprint, from which statement.
 
 Flask's set-up methods are wrapped once, when `flask_habanero` is imported. Each outermost call
 is written down beside the app or blueprint: method, arguments, and the frames it came from.
 That journal is enough to build all of Flask's registries anew, with Flask's own methods, on a
 shadow of the app: so a release edits the journal (withdraws what removed statements registered,
 adds what new ones register, at the place where a cold start would put it), rebuilds beside the
-live registries, and swaps them by reference.
-
-- Only a journal that reproduces the live registries exactly is believed (`differences`):
-  what somebody wrote past Flask's methods makes a change of registrations cold, never wrong.
-- While a release runs its statements (`recording`), the methods only write down.
+live registries (`rebuilding.py`), and swaps them by reference. While a release runs its statements
+(`recording`), the methods only write down.
 
 The only place that wraps Flask. Source: flask/sansio/{scaffold,app,blueprints}.py of Flask 3.
 """
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 import itertools
 import sys
 import threading
 import weakref
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType, MethodType, SimpleNamespace
+from types import FrameType
 from typing import Any
 
-from flask.cli import AppGroup
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 from flask.sansio.scaffold import Scaffold
-from flask.templating import _default_template_ctx_processor
 from jinja2.filters import FILTERS
 from jinja2.tests import TESTS
-from werkzeug.routing import Map
-from werkzeug.routing.matcher import StateMachineMatcher
 
 Target = App | Blueprint
 
@@ -102,7 +93,7 @@ PLAIN_DECORATORS = frozenset(  # they take the function itself: no parentheses
 )  # fmt: skip
 CALLS = frozenset(itertools.chain(*_LEAVES.values())) - {"record", "record_once", "endpoint"}
 # They run a function of the user's: nobody knows what it does twice.
-_UNREPLAYABLE = frozenset({"record", "record_once"})
+UNREPLAYABLE = frozenset({"record", "record_once"})
 _GIVES_BACK = DECORATORS - {"endpoint"}
 
 _SCAFFOLD_TABLES = (
@@ -209,6 +200,16 @@ def recording() -> Iterator[list[tuple[Target, Entry]]]:
         _state.recording = None
 
 
+@contextmanager
+def unwritten() -> Iterator[None]:
+    """Let this thread's set-up calls do what Flask's own do, and not be written down."""
+    _state.depth += 1
+    try:
+        yield
+    finally:
+        _state.depth -= 1
+
+
 def _note(target: Target, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     entry = Entry(method, args, dict(kwargs), stack(sys._getframe(2)))
     if _state.recording is not None:
@@ -285,175 +286,6 @@ def install() -> None:
     ):
         setattr(cls, name, wrap_one(cls.__dict__[name]))
     App.add_url_rule._habanero = True  # type: ignore[attr-defined]  # the mark that install() looks for
-
-
-class UnreplayableError(Exception):
-    """The journal holds a call whose effect can't be had twice."""
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """Fresh registries of one app or blueprint, built beside the live ones."""
-
-    target: Target
-    tables: dict[str, Any]
-    url_map: dict[str, Any]  # attributes for the live Map; empty for a blueprint
-    jinja: dict[str, dict[str, Any]]  # filters, tests, globals
-
-
-def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> list[Rebuilt]:
-    """Build fresh registries of apps and blueprints from their journals. The live ones are only read.
-
-    Args:
-        targets: apps and blueprints.
-        journals: the journal to use instead of a target's own.
-
-    Raises:
-        UnreplayableError: a call in a journal can't be had twice.
-        Exception: what Flask raises at a cold start of such registrations.
-    """
-    shadows = _Shadows(journals)
-    _state.depth += 1
-    try:
-        # all, before any table gets its real objects
-        shadowed = [(target, shadows.of(target)) for target in targets]
-        return [shadows.rebuilt(target, shadow) for target, shadow in shadowed]
-    finally:
-        _state.depth -= 1
-
-
-class _Shadows:
-    def __init__(self, journals: dict[Target, list[Entry]]) -> None:
-        self._journals = journals
-        self._made: dict[Target, Target] = {}
-        self._real: dict[int, Target] = {}
-
-    def rebuilt(self, real: Target, shadow: Target) -> Rebuilt:
-        if isinstance(real, Blueprint):
-            return Rebuilt(
-                real, {name: self._mapped(getattr(shadow, name)) for name in _BLUEPRINT_TABLES}, {}, {}
-            )
-        assert isinstance(shadow, App)
-        tables = {name: self._mapped(getattr(shadow, name)) for name in _APP_TABLES}
-        shadow.url_map.update()
-        for rule in shadow.url_map.iter_rules():
-            rule.map = real.url_map
-        url_map = {
-            name: getattr(shadow.url_map, name) for name in ("_matcher", "_rules_by_endpoint", "_remap")
-        }
-        return Rebuilt(real, tables, url_map, vars(shadow.__dict__["jinja_env"]))
-
-    def of(self, real: Target) -> Target:
-        if real not in self._made:
-            shadow = copy.copy(real)
-            self._made[real], self._real[id(shadow)] = shadow, real
-            _blank(shadow)
-            for entry in self._journals.get(real, entries_of(real)):
-                self._replay(shadow, entry)
-        return self._made[real]
-
-    def _replay(self, shadow: Target, entry: Entry) -> None:
-        if entry.method in _UNREPLAYABLE:
-            raise UnreplayableError(
-                f"{shadow.name}: .{entry.method}() runs a function whose effects are unknown"
-            )
-        args = entry.args
-        if entry.method in ("endpoint", "app_errorhandler"):
-            getattr(shadow, entry.method)(*args[1:], **entry.kwargs)(args[0])
-            return
-        if entry.method == "register_blueprint":
-            if type(args[0]).register is not Blueprint.register:
-                raise UnreplayableError(f"blueprint {args[0].name!r} has a register() of its own")
-            args = (self.of(args[0]), *args[1:])
-        getattr(shadow, entry.method)(*args, **entry.kwargs)
-
-    def _mapped(self, value: Any) -> Any:
-        """Put the real objects back where a shadow got into a table."""
-        if isinstance(value, dict):
-            for key in value:
-                value[key] = self._mapped(value[key])
-            return value
-        if isinstance(value, list):
-            value[:] = [self._mapped(item) for item in value]
-            return value
-        if isinstance(value, tuple):
-            return tuple(self._mapped(item) for item in value)
-        if isinstance(value, MethodType) and id(value.__self__) in self._real:
-            return MethodType(value.__func__, self._real[id(value.__self__)])
-        return self._real.get(id(value), value)
-
-
-def _blank(shadow: Target) -> None:
-    """Give a shadow empty registries of its own."""
-    for name in ("before_request_funcs", "after_request_funcs", "teardown_request_funcs"):
-        setattr(shadow, name, defaultdict(list))
-    for name in ("url_value_preprocessors", "url_default_functions"):
-        setattr(shadow, name, defaultdict(list))
-    shadow.view_functions = {}
-    shadow.error_handler_spec = defaultdict(lambda: defaultdict(dict))
-    shadow.template_context_processors = defaultdict(list, {None: [_default_template_ctx_processor]})
-    if isinstance(shadow, Blueprint):
-        shadow.deferred_functions, shadow._blueprints, shadow._got_registered_once = [], [], False
-        return
-    shadow.teardown_appcontext_funcs, shadow.shell_context_processors, shadow.blueprints = [], [], {}
-    shadow._got_first_request = False
-    shadow.url_map = _blank_map(shadow.url_map)
-    shadow.__dict__["jinja_env"] = SimpleNamespace(filters={}, tests={}, globals={})
-    shadow.cli = AppGroup("shadow")  # blueprints' commands are merged into it and forgotten
-
-
-def _blank_map(live: Map) -> Map:
-    fresh = copy.copy(live)
-    fresh._matcher = StateMachineMatcher(live.merge_slashes)
-    fresh._rules_by_endpoint = {}
-    fresh._remap = True
-    return fresh
-
-
-def differences(rebuilt: Rebuilt) -> list[str]:
-    """Return the names of the live registries that the journal doesn't reproduce; none if it is complete."""
-    live = rebuilt.target
-    # an app that is gone may have registered a blueprint that lives on: only Flask's check of set-up asks
-    tables = {name: table for name, table in rebuilt.tables.items() if name != "_got_registered_once"}
-    wrong = [name for name, table in tables.items() if not _equal(name, getattr(live, name), table)]
-    if isinstance(live, App):
-        live.url_map.update()
-        if _rules(live.url_map._rules_by_endpoint) != _rules(rebuilt.url_map["_rules_by_endpoint"]):
-            wrong.append("url_map")
-    return wrong
-
-
-def _equal(name: str, live: Any, fresh: Any) -> bool:
-    if (
-        name == "deferred_functions"
-    ):  # closures made anew at each call: their number is all that can be compared
-        return len(live) == len(fresh)
-    return bool(_plain(live) == _plain(fresh))
-
-
-def _plain(table: Any) -> Any:
-    """Drop empty containers: reading a defaultdict makes them."""
-    if isinstance(table, dict):
-        items = {key: _plain(value) for key, value in table.items()}
-        return {key: value for key, value in items.items() if value not in ({}, [])}
-    return table
-
-
-def _rules(by_endpoint: dict[Any, list[Any]]) -> list[Any]:
-    return [
-        (
-            rule.rule,
-            rule.endpoint,
-            rule.methods,
-            rule.defaults,
-            rule.subdomain,
-            rule.host,
-            rule.strict_slashes,
-            rule.build_only,
-        )
-        for rules in by_endpoint.values()
-        for rule in rules
-    ]
 
 
 def template_functions() -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Blueprint, Flask
 from flask.views import MethodView
-from flask_habanero.live import registrations
+from flask_habanero.live import rebuilding, registrations
 
 registrations.install()
 
@@ -54,8 +54,8 @@ def shop() -> Flask:
 
 def test_the_journal_gives_what_there_is():
     app = shop()
-    (rebuilt,) = registrations.rebuild([app], {})
-    assert registrations.differences(rebuilt) == []
+    (rebuilt,) = rebuilding.rebuild([app], {})
+    assert rebuilding.differences(rebuilt) == []
     live = [rule.rule for rule in app.url_map.iter_rules()]
     assert len(live) > 10
     assert [r.rule for rules in rebuilt.url_map["_rules_by_endpoint"].values() for r in rules] == live
@@ -67,7 +67,7 @@ def test_rebuilding_touches_nothing_live():
         name: dict(getattr(app, name)) for name in ("view_functions", "before_request_funcs", "blueprints")
     }
     rules = list(app.url_map.iter_rules())
-    registrations.rebuild([app, *app.blueprints.values()], {})
+    rebuilding.rebuild([app, *app.blueprints.values()], {})
     assert {name: dict(getattr(app, name)) for name in before} == before
     assert list(app.url_map.iter_rules()) == rules
     assert all(rule.map is app.url_map for rule in rules)
@@ -89,23 +89,23 @@ def test_rebuilding_touches_nothing_live():
 def test_what_was_written_past_flasks_methods_is_noticed(past, named):
     app = shop()
     past(app)
-    (rebuilt,) = registrations.rebuild([app], {})
-    assert named in registrations.differences(rebuilt)
+    (rebuilt,) = rebuilding.rebuild([app], {})
+    assert named in rebuilding.differences(rebuilt)
 
 
 def test_a_blueprint_that_an_app_which_is_gone_had_registered_is_known():
     app, bp = Flask("shop_of_tests"), Blueprint("bp", "shop_of_tests")
     app.register_blueprint(bp)
     del app
-    (rebuilt,) = registrations.rebuild([bp], {})
-    assert registrations.differences(rebuilt) == []
+    (rebuilt,) = rebuilding.rebuild([bp], {})
+    assert rebuilding.differences(rebuilt) == []
 
 
 def test_a_withdrawn_entry_is_not_in_what_is_rebuilt():
     app = shop()
     first = next(e for e in registrations.entries_of(app) if e.method == "before_request")
     journal = [entry for entry in registrations.entries_of(app) if entry is not first]
-    (rebuilt,) = registrations.rebuild([app], {app: journal})
+    (rebuilt,) = rebuilding.rebuild([app], {app: journal})
     assert first.args[0] in app.before_request_funcs[None]
     assert first.args[0] not in rebuilt.tables["before_request_funcs"][None]
 
@@ -127,8 +127,8 @@ def test_a_deferred_function_of_the_users_is_not_replayed():
     app, bp = Flask("shop_of_tests"), Blueprint("bp", "shop_of_tests")
     bp.record(lambda state: None)
     app.register_blueprint(bp)
-    with pytest.raises(registrations.UnreplayableError):
-        registrations.rebuild([app], {})
+    with pytest.raises(rebuilding.UnreplayableError):
+        rebuilding.rebuild([app], {})
 
 
 def test_a_conflict_is_raised_as_a_cold_start_raises_it():
@@ -137,7 +137,7 @@ def test_a_conflict_is_raised_as_a_cold_start_raises_it():
         app.add_url_rule("/other", "v", lambda: "another function")
     journal = [*registrations.entries_of(app), *(entry for _, entry in pending)]
     with pytest.raises(AssertionError, match="overwriting an existing endpoint"):
-        registrations.rebuild([app], {app: journal})
+        rebuilding.rebuild([app], {app: journal})
 
 
 def test_an_entry_knows_the_line_that_it_came_from():
