@@ -118,10 +118,9 @@ class _Shadows:
 
 def _blank(shadow: Target) -> None:
     """Give a shadow empty registries of its own."""
-    for name in ("before_request_funcs", "after_request_funcs", "teardown_request_funcs"):
-        setattr(shadow, name, defaultdict(list))
-    for name in ("url_value_preprocessors", "url_default_functions"):
-        setattr(shadow, name, defaultdict(list))
+    shadow.before_request_funcs, shadow.after_request_funcs = defaultdict(list), defaultdict(list)
+    shadow.teardown_request_funcs = defaultdict(list)
+    shadow.url_value_preprocessors, shadow.url_default_functions = defaultdict(list), defaultdict(list)
     shadow.view_functions = {}
     shadow.error_handler_spec = defaultdict(lambda: defaultdict(dict))
     shadow.template_context_processors = defaultdict(list, {None: [_default_template_ctx_processor]})

@@ -29,7 +29,7 @@ Sources = Mapping[str, str]
 """Path below the root -> text."""
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE = 60  # seconds that one job may take; only a deadlock takes so long
+_PATIENCE = 110  # seconds: of a child that hangs; a loaded machine takes a good part of it
 
 
 @dataclass
