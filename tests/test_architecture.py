@@ -29,6 +29,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("answers", "archive", "deploy"),
     ("endpoint", "server"),
     ("follower",),
+    ("trial", "testing"),
 )
 CLIENT_SEES = {"errors", "asset", "source", "release", "envelope"}
 
@@ -221,7 +222,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     ),
     "other programs": (
         imports("subprocess"),
-        {"client/git.py", "client/hooks.py", "client/compiler.py", DEMO},
+        {"client/git.py", "client/hooks.py", "client/compiler.py", "testing.py", DEMO},
     ),
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/command.py"}),
     "printing": (
@@ -230,7 +231,15 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     ),
     "the environment": (
         lambda module: "os.environ" in {ast.unparse(node) for node in module.nodes(ast.Attribute)},
-        {"server.py", "client/cli.py", "client/git.py", "client/target.py", "live/origin.py", DEMO},
+        {
+            "server.py",
+            "client/cli.py",
+            "client/git.py",
+            "client/target.py",
+            "live/origin.py",
+            "testing.py",
+            DEMO,
+        },
     ),
     "configuring logs": (calls(r"logging\.(basicConfig|config\..*)|.*\.addHandler"), set()),
     "watching files": (imports("watchdog"), {"client/watch.py"}),
@@ -312,6 +321,7 @@ BROAD = {
     ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
     ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",
     ("follower.py", "Exception"): "a fault of ours must not keep a task from running: told in the log",
+    ("trial.py", "Exception"): "what a function of the app raises is told to the test that called it",
 }
 """File and class of a broad `except` -> why it stands there."""
 
