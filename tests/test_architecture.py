@@ -24,12 +24,12 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("envelope",),
     ("live.*",),
     ("counter", "record", "replay", "staging", "store", "ledger"),
-    ("gate", "config", "surroundings", "guard", "manager", "signals"),
+    ("gate", "config", "surroundings", "guard", "manager", "signals", "webhook"),
     ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "archive", "deploy"),
     ("endpoint", "server"),
     ("follower",),
-    ("trial", "testing"),
+    ("trial", "testing", "contrib.*"),
 )
 CLIENT_SEES = {"errors", "asset", "source", "release", "envelope"}
 
@@ -214,7 +214,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
     "HTTP out": (
         imports("requests", "urllib3", "urllib.request", "http.client"),
-        {"client/transport.py", DEMO},
+        {"client/transport.py", "webhook.py", DEMO},
     ),
     "the importer": (
         lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),
