@@ -176,9 +176,8 @@ class Deployer:
             self.worker.program.overlay.check(change.assets)
 
     def _check_restart(self, change: Change) -> None:
-        """Check that a restart comes to a change, too. Raises ColdChangeError, AssetError."""
+        """Check that a restart comes to a change, too. Raises ColdChangeError."""
         program = self.worker.program
-        program.overlay.check_disk(change.assets)
         reasons = program.fold_reasons(*change.from_(program.base))
         if reasons:
             raise ColdChangeError(tuple(reasons))

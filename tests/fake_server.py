@@ -90,6 +90,7 @@ class FakeServer:
             "reloader": "",
             "unknown": [],
             "overridden": [],
+            "crowded": [],
         }
     )
     page: int = 50  # records, or sources, in one answer

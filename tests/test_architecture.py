@@ -23,7 +23,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("release",),
     ("envelope",),
     ("live.*",),
-    ("counter", "record", "replay", "staging", "store", "ledger"),
+    ("counter", "record", "disk", "replay", "staging", "store", "ledger"),
     ("gate", "config", "surroundings", "guard", "manager", "signals", "webhook"),
     ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "archive", "deploy"),
