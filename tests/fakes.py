@@ -58,6 +58,9 @@ class FakeOverlay:
     def is_fixed(self, name: str) -> bool:
         return False
 
+    def data_of(self, asset: Asset) -> bytes | None:
+        return asset.data
+
 
 @dataclass
 class FakeProgram:

@@ -25,7 +25,7 @@ from werkzeug.security import safe_join
 from ..asset import Asset, Assets, changed_assets, digests
 from ..errors import AssetError, Reason
 from . import steps, templates
-from .folders import Folder, folders, is_fixed, is_other, read
+from .folders import Folder, data_of, folders, is_fixed, is_other, read
 from .plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -77,6 +77,10 @@ class Overlay:
     def is_fixed(self, name: str) -> bool:
         """Whether this process can't have changed the file of an asset on the disk."""
         return is_fixed(name, folders(self._program))
+
+    def data_of(self, asset: Asset) -> bytes | None:
+        """Return an asset's bytes, of what nobody pushed from the disk; None if they are there no more."""
+        return asset.data if asset.data is not None else data_of(asset, folders(self._program))
 
     @cached_property
     def _read(self) -> tuple[dict[str, Asset], frozenset[str]]:

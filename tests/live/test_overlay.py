@@ -179,6 +179,19 @@ class TestFolders:
         assert overlay.crowded == {"pages/static"}
         assert {name for name in overlay.disk if name.startswith("pages/static/")} == set()
 
+    def test_bytes_of_a_static_file_are_those_of_the_disk_while_they_are_there(self, site: Site) -> None:
+        overlay, name = site.program.overlay, "pages/static/pages.css"
+        base = overlay.assets[name]
+        assert base.data is None
+        assert overlay.data_of(base) == b"p { color: red }"
+        site.push(static__pages_css="pushed")
+        assert (overlay.data_of(overlay.assets[name]), overlay.data_of(base)) == (
+            b"pushed",
+            b"p { color: red }",
+        )
+        (site.root / name).write_text("another")
+        assert overlay.data_of(base) is None
+
     def test_what_this_process_can_not_write_is_fixed(
         self, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
