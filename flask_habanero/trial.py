@@ -31,7 +31,6 @@ from .asset import Asset
 from .change import Request
 from .envelope import REQUEST, pack, seal, sha256
 from .live import startup
-from .live.folders import folders
 from .release import Bundle, digest_of
 from .server import NAME, Runtime, Skin
 from .source import Source, build_unit, decode_source, python_tag
@@ -111,12 +110,15 @@ class Trial:
 
     def _text(self, turn: Turn) -> dict[str, Any]:
         path, head = turn["path"], self._head
-        if path.endswith(".py"):
-            return {"text": head.tree[_name(head, path)].text}
-        data = head.assets[path].data
-        if data is None:  # a static file that nobody pushed
-            places = (one.place_of(path) for one in folders(self._runtime.program) if one.holds(path))
-            data = Path(next(places)).read_bytes()
+        texts = {source.path: source.text for source in head.tree.values()}
+        if path in texts:
+            return {"text": texts[path]}
+        asset = head.assets.get(path)
+        data = None if asset is None else self._runtime.program.overlay.data_of(asset)
+        if data is None:
+            raise LookupError(
+                f"there is no {path} in the app, only {', '.join([*head.assets, *texts][-10:])}"
+            )
         return {"text": data.decode()}
 
     def _respond(self, turn: Turn) -> dict[str, Any]:

@@ -647,3 +647,8 @@ def test_a_terminal_gets_colours_and_nothing_that_steers_it(project, environ, se
     assert "\x1b[32m+x" in seen("diff", "0", "1")
     assert "\x1b[" not in seen("diff", "0", "1", NO_COLOR="1")
     assert seen("diff", "1", "1") == ""
+    server.release({LOGO: PICTURE})
+    for words in (("diff", "1", "2"), ("show", "2"), ("export",)):
+        out = seen(*words, NO_COLOR="1")
+        assert f"Binary files a/{LOGO} and b/{LOGO} differ: 1.8 KB" in out
+        assert "GIT binary patch" not in out

@@ -203,6 +203,7 @@ def test_a_cold_deploy_of_a_template_supersedes_what_was_pushed(server: Server) 
     assert server.peer().head.release == 1
 
 
+@pytest.mark.long
 def test_a_rollback_takes_a_static_file_as_the_disk_has_it(server: Server) -> None:
     server.ask_all(2)
     peer = server.peer()
@@ -215,6 +216,7 @@ def test_a_rollback_takes_a_static_file_as_the_disk_has_it(server: Server) -> No
     assert {style for _, style in shown(server)} == {"deployed"}
 
 
+@pytest.mark.long
 def test_what_was_pushed_outlives_a_folder_that_grows_too_large(server: Server) -> None:
     before = server.ask_all(2)
     peer = server.peer()
