@@ -61,7 +61,7 @@ class RunningApp:
     """
 
     def __init__(self, target: str, folder: Path, store: Path, environ: Mapping[str, str]) -> None:
-        command = [sys.executable, "-m", "flask_habanero.trial", target, str(store)]
+        command = [sys.executable, "-m", "flask_habanero.specimen", target, str(store)]
         self._process = subprocess.Popen(  # noqa: S603  # our own module, in this Python
             command, cwd=folder, env=dict(environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

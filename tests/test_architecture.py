@@ -29,7 +29,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("answers", "archive", "deploy"),
     ("endpoint", "server"),
     ("follower",),
-    ("trial", "testing", "contrib.*"),
+    ("specimen", "testing", "contrib.*"),
 )
 CLIENT_SEES = {"errors", "asset", "source", "release", "envelope"}
 
@@ -321,7 +321,7 @@ BROAD = {
     ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
     ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",
     ("follower.py", "Exception"): "a fault of ours must not keep a task from running: told in the log",
-    ("trial.py", "Exception"): "what a function of the app raises is told to the test that called it",
+    ("specimen.py", "Exception"): "what a function of the app raises is told to the test that called it",
 }
 """File and class of a broad `except` -> why it stands there."""
 

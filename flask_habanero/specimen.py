@@ -2,7 +2,7 @@
 
 ::
 
-    python -m flask_habanero.trial shop:create_app STORE
+    python -m flask_habanero.specimen shop:create_app STORE
 
 Reads one JSON object a line from its standard input, and answers each with one on its standard output;
 what the app itself prints goes to stderr. The app is loaded as a server loads it, and what is pushed goes the
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 Turn = Mapping[str, Any]
 
 
-class Trial:
+class Specimen:
     """The app of one test, and what the test may ask of it."""
 
     def __init__(self, app: Flask, runtime: Runtime) -> None:
@@ -133,7 +133,7 @@ class Trial:
         with self._app.app_context():
             return {"value": _plain(_found(turn["name"])(*turn["args"], **turn["kwargs"]))}
 
-    _turns: Mapping[str, Callable[[Trial, Turn], dict[str, Any]]] = {
+    _turns: Mapping[str, Callable[[Specimen, Turn], dict[str, Any]]] = {
         "push": _push,
         "rollback": _rollback,
         "text": _text,
@@ -187,10 +187,10 @@ def _runtime_of(app: Flask, store: Path) -> Runtime:
 def main(target: str, store: str, turns: IO[str], answers: IO[str]) -> None:
     """Load an app, and answer until there are no more turns. Raises whatever its import raises."""
     app = ScriptInfo(app_import_path=target, set_debug_flag=False).load_app()
-    trial = Trial(app, _runtime_of(app, Path(store)))
+    specimen = Specimen(app, _runtime_of(app, Path(store)))
     answers.write(json.dumps({"ready": True}) + "\n")
     for line in turns:
-        answers.write(json.dumps(trial.answer(json.loads(line))) + "\n")
+        answers.write(json.dumps(specimen.answer(json.loads(line))) + "\n")
 
 
 if __name__ == "__main__":
