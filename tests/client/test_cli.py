@@ -15,7 +15,7 @@ from flask_habanero.client.command import EXIT, exit_code
 from flask_habanero.envelope import Key, new_secret
 from flask_habanero.errors import HabaneroError
 from flask_habanero.release import Report
-from flask_habanero.source import python_tag
+from flask_habanero.unit import python_tag
 
 NEW = "def index():\n    return 2\n"
 
