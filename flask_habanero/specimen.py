@@ -33,7 +33,8 @@ from .envelope import REQUEST, pack, seal, sha256
 from .live import startup
 from .release import Bundle, digest_of
 from .server import NAME, Runtime, Skin
-from .source import Source, build_unit, decode_source, python_tag
+from .source import Source, decode_source
+from .unit import build_unit, python_tag
 
 if TYPE_CHECKING:
     from flask import Flask
