@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .follower import follow as follow
     from .server import Habanero as Habanero
+    from .signals import release_answered as release_answered
     from .signals import release_live as release_live
     from .signals import release_refused as release_refused
     from .signals import release_rolled_back as release_rolled_back
 
 __version__ = "0.1.0"
-_SIGNALS = ("release_live", "release_refused", "release_rolled_back")
-__all__ = ["Habanero", "__version__", "follow", "release_live", "release_refused", "release_rolled_back"]
+_SIGNALS = ("release_answered", "release_live", "release_refused", "release_rolled_back")
+__all__ = [
+    "Habanero",
+    "__version__",
+    "follow",
+    "release_answered",
+    "release_live",
+    "release_refused",
+    "release_rolled_back",
+]
 
 
 def __getattr__(name: str) -> Any:

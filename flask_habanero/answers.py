@@ -57,6 +57,7 @@ class Answers:
         newest = self._ledger.records(self._worker.epoch, NEWEST)
         log = [self._told(record) for record in newest]
         around = self._around.told(server, self._config.store)
+        around["crowded"] = sorted(self._worker.program.overlay.crowded)
         return self._state(self._worker.head, {"log": log, "surroundings": around})
 
     def _state(self, head: State, more: Mapping[str, Any]) -> Report:

@@ -9,14 +9,16 @@ asks for the rest.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .asset import Assets
+from .asset import Asset, Assets, digests, is_asset_name
 from .change import NothingThereError, Request, wishes
 from .errors import BundleError, ConflictError, RefusedError, StoreError
 from .record import State
 from .release import MAX_UNITS, Tree, module_name
+from .source import Source
 
 if TYPE_CHECKING:
     from .record import Record
@@ -78,40 +80,52 @@ class Archive:
 
     def _tree(self, request: Request) -> dict[str, Any]:
         at = wishes(request, "at")["at"]
-        rows = {s.name: [s.digest, s.path, s.package] for s in self._tree_at(at).values()}
-        if len(json.dumps(rows)) > MOST_BYTES:
-            raise _too_large(f"a tree of {len(rows):,} modules")
-        return {"at": at, "tree": rows}
+        tree, assets = self._files_at(at)
+        rows = {s.name: [s.digest, s.path, s.package] for s in tree.values()}
+        data = {"at": at, "tree": rows, "assets": digests(assets)}
+        if len(json.dumps(data)) > MOST_BYTES:
+            raise _too_large(f"a tree of {len(rows) + len(assets):,} files")
+        return data
 
-    def _tree_at(self, at: object) -> Tree:
+    def _files_at(self, at: object) -> tuple[Tree, Assets]:
         if at == DISK:
-            return self._worker.program.base
+            program = self._worker.program
+            return program.base, program.overlay.disk
         if type(at) is not int or at < 0:
             raise BundleError('no release number, and not "disk"')
         try:
-            return self._ledger.state_at(self._worker.epoch, at).tree
+            state = self._ledger.state_at(self._worker.epoch, at)
         except LookupError:
             raise NothingThereError(at, "to read") from None
+        return state.tree, state.assets
 
     def _sources(self, request: Request) -> dict[str, Any]:
         asked = wishes(request, "at", "names")
         names = _names(asked["names"])
-        tree = self._tree_at(asked["at"])
-        there = [name for name in names if name in tree]
-        rows = ([name, tree[name].path, tree[name].package, tree[name].text] for name in there)
+        tree, assets = self._files_at(asked["at"])
+        there = [name for name in names if name in tree or name in assets]
+        rows = (_row(tree[name]) if name in tree else self._asset_row(assets[name]) for name in there)
         told = _bounded(rows)
         if there and not told:
             raise _too_large(there[0])
-        absent = [name for name in names if name not in tree]
+        absent = [name for name in names if name not in tree and name not in assets]
         return {"at": asked["at"], "sources": told, "absent": absent, "left": there[len(told) :]}
+
+    def _asset_row(self, asset: Asset) -> list[Any]:
+        data = self._worker.program.overlay.data_of(asset)
+        return [asset.name, None if data is None else b64encode(data).decode()]
+
+
+def _row(source: Source) -> list[Any]:
+    return [source.name, source.path, source.package, source.text]
 
 
 def _names(value: object) -> list[str]:
     if type(value) is not list or not 0 < len(value) <= MAX_UNITS:
         raise BundleError(f"sources: no list of names, or more than {MAX_UNITS}")
-    names = [module_name(item) for item in value]
+    names = [item if is_asset_name(item) else module_name(item) for item in value]
     if len(set(names)) != len(names):
-        raise BundleError("sources: a module stands twice")
+        raise BundleError("sources: a name stands twice")
     return names
 
 

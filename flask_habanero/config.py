@@ -12,9 +12,10 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .envelope import Key, Keyring
 from .errors import ConfigError
@@ -23,7 +24,21 @@ SECRET, SECRET_FILE = "HABANERO_SECRET", "HABANERO_SECRET_FILE"
 APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"
 STORE, COLD, BUILD = "HABANERO_STORE", "HABANERO_COLD", "HABANERO_BUILD"
 QUIESCE_MS, MAX_BYTES, DISABLED = "HABANERO_QUIESCE_MS", "HABANERO_MAX_BYTES", "HABANERO_DISABLED"
-KEYS = (SECRET, SECRET_FILE, APP_ID, PATH, MODULES, STORE, COLD, QUIESCE_MS, MAX_BYTES, BUILD, DISABLED)
+WEBHOOK = "HABANERO_WEBHOOK"
+KEYS = (
+    SECRET,
+    SECRET_FILE,
+    APP_ID,
+    PATH,
+    MODULES,
+    STORE,
+    COLD,
+    QUIESCE_MS,
+    MAX_BYTES,
+    BUILD,
+    WEBHOOK,
+    DISABLED,
+)
 
 DEFAULT_PATH, DEFAULT_COLD = "/_habanero", "refuse"
 DEFAULT_QUIESCE_MS, LIMITS_QUIESCE_MS = 250, (0, 2_000)  # the lease of a closed gate is 2 s
@@ -34,6 +49,7 @@ _APP_ID = re.compile(r"\A[A-Za-z0-9_.:@/-]{1,100}\Z")  # as the wire has it
 _PATH = re.compile(r"\A(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,99}){1,10}\Z")
 _MODULE = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
 _BUILD = re.compile(r"\A[!-~]{1,100}\Z")
+_WEBHOOK = re.compile(r"\Ahttps?://[!-~]{1,2000}\Z")
 _ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _FOR_OTHERS = stat.S_IRWXO | stat.S_IWGRP
 _LIST_OF_MODULES = """'["shop", "shop_admin"]'"""
@@ -55,6 +71,7 @@ class Config:
         quiesce_ms: how long a commit may wait for running requests, in milliseconds.
         max_bytes: largest body, on the wire.
         build: name of this cold deploy; None: the digest of its sources.
+        webhook: which address is told of releases, if any; it may be confidential itself.
         disabled: the kill switch; then `keys` is None.
     """
 
@@ -67,6 +84,7 @@ class Config:
     quiesce_ms: int
     max_bytes: int
     build: str | None
+    webhook: str | None = field(repr=False)
     disabled: bool
 
     @classmethod
@@ -99,6 +117,7 @@ class Config:
             quiesce_ms=_number(QUIESCE_MS, given.get(QUIESCE_MS, DEFAULT_QUIESCE_MS), *LIMITS_QUIESCE_MS),
             max_bytes=_number(MAX_BYTES, given.get(MAX_BYTES, DEFAULT_MAX_BYTES), *LIMITS_MAX_BYTES),
             build=_build(given.get(BUILD)),
+            webhook=_webhook(given.get(WEBHOOK)),
             disabled=disabled,
         )
 
@@ -198,6 +217,19 @@ def _path(value: Any) -> str:
 def _build(value: Any) -> str | None:
     rule = "1 to 100 visible ASCII characters"
     return None if value is None else _match(BUILD, value, _BUILD, rule, "2026-03-01.4")
+
+
+def _webhook(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and _WEBHOOK.match(value) and _has_host(value)):
+        raise ConfigError(WEBHOOK, "no address of the web", f"{WEBHOOK}=https://example.org/releases")
+    return value
+
+
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:  # half of an IPv6 address
+        return False
 
 
 def _modules(value: Any) -> tuple[str, ...] | None:

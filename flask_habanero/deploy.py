@@ -31,7 +31,8 @@ from .moves import foresee, plan_to
 from .post import Message, label
 from .record import PUSH, ROLLBACK
 from .release import Report
-from .signals import release_refused
+from .signals import release_answered, release_refused
+from .webhook import Webhook
 
 if TYPE_CHECKING:
     from .config import Config
@@ -46,6 +47,7 @@ PREPARE_S = 20.0  # planning and importing what is new may be slow; nobody is he
 BUSY_FOR_S = 5.0  # how long a push tries again to find all workers still
 BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.4)  # the last one again and again; requests run meanwhile
 CONVERGE_S = 5.0  # how long the answer waits for the other workers
+RELEASED = frozenset({"live", "diverged"})  # a release was made
 INFLATES_TO = 16  # a body may unpack to so many times its largest size on the wire: code packs 3 to 4 times
 log = logging.getLogger("flask_habanero")
 
@@ -78,6 +80,8 @@ class Deployer:
         self.worker, self.fleet, self.config = worker, fleet, config
         self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around)
         self.archive = Archive(worker)
+        url = config.webhook
+        self.webhook = None if url is None else Webhook(url, config.app_id, fleet.keys.first)
 
     def receive(self, request: Request) -> Report:
         """Return what became of a request. Every error of ours is a report."""
@@ -89,12 +93,22 @@ class Deployer:
             log.warning("%s by %s: %s: %s", request.op, request.claims["cid"], error.outcome, error)
             report = self.answers.report(error.outcome, reasons=error.reasons)
             self._tell_refused(request, report)
-        return replace(report, ms=clock.read())
+        report = replace(report, ms=clock.read())
+        self._tell_answered(request, report)
+        return report
 
     def _tell_refused(self, request: Request, report: Report) -> None:
         if request.op in (PUSH, ROLLBACK):
             about = {"release": report.release, "outcome": report.outcome, "reasons": report.reasons}
             self.worker.news.tell(release_refused, self.worker.moves.lock, **about)
+
+    def _tell_answered(self, request: Request, report: Report) -> None:
+        if request.op not in (PUSH, ROLLBACK) or report.data.get("duplicate"):
+            return
+        who = request.claims["cid"]
+        self.worker.news.tell(release_answered, self.worker.moves.lock, report=report, who=who)
+        if self.webhook is not None and report.outcome in RELEASED:
+            self.webhook.tell(report, who=who, kind=request.op)
 
     def _hello(self, _request: Request, _clock: Clock) -> Report:
         return self.answers.hello()
@@ -162,9 +176,8 @@ class Deployer:
             self.worker.program.overlay.check(change.assets)
 
     def _check_restart(self, change: Change) -> None:
-        """Check that a restart comes to a change, too. Raises ColdChangeError, AssetError."""
+        """Check that a restart comes to a change, too. Raises ColdChangeError."""
         program = self.worker.program
-        program.overlay.check_disk(change.assets)
         reasons = program.fold_reasons(*change.from_(program.base))
         if reasons:
             raise ColdChangeError(tuple(reasons))

@@ -36,6 +36,7 @@ SKEW_S = 30  # tolerance on both sides of the window
 HELLO_SKEW_S = 24 * 3600  # hello is how the client learns the server's clock
 
 REQUEST, RESPONSE, RECORD, MESSAGE = "request", "response", "record", "message"
+WEBHOOK = "webhook"
 
 _SHAPE = re.compile(r"\Ahbn1\.([a-z0-9]{1,16})\.([A-Za-z0-9_-]{1,1900})\.([A-Za-z0-9_-]{43})\Z")
 _MESSAGE = re.compile(rb"\A([a-z0-9]{1,16})\.([ -~]*)\.([A-Za-z0-9_-]{43})\Z")
@@ -283,6 +284,16 @@ def unseal_message(data: bytes, keys: Keyring) -> dict[str, Any]:
     if type(message) is not dict:
         raise EnvelopeError("message is no object")
     return message
+
+
+def webhook_key(key: Key) -> bytes:
+    """Return the key for news of releases, which their receivers have, too: they can't push with it."""
+    return _signer(key.secret, WEBHOOK).derive_key()
+
+
+def sign_webhook(data: bytes, key: Key) -> str:
+    """Return the signature of news, in hex."""
+    return hmac.new(webhook_key(key), data, hashlib.sha256).hexdigest()
 
 
 def check_fresh(claims: Mapping[str, Any], now: int) -> None:

@@ -14,7 +14,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from .asset import Assets, changed_assets, digests
+from .asset import Assets
+from .disk import OPEN, Disk, Places
 from .envelope import Keyring
 from .errors import ConflictError, StoreError
 from .record import (
@@ -23,7 +24,6 @@ from .record import (
     Record,
     State,
     check_request,
-    deployed,
     kid_of,
     link,
     pack_tree,
@@ -59,13 +59,18 @@ class Ledger:
     # --- epochs ---
 
     def open_epoch(
-        self, disk: Tree, build: str | None, now: int, assets: Assets | None = None
+        self,
+        disk: Tree,
+        build: str | None,
+        now: int,
+        assets: Assets | None = None,
+        places: Places = OPEN,
     ) -> tuple[str, int]:
         """Return the epoch of a tree on disk, and the number whose state it is.
 
-        That is the newest epoch if the tree is that of one of its releases (the newest such) or
-        its base, of which static files may differ that nobody pushed. With the name of a `build` the
-        name alone decides which epoch it is, and the tree only which number. Else a new epoch begins
+        That is the newest epoch if the tree is that of one of its releases (the newest such), or of its
+        head or base but for static files that are the app's own doing (`disk.py`). With the name of a `build`
+        the name alone decides which epoch it is, and the tree only which number. Else a new epoch begins
         here, and goes on counting.
 
         Args:
@@ -73,46 +78,46 @@ class Ledger:
             build: name of the cold deploy, or None.
             now: seconds, for the new record.
             assets: all assets as they lie on disk; templates with their bytes.
+            places: what is known of their folders.
         """
         assets = assets or {}
+        there = Disk(disk, assets, places)
         with self._store.reading() as db:
-            found = self._recognised(db, disk, assets, build)
+            found = self._recognised(db, there, build)
         if found is None:
             with self._store.writing() as db:  # all workers boot at once: only the first of them begins it
-                found = self._recognised(db, disk, assets, build) or self._begin(db, disk, assets, build, now)
+                found = self._recognised(db, there, build) or self._begin(db, disk, assets, build, now)
         self.sweep()  # a worker that starts may be there because another one died
         return found
 
-    def _recognised(
-        self, db: sqlite3.Connection, disk: Tree, assets: Assets, build: str | None
-    ) -> tuple[str, int] | None:
-        found, digest = newest(db), digest_of(disk, assets)
+    def _recognised(self, db: sqlite3.Connection, disk: Disk, build: str | None) -> tuple[str, int] | None:
+        found, digest = newest(db), digest_of(disk.tree, disk.assets)
         if found is None or (build is not None and build != found.build):
             return None
         known = db.execute(_DIGESTS, (found.epoch,)).fetchall()
-        number = next((row[0] for row in known if row[1] == digest), None if build is None else found.first)
-        if number is None and self._is_base(db, found, disk, assets):
+        number = next((row[0] for row in known if row[1] == digest), None)
+        if number is None:
+            number = self._alike(db, found, disk)
+        if number is None and build is not None:
             number = found.first
         kids = {row[2] for row in known} | {kid_of(row[3]) for row in known}
         if number is None or (number == found.head and not kids <= set(self._keys.kids)):
             return None  # if its key was taken away it can't be replayed, and disk is head: nothing is lost
         return found.epoch, number
 
-    def _is_base(self, db: sqlite3.Connection, at: Newest, disk: Tree, assets: Assets) -> bool:
-        """Whether a disk has an epoch's base: modules, templates, and those static files that were pushed."""
+    def _alike(self, db: sqlite3.Connection, at: Newest, disk: Disk) -> int | None:
+        """Return the number of the head or the base, if a disk is one of them as `disk.py` has it."""
         try:
             base = self._replay.state_at(db, at.epoch, at.first)
         except StoreError:
-            return False  # its key was taken away, or worse: nobody can build on it
-        if deployed(base.tree, base.assets) != deployed(disk, assets):
-            return False
+            return None  # its key was taken away, or worse: nobody can build on it
         try:
             head = self._replay.state_at(db, at.epoch, at.head)
         except StoreError:
-            return True  # whoever goes there says why it can't be believed
-        there, before, since = (digests(side) for side in (assets, base.assets, head.assets))
-        pushed = changed_assets(base.assets, head.assets)
-        return all(there.get(name) in (before.get(name), since.get(name)) for name in pushed)
+            head = base  # whoever goes there says why it can't be believed
+        if disk.is_at(head, base):
+            return head.number
+        return at.first if disk.is_before(head, base) else None
 
     def _begin(
         self, db: sqlite3.Connection, disk: Tree, assets: Assets, build: str | None, now: int

@@ -200,14 +200,6 @@ def _base_asset(name: str, digest: str, text: str | None) -> Asset:
     return Asset(name, digest, None) if text is None else Asset.of(name, text.encode())
 
 
-def deployed(tree: Tree, assets: Assets) -> str:
-    """Return the digest of what tells one cold deploy from another: modules and templates.
-
-    Not static files: apps write some of them while they run. `Ledger` asks for those that were pushed.
-    """
-    return digest_of(tree, {name: asset for name, asset in assets.items() if asset.data is not None})
-
-
 def restored(record: Record, claims: Mapping[str, Any], first: int) -> int:
     """Return the number of the state that a rollback restores.
 

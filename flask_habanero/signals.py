@@ -29,6 +29,10 @@ release_refused = _signals.signal(
     "release-refused",
     "A push or rollback came to nothing in the worker that was asked: release (the head), outcome, reasons.",
 )
+release_answered = _signals.signal(
+    "release-answered",
+    "The worker that was asked answered a push or rollback, whatever came of it: report (the whole), who.",
+)
 log = logging.getLogger("flask_habanero")
 
 

@@ -89,8 +89,10 @@ class Worker:
         """
         self._manager = manager
         now = int(time.time())
-        disk = self.program.overlay.disk
-        self.epoch, self.number = self.ledger.open_epoch(self.program.base, self.config.build, now, disk)
+        overlay = self.program.overlay
+        self.epoch, self.number = self.ledger.open_epoch(
+            self.program.base, self.config.build, now, overlay.disk, overlay
+        )
         self.since = int(time.time())
         self.head = self.ledger.state_at(self.epoch, self.number)
         self.program.overlay.begin(self.head.assets)

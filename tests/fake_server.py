@@ -15,12 +15,13 @@ import secrets
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from flask_habanero import envelope
-from flask_habanero.asset import Asset, Assets
+from flask_habanero.asset import Asset, Assets, digests
 from flask_habanero.envelope import Key, Keyring
 from flask_habanero.errors import BundleError, HabaneroError, Reason
 from flask_habanero.release import Bundle, Report, WorkerCount, digest_of, loads_json
@@ -91,6 +92,7 @@ class FakeServer:
             "reloader": "",
             "unknown": [],
             "overridden": [],
+            "crowded": [],
         }
     )
     page: int = 50  # records, or sources, in one answer
@@ -122,14 +124,20 @@ class FakeServer:
         self.assets = {**self.assets, **{name: Asset.of(name, text.encode()) for name, text in named.items()}}
         return self.put()
 
-    def release(self, texts: dict[str, str | None], who: str = "bob@example.org", kind: str = "push") -> None:
-        """Let somebody else change the server; None deletes."""
-        tree = dict(self.tree)
-        for module, text in texts.items():
-            tree.pop(module, None)
-            if text is not None:
-                tree[module] = Source(module, module.replace(".", "/") + ".py", False, text)
+    def release(
+        self, texts: dict[str, str | bytes | None], who: str = "bob@example.org", kind: str = "push"
+    ) -> None:
+        """Let somebody else change the server: texts of modules, bytes of assets; None deletes."""
+        tree, assets = dict(self.tree), dict(self.assets)
+        for name, text in texts.items():
+            tree.pop(name, None)
+            assets.pop(name, None)
+            if isinstance(text, bytes):
+                assets[name] = Asset.of(name, text)
+            elif text is not None:
+                tree[name] = Source(name, name.replace(".", "/") + ".py", False, text)
         with self.lock:
+            self.assets = assets
             self._record(tree, list(texts), who, kind)
 
     def deploy(self, texts: dict[str, str]) -> None:
@@ -258,7 +266,7 @@ class FakeServer:
         return self.report("unchanged", data={"first": self.first, "log": rows, "next": rest})
 
     def _told(self, number: int) -> dict:
-        old, new = self.states.get(number - 1, ({}, {}))[0], self.states[number][0]
+        old, new = ({**s[0], **s[1]} for s in (self.states.get(number - 1, ({}, {})), self.states[number]))
         if number == self.first:
             row = {"number": number, "kind": "base", "who": "", "time": 0, "note": ""}
             old = new
@@ -270,8 +278,8 @@ class FakeServer:
         more = {"key": "k1", "digest": digest_of(new), "changes": {} if trouble else changes}
         return {**row, **more, "trouble": trouble}
 
-    def _state(self, at: int | str) -> dict[str, Source]:
-        return self.states[self.first if at == "disk" else at][0]
+    def _state(self, at: int | str) -> tuple[dict[str, Source], Assets]:
+        return self.states[self.first if at == "disk" else at]
 
     def _tree(self, claims: dict, body: bytes) -> Report:
         at = loads_json(body)["at"]
@@ -280,15 +288,16 @@ class FakeServer:
             return self.report(
                 "refused", reasons=(Reason("no-such-release", "", what, "flask habanero log"),)
             )
-        tree = {name: [s.digest, s.path, s.package] for name, s in self._state(at).items()}
-        return self.report("unchanged", data={"at": at, "tree": tree})
+        tree, assets = self._state(at)
+        rows = {name: [s.digest, s.path, s.package] for name, s in tree.items()}
+        return self.report("unchanged", data={"at": at, "tree": rows, "assets": digests(assets)})
 
     def _sources(self, claims: dict, body: bytes) -> Report:
         asked = loads_json(body)
-        tree = self._state(asked["at"])
-        there = [name for name in asked["names"] if name in tree]
-        rows = [[name, tree[name].path, tree[name].package, tree[name].text] for name in there[: self.page]]
-        absent = [name for name in asked["names"] if name not in tree]
+        tree, assets = self._state(asked["at"])
+        there = [name for name in asked["names"] if name in {**tree, **assets}]
+        rows = [_row(tree.get(name) or assets[name]) for name in there[: self.page]]
+        absent = [name for name in asked["names"] if name not in there]
         return self.report(
             "unchanged",
             data={"at": asked["at"], "sources": rows, "absent": absent, "left": there[self.page :]},
@@ -406,3 +415,9 @@ class FakeServer:
                 connection.shutdown(socket.SHUT_RDWR)
         self.httpd.server_close()
         self.thread.join()
+
+
+def _row(one: Source | Asset) -> list:
+    if isinstance(one, Source):
+        return [one.name, one.path, one.package, one.text]
+    return [one.name, None if one.data is None else b64encode(one.data).decode()]

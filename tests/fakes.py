@@ -48,6 +48,7 @@ class FakeOverlay:
     disk: dict[str, Asset] = field(default_factory=dict)
     assets: Assets = field(default_factory=dict)
     folders: tuple[str, ...] = ("shop/templates", "shop/static")
+    crowded: frozenset[str] = frozenset()
 
     def begin(self, assets: Assets) -> None:
         self.assets = assets
@@ -55,8 +56,11 @@ class FakeOverlay:
     def check(self, assets: Assets) -> None:
         """All of them can be served."""
 
-    def check_disk(self, target: Assets) -> None:
-        """The disk is as it was."""
+    def is_fixed(self, name: str) -> bool:
+        return False
+
+    def data_of(self, asset: Asset) -> bytes | None:
+        return asset.data
 
 
 @dataclass

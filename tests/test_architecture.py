@@ -23,12 +23,13 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("release",),
     ("envelope",),
     ("live.*",),
-    ("counter", "record", "replay", "staging", "store", "ledger"),
-    ("gate", "config", "surroundings", "guard", "manager", "signals"),
+    ("counter", "record", "disk", "replay", "staging", "store", "ledger"),
+    ("gate", "config", "surroundings", "guard", "manager", "signals", "webhook"),
     ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "archive", "deploy"),
     ("endpoint", "server"),
     ("follower",),
+    ("specimen", "testing", "contrib.*"),
 )
 CLIENT_SEES = {"errors", "asset", "piece", "unit", "source", "release", "envelope"}
 
@@ -214,7 +215,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
     "HTTP out": (
         imports("requests", "urllib3", "urllib.request", "http.client"),
-        {"client/transport.py", DEMO},
+        {"client/transport.py", "webhook.py", DEMO},
     ),
     "the importer": (
         lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),
@@ -222,7 +223,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     ),
     "other programs": (
         imports("subprocess"),
-        {"client/git.py", "client/hooks.py", "client/compiler.py", DEMO},
+        {"client/git.py", "client/hooks.py", "client/compiler.py", "testing.py", DEMO},
     ),
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/command.py"}),
     "printing": (
@@ -231,7 +232,15 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     ),
     "the environment": (
         lambda module: "os.environ" in {ast.unparse(node) for node in module.nodes(ast.Attribute)},
-        {"server.py", "client/cli.py", "client/git.py", "client/target.py", "live/origin.py", DEMO},
+        {
+            "server.py",
+            "client/cli.py",
+            "client/git.py",
+            "client/target.py",
+            "live/origin.py",
+            "testing.py",
+            DEMO,
+        },
     ),
     "configuring logs": (calls(r"logging\.(basicConfig|config\..*)|.*\.addHandler"), set()),
     "watching files": (imports("watchdog"), {"client/watch.py"}),
@@ -313,6 +322,7 @@ BROAD = {
     ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
     ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",
     ("follower.py", "Exception"): "a fault of ours must not keep a task from running: told in the log",
+    ("specimen.py", "Exception"): "what a function of the app raises is told to the test that called it",
 }
 """File and class of a broad `except` -> why it stands there."""
 

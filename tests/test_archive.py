@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask_habanero import archive
+from flask_habanero.asset import Asset, digests
 from flask_habanero.release import Report
 
 from tests.fakes import tree_of
@@ -148,6 +149,28 @@ def test_trees_of_any_state(peer: PeerOf) -> None:
     assert read(peer, "tree", at=3).data["tree"] == peer.hello().data["tree"]
     assert read(peer, "tree", at=2).data["tree"].keys() == {"shop", "shop.new"}
     assert read(peer, "tree", at="disk").data == {**read(peer, "tree", at=0).data, "at": "disk"}
+
+
+PAGE, CSS = "shop/templates/page.html", "shop/static/shop.css"
+
+
+def test_assets_are_in_trees_and_among_sources(peer: PeerOf, member: Member) -> None:
+    on_disk = {PAGE: Asset.of(PAGE, b"disk"), CSS: Asset(CSS, "1" * 64, None)}
+    member.program.overlay.disk = on_disk
+    peer.push({PAGE: b"one", CSS: b"\xff\0", "shop": "x = 2"})
+    peer.push({}, deleted=(PAGE,))
+    pushed = {name: Asset.of(name, data).digest for name, data in ((PAGE, b"one"), (CSS, b"\xff\0"))}
+    assert read(peer, "tree", at=1).data["assets"] == pushed
+    assert read(peer, "tree", at=2).data["assets"] == {CSS: pushed[CSS]}
+    assert read(peer, "tree", at=0).data["assets"] == {}
+    assert read(peer, "tree", at="disk").data["assets"] == digests(on_disk)
+    data = read(peer, "sources", at=1, names=[CSS, "shop", PAGE]).data
+    assert data["sources"] == [[CSS, "/wA="], ["shop", "shop.py", False, "x = 2"], [PAGE, "b25l"]]
+    assert read(peer, "sources", at=2, names=[CSS, PAGE]).data["absent"] == [PAGE]
+    assert read(peer, "sources", at="disk", names=[CSS, PAGE]).data["sources"] == [
+        [CSS, None],
+        [PAGE, "ZGlzaw=="],
+    ]
 
 
 def test_what_lies_on_disk_is_of_a_later_release_after_a_restart_on_it(host: Host, peer: PeerOf) -> None:

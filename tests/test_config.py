@@ -308,6 +308,13 @@ def test_a_good_value_is_taken(key: str, value: object, expected: object) -> Non
         ("BUILD", "", "visible ASCII"),
         ("BUILD", "two words", "visible ASCII"),
         ("BUILD", 7, "visible ASCII"),
+        ("WEBHOOK", "", "no address of the web"),
+        ("WEBHOOK", "example.org/releases", "no address of the web"),
+        ("WEBHOOK", "https://", "no address of the web"),
+        ("WEBHOOK", "https:///releases", "no address of the web"),
+        ("WEBHOOK", "https://[::1/releases", "no address of the web"),
+        ("WEBHOOK", "https://a b/", "no address of the web"),
+        ("WEBHOOK", 7, "no address of the web"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_to_type(key: str, value: object, words: str) -> None:
@@ -327,12 +334,20 @@ def test_what_the_hints_say_to_type_is_right() -> None:
         "MAX_BYTES": -1,
         "BUILD": "",
         "MODULES": "1",
+        "WEBHOOK": "",
     }.items():
         hint = wrong(key, SECRET=SECRET, **{key: value}).split("hint: ")[1]
         name, text = hint.split("=", 1)
         assert secured({name: text.strip("'")}).keys is not None
         tried += 1
-    assert tried == 7
+    assert tried == 8
+
+
+def test_a_webhook_is_shown_nowhere() -> None:
+    """The addresses of chats are secrets."""
+    config = secured({"HABANERO_WEBHOOK": "https://chat.example.org/hooks/T0/B0"})
+    assert config.webhook == "https://chat.example.org/hooks/T0/B0"
+    assert "T0" not in repr(config) + wrong("WEBHOOK", SECRET=SECRET, WEBHOOK="ftp://chat/T0")
 
 
 def test_an_import_name_that_is_no_app_id_asks_for_one() -> None:

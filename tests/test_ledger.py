@@ -12,7 +12,7 @@ import stat
 import subprocess
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -292,7 +292,81 @@ def test_a_static_file_that_was_pushed_and_one_that_the_app_wrote_since(folder, 
     author.push_asset(pushed)
     disk = assets_of(PAGE, Asset(CSS.name, pushed.digest, None), written)
     found = again(folder).open_epoch(TREE, None, NOW, disk)
-    assert found == (author.epoch, author.number - 1)
+    assert found == (author.epoch, author.number)
+
+
+PLOT = Asset("shop/static/plot.png", "2" * 64, None)
+
+
+def with_both_pushed(folder: Path) -> tuple[Author, dict[str, Any]]:
+    """Return an author who has pushed a module and a static file to a base; and the tree that it makes."""
+    author = author_at(folder).begin(assets=assets_of(PAGE, CSS, PLOT))
+    pushed, tree = Asset.of(CSS.name, b"pushed"), {**TREE, **tree_of(vat="RATE = 25\n")}
+    parent = digest_of(TREE, assets_of(PAGE, CSS, PLOT))
+    target = digest_of(tree, assets_of(PAGE, pushed, PLOT))
+    bundle = Bundle((build_unit(tree["vat"]),), (), python_tag(), parent, target, "", (pushed,))
+    author.number = author.ledger.record(**author.request("push", bundle.encode(), target)).number
+    return author, tree
+
+
+@pytest.mark.parametrize(
+    ("beside", "is_at_head"),
+    [
+        (assets_of(PAGE, Asset.of(CSS.name, b"pushed"), Asset(PLOT.name, "3" * 64, None)), True),
+        (assets_of(PAGE, Asset.of(CSS.name, b"pushed")), True),
+        (assets_of(PAGE, CSS, PLOT), False),  # without what was pushed
+        (assets_of(Asset.of(PAGE.name, b"another"), Asset.of(CSS.name, b"pushed"), PLOT), False),
+    ],
+)
+def test_a_disk_with_heads_code_is_at_head_whatever_the_app_wrote_beside_it(folder, beside, is_at_head):
+    """Else a worker that starts begins an epoch of its own, beside those that run."""
+    author, tree = with_both_pushed(folder)
+    disk = {name: Asset(name, a.digest, a.data if name == PAGE.name else None) for name, a in beside.items()}
+    found = again(folder).open_epoch(tree, None, NOW, disk)
+    assert (found == (author.epoch, author.number)) is is_at_head
+    assert (found[0] == author.epoch) is is_at_head
+
+
+def test_a_folder_that_grew_too_large_ends_no_releases(folder, author):
+    author.begin(assets=assets_of(PAGE, CSS))
+    author.push_asset(Asset.of(CSS.name, b"pushed"))
+    at_base = (author.epoch, author.number - 1)
+    crowded = Places(frozenset({"shop/static"}))
+    assert again(folder).open_epoch(TREE, None, NOW, assets_of(PAGE), crowded) == at_base
+    others = Places(frozenset({"shop/stat"}))
+    assert again(folder).open_epoch(TREE, None, NOW, assets_of(PAGE), others)[0] != author.epoch
+
+
+@dataclass
+class Places:
+    """What is known of folders of assets."""
+
+    crowded: frozenset[str] = frozenset()
+    fixed: str = ""
+
+    def is_fixed(self, name: str) -> bool:
+        return name == self.fixed
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        assets_of(PAGE, CSS, Asset(PLOT.name, "3" * 64, None)),
+        assets_of(PAGE, CSS),
+    ],
+    ids=["changed", "gone"],
+)
+def test_a_static_file_that_the_app_can_not_write_tells_a_deploy(folder, beside):
+    author = author_at(folder).begin(assets=assets_of(PAGE, CSS, PLOT))
+    author.push_asset(Asset.of(CSS.name, b"pushed"))
+    at_base = (author.epoch, author.number - 1)
+    assert again(folder).open_epoch(TREE, None, NOW, beside, Places()) == at_base
+    assert again(folder).open_epoch(TREE, None, NOW, beside, Places(fixed=CSS.name)) == at_base
+    crowded = Places(frozenset({"shop/static"}), fixed=PLOT.name)
+    assert again(folder).open_epoch(TREE, None, NOW, beside, crowded) == at_base
+    found = again(folder).open_epoch(TREE, None, NOW, beside, Places(fixed=PLOT.name))
+    assert found[0] != author.epoch
+    assert found[1] == author.number
 
 
 def test_a_base_knows_its_templates_and_the_digests_of_its_static_files(folder, author):

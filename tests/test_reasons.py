@@ -23,7 +23,7 @@ PACKAGE = Path(flask_habanero.__file__).parent
 SECTIONS = examples.sections("reasons.md")
 STARTED_AS_MAIN = {"loaded-twice"}
 SINCE = {"type-params": (3, 12)}  # the syntax
-ABOUT_ASSETS = {"template-syntax", "template-text", "assets-size", "asset-on-disk"}
+ABOUT_ASSETS = {"template-syntax", "template-text", "assets-size"}
 """No change of code provokes them: see live/test_overlay.py."""
 ABOUT_A_WORKER = {"behind", "fault", "not-loaded"}
 """No push provokes them: see below, test_server.py for the faults, live/test_libraries.py for the last."""

@@ -7,15 +7,17 @@ shorter list. Reads only, and remembers nothing.
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..asset import Asset, is_asset_name
 from ..errors import EnvelopeError, UnansweredError
 from ..release import MAX_UNITS
 from ..source import Source
 from .desk import Desk, request_for
-from .view import Entry, View
+from .view import Entry, View, checked
 
 DISK = "disk"  # the code that the answering worker was started from
 
@@ -66,41 +68,59 @@ def releases(desk: Desk, view: View, below: int | None = None) -> Iterator[Told]
 
 
 def tree_at(desk: Desk, view: View, at: State) -> dict[str, Entry]:
-    """Return module -> what it was, at a state. Raises UnansweredError, if there is no such state."""
+    """Return module or asset -> what it was, at a state. Raises UnansweredError: there is no such state."""
     if at == view.head:
-        return dict(view.tree)
+        return {**view.tree, **_entries(view.assets)}
     data = _ask(desk, view, "tree", at=at)
     try:
-        return {str(name): Entry(str(d), str(p), bool(x)) for name, (d, p, x) in data["tree"].items()}
+        tree = {str(name): Entry(str(d), str(p), bool(x)) for name, (d, p, x) in data["tree"].items()}
+        return {**tree, **_entries(checked(data["assets"]))}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _senseless("tree", error) from None
 
 
-def sources_at(desk: Desk, view: View, at: State, tree: Mapping[str, Entry]) -> dict[str, Source]:
-    """Return the sources of some modules of a state, which are those of its tree.
+def _entries(assets: Mapping[str, str]) -> dict[str, Entry]:
+    return {name: Entry(digest, name, package=False) for name, digest in assets.items()}
+
+
+def sources_at(desk: Desk, view: View, at: State, tree: Mapping[str, Entry]) -> dict[str, Source | Asset]:
+    """Return the sources of some modules of a state, and some assets, which are those of its tree.
+
+    An asset is without data if the server has not got it any more.
 
     Raises:
         UnansweredError: the server can't tell them.
         EnvelopeError: it told others.
     """
-    found: dict[str, Source] = {}
+    found: dict[str, Source | Asset] = {}
     waiting = sorted(tree)
     while waiting:
         asked, later = waiting[:MAX_UNITS], waiting[MAX_UNITS:]
         data = _ask(desk, view, "sources", at=at, names=asked)
         try:
-            told = [Source(str(n), str(p), bool(x), str(text)) for n, p, x, text in data["sources"]]
+            told = [_source(row, tree) for row in data["sources"]]
             left = [name for name in map(str, data["left"]) if name in asked]
         except (KeyError, TypeError, ValueError) as error:
             raise _senseless("sources", error) from None
         if len(left) == len(asked):  # it would never end
             raise EnvelopeError("sources, and none of those that were asked for")
-        found.update((source.name, source) for source in told)
+        found.update((one.name, one) for one in told)
         waiting = left + later
     wrong = [name for name in tree if name not in found or found[name].digest != tree[name].digest]
     if wrong:
         raise EnvelopeError(f"sources that are not those of their tree: {', '.join(wrong[:10])}")
     return found
+
+
+def _source(row: list[Any], tree: Mapping[str, Entry]) -> Source | Asset:
+    """Return a row of an answer. Raises KeyError, TypeError or ValueError if it is none."""
+    name, *rest = row
+    digest = tree[name].digest  # also: nothing else was asked for
+    if is_asset_name(name):
+        (data,) = rest
+        return Asset(name, digest, None) if data is None else Asset.of(name, b64decode(data, validate=True))
+    path, package, text = rest
+    return Source(str(name), str(path), bool(package), str(text))
 
 
 def _ask(desk: Desk, view: View, op: str, **wishes: Any) -> Mapping[str, Any]:

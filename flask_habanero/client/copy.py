@@ -1,14 +1,14 @@
-"""What a working copy keeps of the app's modules: in git's HEAD, or on disk. Reads only."""
+"""What a working copy keeps of the app's modules and assets: in git's HEAD, or on disk. Reads only."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..asset import is_asset_name
+from ..asset import Asset, is_asset_name
 from ..errors import RefusedError
 from ..source import Source, decode_source
 from . import git
@@ -22,7 +22,7 @@ LINK = "120000"  # git's mode of a symbolic link
 
 @dataclass(frozen=True)
 class Kept:
-    """One module's file: its path below the copy's folder, git's mode, and its bytes."""
+    """One file: its path below the copy's folder, git's mode, and its bytes."""
 
     path: str
     mode: str
@@ -31,12 +31,12 @@ class Kept:
 
 @dataclass(frozen=True)
 class Copy:
-    """The modules of a working copy.
+    """The modules and assets of a working copy.
 
     Attributes:
         folder: what paths are counted from: the top of the work tree, or the project.
         roots: folders that module names are counted from.
-        files: module name -> its file.
+        files: name of a module or an asset -> its file.
     """
 
     folder: Path
@@ -44,36 +44,39 @@ class Copy:
     files: Mapping[str, Kept]
 
     def digest_of(self, name: str) -> str:
-        """Return the content digest of a module, "" if there is none; of one that is no text, no server's."""
+        """Return a content digest, "" if there is no such file; of a module that is no text, no server's."""
         kept = self.files.get(name)
         if kept is None:
             return ""
+        if is_asset_name(name):
+            return Asset.of(name, kept.data).digest
         try:
             return Source(name, kept.path, _is_package(kept.path), decode_source(kept.data)).digest
         except SyntaxError:
             return "!unreadable"
 
     def place_of(self, name: str, *, package: bool) -> str:
-        """Return the path of a module's file here; of one that is not here, where it would be.
+        """Return the path of a file here; of one that is not here, where it would be.
 
         By its name, and never by a path that the server tells.
         """
         kept = self.files.get(name)
         if kept is not None and _is_package(kept.path) == package:
             return kept.path
-        below = "/".join(name.split(".")) + ("/__init__.py" if package else ".py")
+        module = "/".join(name.split(".")) + ("/__init__.py" if package else ".py")
+        below = name if is_asset_name(name) else module
         return (self._root_of(name) / below).relative_to(self.folder).as_posix()
 
     def _root_of(self, name: str) -> Path:
-        first = name.partition(".")[0]
+        first = name.partition("/" if is_asset_name(name) else ".")[0]
         homes = (root for root in self.roots if (root / first).is_dir())
         return next(homes, self.roots[0])
 
 
 def file_changes(
-    copy: Copy, old: Mapping[str, Source | Kept], new: Mapping[str, Source | Kept]
+    copy: Copy, old: Mapping[str, Source | Asset | Kept], new: Mapping[str, Source | Asset | Kept]
 ) -> list[FileChange]:
-    """Return what becomes of each module's file, from one version of the app to another.
+    """Return what becomes of each file, from one version of the app to another; each asset has its data.
 
     Raises:
         RefusedError: a source can't be written as a file, or its file here is a link.
@@ -91,36 +94,47 @@ def file_changes(
     return [change for change in changes if change.old != change.new]
 
 
-def _file(copy: Copy, name: str, version: Source | Kept | None) -> Kept | None:
-    """Return a version of a module as a file of the copy, in the form of the file that is there."""
+def _file(copy: Copy, name: str, version: Source | Asset | Kept | None) -> Kept | None:
+    """Return a version of a file as one of the copy; a source in the form of the file that is there."""
     there = copy.files.get(name)
     if there is not None and there.mode == LINK:
         raise RefusedError(f"{there.path} is a symbolic link in git: no patch can tell its text")
-    if not isinstance(version, Source):
+    if version is None or isinstance(version, Kept):
         return version
-    path = copy.place_of(name, package=version.package)
+    path = copy.place_of(name, package=isinstance(version, Source) and version.package)
+    mode = there.mode if there and there.path == path else MODE
+    if isinstance(version, Asset):
+        assert version.data is not None  # the caller left out what is not to be had
+        return Kept(path, mode, version.data)
     try:
         data = dressed(version.text, there.data if there else None)
     except RefusedError as error:
         raise RefusedError(f"{path}: {error}") from None
-    return Kept(path, there.mode if there and there.path == path else MODE, data)
+    return Kept(path, mode, data)
 
 
 def _is_package(path: str) -> bool:
     return path.rpartition("/")[2] == "__init__.py"
 
 
-def in_head(target: Target, view: View) -> Copy | None:
-    """Return what HEAD of the target's repository has; None outside git, and before a first commit."""
+def in_head(target: Target, view: View, assets: Collection[str]) -> Copy | None:
+    """Return what HEAD of the target's repository has; None outside git, and before a first commit.
+
+    Args:
+        target: whose.
+        view: says which modules there may be.
+        assets: the names of those that are wanted.
+    """
     top = git.top(target.project)
     files = None if top is None else git.committed(top)
     roots = tuple(root.resolve() for root in target.roots)
     if top is None or files is None or not all(root.is_relative_to(top) for root in roots):
         return None
     tree = Tree(roots, frozenset(view.modules), frozenset(view.tree))
+    wanted = {(root / name).relative_to(top).as_posix(): name for root in roots for name in assets}
     found = {}
     for path, (mode, each) in files.items():
-        name = _named(top / path, tree)
+        name = _named(top / path, tree) if path.endswith(".py") else wanted.get(path)
         if name is not None:
             found[name] = (path, mode, each)
     data = git.contents(top, [each for _, _, each in found.values()])
@@ -136,13 +150,11 @@ def _named(path: Path, tree: Tree) -> str | None:
 
 
 def on_disk(target: Target, tree: Tree) -> Copy:
-    """Return the modules that lie in the tree now."""
+    """Return the modules and assets that lie in the tree now."""
     roots = {root: root.resolve() for root in target.roots}
     folder = _folder(target, tuple(roots.values()))
     files = {}
     for path, name in tree.files.items():
-        if is_asset_name(name):
-            continue
         root = next(root for root in target.roots if path.is_relative_to(root))
         shown = (roots[root] / path.relative_to(root)).relative_to(folder).as_posix()
         with suppress(OSError):  # it has just gone, or can't be read: `Tree.broken` says so

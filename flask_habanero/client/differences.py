@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-from ..asset import is_asset_name
+from ..asset import Asset, is_asset_name
 from ..errors import Reason, StoreError, UnansweredError
 from ..source import Source
 from .archive import State, Told, releases, sources_at, tree_at
 from .copy import Copy, Kept, file_changes, in_head, on_disk
 from .decide import ABSENT
-from .desk import Desk, read, survey
-from .drift import Drifted, find
+from .desk import Desk, read, survey, tree_of
+from .drift import Drifted, find, pushed_assets
 from .patch import FileChange, unified
 from .records import listed
 from .states import HEAD, TREE, state
-from .tree import Tree, is_on_disk, read_tree
+from .tree import Tree, is_on_disk
 from .view import View
 
-Version = Mapping[str, Source | Kept]
-"""Some modules as they are in one version: a source of the server, or a file of a working copy."""
+Version = Mapping[str, Source | Asset | Kept]
+"""Some files as they are in one version: a source or an asset of the server, or a file of a working copy."""
+
+
+Left = Mapping[str, Collection[str]]
+"""Why some files are not in a difference -> their names."""
+
+FOREIGN = "only on the server, never touched"
+LOST = "the server's disk has another file by now, so not in this difference"
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,11 @@ class Difference:
     def patch(self) -> bytes:
         """All of it, as `git apply` takes it."""
         return unified(self.files)
+
+    @property
+    def shown(self) -> bytes:
+        """The same for a person: of what is no text only the sizes."""
+        return unified(self.files, shown=True)
 
 
 def made_by(desk: Desk, view: View, number: int) -> tuple[Told, Difference]:
@@ -53,9 +65,8 @@ def made_by(desk: Desk, view: View, number: int) -> tuple[Told, Difference]:
         raise StoreError(record.trouble)
     if not record.changes:
         return record, Difference(f"#{number}", f"#{number}")
-    copy = on_disk(desk.target, _tree(desk, view))
-    found = _between(copy, _of_server(desk, view, number - 1), _of_server(desk, view, number))
-    return record, replace(found, notes=(*found.notes, *_left_out(record.changes)))
+    copy = on_disk(desk.target, tree_of(desk, view))
+    return record, _between(copy, _of_server(desk, view, number - 1), _of_server(desk, view, number))
 
 
 def compared(desk: Desk, view: View, words: Sequence[str]) -> Difference:
@@ -66,17 +77,19 @@ def compared(desk: Desk, view: View, words: Sequence[str]) -> Difference:
         UnansweredError: there is no such state.
     """
     from_, to = words if len(words) == 2 else (words[0], TREE if words[0] == HEAD else HEAD)
-    tree = _tree(desk, view)
+    tree = tree_of(desk, view)
     copy = on_disk(desk.target, tree)
     old, new = (
         _of_copy(copy, tree) if word == TREE else _of_server(desk, view, state(word, view))
         for word in (from_, to)
     )
     if TREE not in (from_, to):
-        found = _between(copy, old, new)
-        return replace(found, notes=(*found.notes, *_left_out(_pushed(desk, view))))
+        return _between(copy, old, new)
     absent = {*old.digests, *new.digests} - tree.digests.keys()
-    return _between(copy, old, new, {name for name in absent if is_on_disk(tree, name)})
+    here = {name for name in absent if is_on_disk(tree, name)}
+    foreign = set(filter(is_asset_name, survey(desk, view, tree).decision.foreign)) & absent
+    aside = {"ignored in this tree, not in this difference": here, FOREIGN: foreign - here}
+    return _between(copy, old, new, aside)
 
 
 def to_send(desk: Desk, view: View) -> Difference:
@@ -84,26 +97,10 @@ def to_send(desk: Desk, view: View) -> Difference:
     now = survey(desk, view, read(desk, view))
     decision, copy = now.decision, on_disk(desk.target, now.tree)
     names = {*decision.send, *decision.delete, *decision.differs, *decision.conflicts}
-    old = sources_at(desk, view, view.head, {name: e for name, e in view.tree.items() if name in names})
+    old = _of_server(desk, view, view.head).fetch(names)
     new = {name: kept for name, kept in copy.files.items() if name in names}
-    left = {
-        "the server is newer, not in this difference": decision.newer,
-        "only on the server, never touched": decision.foreign,
-    }
-    notes = tuple(f"{why}: {listed(modules)}" for why, modules in left.items() if modules)
-    notes += _left_out(names)
-    return Difference(f"#{view.head}", TREE, tuple(file_changes(copy, old, new)), notes)
-
-
-def _pushed(desk: Desk, view: View) -> set[str]:
-    """Return all that releases of this epoch changed."""
-    return {name for told in releases(desk, view, view.head + 1) for name in told.changes}
-
-
-def _left_out(names: Iterable[str]) -> tuple[str, ...]:
-    """Say of which files no patch is made: those that are no code."""
-    assets = sorted(name for name in names if is_asset_name(name))
-    return (f"pushed, but no code, and in no patch: {listed(assets)}",) if assets else ()
+    left = {"the server is newer, not in this difference": decision.newer, FOREIGN: decision.foreign}
+    return _made(copy, (f"#{view.head}", old), (TREE, new), left)
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ class Export:
 
     Attributes:
         missing_in: what the copy is: git's HEAD, or this tree.
-        modules: what releases changed.
+        modules: what releases changed, and assets.
         difference: from the copy to what is live.
     """
 
@@ -129,20 +126,17 @@ def exported(desk: Desk, view: View, *, everything: bool) -> Export:
         view: the server.
         everything: also what differs and no release changed.
     """
-    copy = in_head(desk.target, view)
+    base = tree_at(desk, view, view.first)
+    copy = in_head(desk.target, view, pushed_assets(view, base))
     missing_in = "git's HEAD" if copy else "this tree"
     copy = copy or on_disk(desk.target, read(desk, view))
-    drift = find(desk, view, copy)
+    drift = find(desk, view, copy, base)
     names = {module.name for module in drift.modules} | set(drift.others if everything else ())
-    new = sources_at(desk, view, view.head, {name: e for name, e in view.tree.items() if name in names})
+    new = _of_server(desk, view, view.head).fetch(names)
     old = {name: kept for name, kept in copy.files.items() if name in names}
-    notes: tuple[str, ...] = ()
-    if drift.others and not everything:
-        left = f"differ from {missing_in}, and no release changed them: {listed(drift.others)}"
-        notes = (f"{left}; --all takes them, too",)
-    notes += _left_out(_pushed(desk, view))
-    files = tuple(file_changes(copy, old, new))
-    return Export(missing_in, drift.modules, Difference(missing_in, f"#{view.head}", files, notes))
+    why = f"differ from {missing_in}, and no release changed them (--all takes them, too)"
+    left = {} if everything else {why: drift.others}
+    return Export(missing_in, drift.modules, _made(copy, (missing_in, old), (f"#{view.head}", new), left))
 
 
 # --- sides ---
@@ -150,15 +144,11 @@ def exported(desk: Desk, view: View, *, everything: bool) -> Export:
 
 @dataclass(frozen=True)
 class _Side:
-    """One of two versions: module -> digest, and how some modules of it are had."""
+    """One of two versions: module or asset -> digest, and how some of them are had."""
 
     label: str
     digests: Mapping[str, str]
     fetch: Callable[[Collection[str]], Version]
-
-
-def _tree(desk: Desk, view: View) -> Tree:
-    return read_tree(desk.target.roots, view.modules, view.tree)
 
 
 def _of_server(desk: Desk, view: View, at: State) -> _Side:
@@ -178,9 +168,21 @@ def _of_copy(copy: Copy, tree: Tree) -> _Side:
     return _Side(TREE, tree.digests, fetch)
 
 
-def _between(copy: Copy, old: _Side, new: _Side, aside: Collection[str] = ()) -> Difference:
-    both = {*old.digests, *new.digests} - set(aside)
+def _between(copy: Copy, old: _Side, new: _Side, aside: Left | None = None) -> Difference:
+    aside = aside or {}
+    both = {*old.digests, *new.digests}.difference(*aside.values())
     names = {name for name in both if old.digests.get(name, ABSENT) != new.digests.get(name, ABSENT)}
-    files = file_changes(copy, old.fetch(names), new.fetch(names))
-    notes = (f"ignored in this tree, not in this difference: {listed(sorted(aside))}",) if aside else ()
-    return Difference(old.label, new.label, tuple(files), notes)
+    return _made(copy, (old.label, old.fetch(names)), (new.label, new.fetch(names)), aside)
+
+
+def _made(copy: Copy, old: tuple[str, Version], new: tuple[str, Version], left: Left) -> Difference:
+    """Return the difference of two versions, and what is left out of it, among that what is not to be had."""
+    lost = {name for _, files in (old, new) for name, file in files.items() if _is_lost(file)}
+    before, after = ({n: f for n, f in files.items() if n not in lost} for _, files in (old, new))
+    every = {**left, LOST: lost}
+    notes = tuple(f"{why}: {listed(sorted(names))}" for why, names in every.items() if names)
+    return Difference(old[0], new[0], tuple(file_changes(copy, before, after)), notes)
+
+
+def _is_lost(file: Source | Asset | Kept) -> bool:
+    return isinstance(file, Asset) and file.data is None

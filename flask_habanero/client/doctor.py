@@ -31,6 +31,7 @@ CHECKS = (
     Check("store", remote.store, ("version",)),
     Check("model", remote.model, ("version",)),
     Check("settings", remote.settings, ("version",)),
+    Check("assets", remote.assets, ("version",)),
 )
 
 

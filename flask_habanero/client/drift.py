@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from ..asset import is_asset_name
 from ..errors import UnansweredError
 from .archive import Told, releases, tree_at
 from .copy import Copy, in_head
@@ -19,7 +20,7 @@ from .view import Entry, View
 
 @dataclass(frozen=True)
 class Drifted:
-    """One module that is live and not in a copy.
+    """One module or asset that is live and not in a copy.
 
     Attributes:
         path: of its file, as the copy has it or would have it.
@@ -36,8 +37,8 @@ class Drift:
     """How the server differs from a working copy.
 
     Attributes:
-        modules: those that releases changed.
-        others: names of those that differ, and that no release changed.
+        modules: those that releases changed, and assets.
+        others: names of modules that differ, and that no release changed.
         trouble: why it can't be told; empty if it can.
     """
 
@@ -48,17 +49,37 @@ class Drift:
 
 def from_head(desk: Desk, view: View) -> Drift:
     """Return what is live and not in git's HEAD: nothing outside git, and nothing before a release."""
-    copy = in_head(desk.target, view) if view.head > view.first else None
+    if view.head == view.first:
+        return Drift()
     try:
-        return find(desk, view, copy) if copy else Drift()
+        base = tree_at(desk, view, view.first)
+        copy = in_head(desk.target, view, pushed_assets(view, base))
+        return find(desk, view, copy, base) if copy else Drift()
     except UnansweredError as error:  # `status` has more to tell
         return Drift(trouble=str(error))
 
 
-def find(desk: Desk, view: View, copy: Copy) -> Drift:
-    """Return what is live and not in a copy. Raises UnansweredError."""
-    base, live = tree_at(desk, view, view.first), view.tree
-    differ = [name for name in sorted({*live, *copy.files}) if _digest(live, name) != copy.digest_of(name)]
+def pushed_assets(view: View, base: Mapping[str, Entry]) -> set[str]:
+    """Return the names of the assets that are live and others than in the base."""
+    there = {name: entry.digest for name, entry in base.items() if is_asset_name(name)}
+    return {name for name in {*view.assets, *there} if view.assets.get(name) != there.get(name)}
+
+
+def find(desk: Desk, view: View, copy: Copy, base: Mapping[str, Entry]) -> Drift:
+    """Return what is live and not in a copy.
+
+    Args:
+        desk: for whom.
+        view: the server.
+        copy: has the modules, and at least the assets that were pushed.
+        base: what the epoch began with.
+
+    Raises:
+        UnansweredError: the server can't read its ledger.
+    """
+    live, pushed = tree_at(desk, view, view.head), pushed_assets(view, base)
+    asked = [n for n in sorted({*live, *copy.files}) if n in pushed or not is_asset_name(n)]
+    differ = [name for name in asked if _digest(live, name) != copy.digest_of(name)]
     hot = [name for name in differ if _digest(live, name) != _digest(base, name)]
     makers = who_made(releases(desk, view, view.head + 1), hot)
     modules = (Drifted(name, _path(name, copy, live), makers[name]) for name in hot)
@@ -66,7 +87,7 @@ def find(desk: Desk, view: View, copy: Copy) -> Drift:
 
 
 def who_made(log: Iterable[Told], names: Collection[str]) -> dict[str, Told]:
-    """Return module -> the newest release that changed it. Reads no further than it must.
+    """Return module or asset -> the newest release that changed it. Reads no further than it must.
 
     A record that can't be believed stands for all that could be told only by way of it.
     """

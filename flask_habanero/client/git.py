@@ -70,7 +70,7 @@ def top(folder: Path) -> Path | None:
 
 
 def committed(top: Path) -> dict[str, tuple[str, str]] | None:
-    """Return the Python files of HEAD: path below the top of the work tree -> mode and id.
+    """Return the files of HEAD: path below the top of the work tree -> mode and id.
 
     None before a first commit.
     """
@@ -80,8 +80,8 @@ def committed(top: Path) -> dict[str, tuple[str, str]] | None:
     files = {}
     for row in found.split(b"\0"):
         about, _, path = row.partition(b"\t")
-        if path.endswith(b".py"):
-            mode, _, each = about.decode().split()
+        mode, kind, each = about.decode().split() if path else ("", "", "")
+        if kind == "blob":  # not a submodule
             files[os.fsdecode(path)] = (mode, each)
     return files
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from ..asset import is_asset_name
 from ..errors import BuildError, ConfigError
 from ..source import Source
 from .archive import DISK, State, Told, releases, sources_at, tree_at
@@ -45,10 +46,11 @@ def look_up(desk: Desk, view: View, what: str, at: State) -> Found:
         UnansweredError: there is no such state.
     """
     module, _, name = what.partition(":")
-    tree = tree_at(desk, view, at)
+    tree = {name: entry for name, entry in tree_at(desk, view, at).items() if not is_asset_name(name)}
     if module not in tree:
         raise _unknown(module, f"there is no module of that name {state_words(at, view)}", tree)
     source = sources_at(desk, view, at, {module: tree[module]})[module]
+    assert isinstance(source, Source)  # as its name is
     part = _part(source, name) if name else whole(source)
     log = releases(desk, view, int(at) + 1) if at != DISK else ()
     return Found(what, at, state_words(at, view), source, part, who_made(log, [module]).get(module))

@@ -6,6 +6,7 @@ import os
 import time
 
 from .. import __version__
+from ..asset import MAX_ASSETS
 from ..errors import DeliveryError, HabaneroError, PythonMismatchError, RejectedError
 from ..unit import python_tag
 from .compiler import Compiler
@@ -144,3 +145,12 @@ def settings(case: Case) -> Told:
             what, "app.config counts first, then HABANERO_X, then FLASK_HABANERO_X in the environment"
         )
     return ok("every key that is set there counts")
+
+
+def assets(case: Case) -> Told:
+    """Say which folders of templates and static files there are, and which have too many files."""
+    crowded, folders = Surroundings.of(case.status).crowded, case.view.folders
+    if crowded:
+        what = f"more than {MAX_ASSETS} files each, so none of them goes live: {', '.join(crowded)}"
+        return warn(what, "let the app write its files into another folder, outside of static_folder")
+    return ok(", ".join(folders) or "no folders of templates and static files")

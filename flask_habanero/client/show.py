@@ -194,24 +194,24 @@ class Lines:
         marks = [f"the base of epoch {view.epoch[:8]}"] if record.number == view.first else []
         for line in record_lines(record, marks, shown=len(record.changes)):
             self.note(line)
-        self._text(difference.patch, paint)
+        self._text(_for_its_reader(difference), paint)
 
     def difference(self, found: Difference) -> None:
         """Show what differs, as a patch."""
-        self._text(found.patch, paint)
+        self._text(_for_its_reader(found), paint)
         for text in found.notes:
             self.note(dim(text))
 
     def export(self, found: Export, output: str) -> None:
         """Show what is live and not in git: the modules on stderr, the patch on stdout or in a file."""
         if not output:
-            self._text(found.difference.patch)
+            self._text(_for_its_reader(found.difference))
         for module in found.modules:
             self.note(f"live but not in {found.missing_in}: {drift_words(module)}")
         for text in found.difference.notes:
             self.note(dim(text))
         if not found.difference.files:
-            self.note(f"{found.missing_in} has all code that releases made live: nothing to export")
+            self.note(f"{found.missing_in} has all that releases made live: nothing to export")
         elif output:
             self.note(f"hint: on a clean checkout of HEAD:  git apply --index {output}")
 
@@ -318,3 +318,7 @@ class JsonLines(Lines):
         self._put_value({"files": files, "drift": drift, "output": output, "patch": patch})
         for text in found.difference.notes:
             self.note(text)
+
+
+def _for_its_reader(found: Difference) -> bytes:
+    return found.shown if sys.stdout.isatty() else found.patch

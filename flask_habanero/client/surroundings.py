@@ -20,6 +20,7 @@ class Surroundings:
         reloader: whose reloader runs beside us, or "".
         unknown: names of settings that look like ours, and are none.
         overridden: keys whose environment variable does not count.
+        crowded: folders of assets with too many files, of which none can go live.
     """
 
     server: str
@@ -28,6 +29,7 @@ class Surroundings:
     reloader: str
     unknown: tuple[str, ...]
     overridden: tuple[str, ...]
+    crowded: tuple[str, ...]
 
     @classmethod
     def of(cls, report: Report) -> Surroundings:
@@ -42,6 +44,7 @@ class Surroundings:
             reloader=_text(data, "reloader"),
             unknown=_names(data, "unknown"),
             overridden=_names(data, "overridden"),
+            crowded=_names(data, "crowded"),
         )
 
 

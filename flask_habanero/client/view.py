@@ -72,7 +72,7 @@ class View:
                 tree={str(k): Entry(str(d), str(p), bool(x)) for k, (d, p, x) in data["tree"].items()},
                 last=dict(data["head"] or {}),
                 workers=report.workers,
-                assets=_checked(data.get("assets", {})),
+                assets=checked(data.get("assets", {})),
                 folders=tuple(filter(is_asset_folder, data.get("folders", ()))),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -102,7 +102,7 @@ class View:
         return replace(changed, head=report.release, workers=report.workers, last={"number": report.release})
 
 
-def _checked(assets: Mapping[str, str]) -> dict[str, str]:
+def checked(assets: Mapping[str, str]) -> dict[str, str]:
     """Return name -> digest. Raises ValueError for what is no asset's name: a name becomes a path here."""
     if not all(map(is_asset_name, assets)):
         raise ValueError("no name of an asset")

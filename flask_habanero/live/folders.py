@@ -13,6 +13,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,7 +115,7 @@ def read(every: list[Folder]) -> tuple[dict[str, Asset], frozenset[str]]:
     found: dict[str, Asset] = {}
     crowded = set()
     for folder in every:
-        files = list(_files(folder))
+        files = list(islice(_files(folder), MAX_ASSETS + 1))  # what is beyond is not looked at
         if len(files) > MAX_ASSETS:
             log.warning("%s has more than %d files: none of them can go live", folder.name, MAX_ASSETS)
             crowded.add(folder.name)
@@ -124,6 +125,24 @@ def read(every: list[Folder]) -> tuple[dict[str, Asset], frozenset[str]]:
             if asset is not None and (name not in found or asset.data is not None):
                 found[name] = asset
     return found, frozenset(crowded)
+
+
+def is_other(asset: Asset, every: list[Folder]) -> bool:
+    """Whether in a static file's place another one lies by now, or none; not if its folder is nobody's."""
+    places = [folder.place_of(asset.name) for folder in every if folder.holds(asset.name)]
+    there = (_read(asset.name, place) for place in places)
+    return bool(places) and all(one is None or one.digest != asset.digest for one in there)
+
+
+def is_fixed(name: str, every: list[Folder]) -> bool:
+    """Whether this process can neither write an asset's file, nor put another one in its place."""
+    places = [folder.place_of(name) for folder in every if folder.holds(name)]
+    return bool(places) and not any(_can_write(place) for place in places)
+
+
+def _can_write(place: str) -> bool:
+    folder = os.path.dirname(place)  # noqa: PTH120  # a text, as above
+    return not os.path.isdir(folder) or os.access(folder, os.W_OK) or os.access(place, os.W_OK)  # noqa: PTH112  # too
 
 
 def _files(folder: Folder) -> Iterator[tuple[str, str]]:
@@ -136,17 +155,30 @@ def _files(folder: Folder) -> Iterator[tuple[str, str]]:
                 yield f"{above}/{file}", f"{place}/{file}"
 
 
+def data_of(asset: Asset, every: list[Folder]) -> bytes | None:
+    """Return the bytes of a static file from the disk; None if they are not there any more."""
+    there = (_read(asset.name, folder.place_of(asset.name)) for folder in every if folder.holds(asset.name))
+    return next((one.data for one in there if one is not None and one.digest == asset.digest), None)
+
+
 def _asset(name: str, path: str, *, template: bool) -> Asset | None:
-    """Return a file as an asset; None if it is none: a link, too large, a template that is no text."""
+    """Return a file as an asset, of a template with its text; None if it is none."""
+    asset = _read(name, path)
+    if asset is None or (template and _is_text(asset)):
+        return asset
+    return Asset(name, asset.digest, None)
+
+
+def _read(name: str, path: str) -> Asset | None:
+    """Return a file as an asset with its bytes; None if it is none: a link, too large."""
     try:
         about = os.lstat(path)
         if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_ASSET:
             return None
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123  # as above
-            asset = Asset.of(name, file.read())
+            return Asset.of(name, file.read())
     except OSError:
         return None
-    return asset if template and _is_text(asset) else Asset(name, asset.digest, None)
 
 
 def _is_text(asset: Asset) -> bool:

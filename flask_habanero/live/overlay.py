@@ -25,7 +25,7 @@ from werkzeug.security import safe_join
 from ..asset import Asset, Assets, changed_assets, digests
 from ..errors import AssetError, Reason
 from . import steps, templates
-from .folders import Folder, folders, read
+from .folders import Folder, data_of, folders, is_fixed, is_other, read
 from .plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -62,12 +62,25 @@ class Overlay:
     @property
     def folders(self) -> tuple[str, ...]:
         """The names of the folders whose files are assets."""
-        return tuple(sorted({folder.name for folder in folders(self._program)} - self._read[1]))
+        return tuple(sorted({folder.name for folder in folders(self._program)} - self.crowded))
+
+    @property
+    def crowded(self) -> frozenset[str]:
+        """The names of folders whose files are none, because there were too many at the start."""
+        return self._read[1]
 
     @property
     def disk(self) -> dict[str, Asset]:
         """The assets on the disk, as this process found them when it was asked first."""
         return self._read[0]
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether this process can't have changed the file of an asset on the disk."""
+        return is_fixed(name, folders(self._program))
+
+    def data_of(self, asset: Asset) -> bytes | None:
+        """Return an asset's bytes, of what nobody pushed from the disk; None if they are there no more."""
+        return asset.data if asset.data is not None else data_of(asset, folders(self._program))
 
     @cached_property
     def _read(self) -> tuple[dict[str, Asset], frozenset[str]]:
@@ -108,37 +121,21 @@ class Overlay:
         if reasons:
             raise AssetError(tuple(dict.fromkeys(reasons)))
 
-    def check_disk(self, target: Assets) -> None:
-        """Check that static files of the disk, which are to be served again, are what they were.
-
-        Raises:
-            AssetError: one of them is another file now.
-        """
-        names = [name for name in changed_assets(self.assets, target) if name in target]
-        back = [target[name] for name in names if target[name].data is None]
-        now = read(folders(self._program))[0] if back else {}
-        what = "it is served from the server's disk then, and is another file there now"
-        hint = "push the file as it is to be, or deploy it"
-        reasons = [
-            Reason("asset-on-disk", asset.name, what, hint)
-            for asset in back
-            if asset.name not in now or now[asset.name].digest != asset.digest
-        ]
-        if reasons:
-            raise AssetError(tuple(reasons))
-
     def plan(self, plan: Plan, target: Assets) -> None:
         """Note in a plan that these are the assets to serve. Raises AssetError as `check` does."""
         names = changed_assets(self.assets, target)
         if names:
             plan.assets = target
-            every = [folder for folder in folders(self._program) if folder.loader is not None]
+            every = folders(self._program)
             plan.steps = (*plan.steps, *(self._step(name, target, every) for name in names))
 
-    def _step(self, name: str, target: Assets, of_templates: list[Folder]) -> Step:
+    def _step(self, name: str, target: Assets, every: list[Folder]) -> Step:
         sign = "-" if name not in target else "~" if name in self.assets else "+"
-        kind = "template" if any(folder.holds(name) for folder in of_templates) else "static"
-        return Step("", name, (f"{sign}{kind}",))
+        is_template = any(folder.loader is not None and folder.holds(name) for folder in every)
+        words: tuple[str, ...] = (f"{sign}{'template' if is_template else 'static'}",)
+        if name in target and target[name].data is None and is_other(target[name], every):
+            words += ("(as it is on the server's disk now, which has another one than then)",)
+        return Step("", name, words)
 
     # serving
 

@@ -184,6 +184,12 @@ THERE = {
     "preload": ("model", "ok", "--preload", ""),
     "unknown keys": ("settings", "warn", "HABANERO_STOR", "docs/configuration.md"),
     "overridden": ("settings", "warn", "HABANERO_STORE", "app.config counts first"),
+    "crowded": (
+        "assets",
+        "warn",
+        "more than 2000 files each, so none of them goes live: shop/static",
+        "folder",
+    ),
     "nothing told": ("model", "fail", "no surroundings", ""),
 }
 
@@ -206,6 +212,7 @@ def break_there(case, server, environ):
         "preload": lambda: tell(preloaded=True),
         "unknown keys": lambda: tell(unknown=["HABANERO_STOR"]),
         "overridden": lambda: tell(overridden=["HABANERO_STORE"]),
+        "crowded": lambda: tell(crowded=["shop/static"]),
         "nothing told": lambda: setattr(server, "surroundings", None),
         "another app": lambda: None,
     }[case]()
@@ -267,6 +274,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(tmp_path):
         {"store": "x" * 5000},
         {"unknown": "HABANERO_X"},
         {"overridden": [1]},
+        {"crowded": None},
     ],
 )
 def test_surroundings_are_decoded_strictly(server, change):

@@ -71,6 +71,41 @@ def test_git_takes_any_name_and_any_end(tmp_path, name, old, new):
     assert applied(tmp_path, [FileChange(name, old, new)]) == {name: new}
 
 
+PICTURES = [b"\x89PNG\0" + bytes(range(256)) * 3, b"\0", b"\0" * 5000 + b"end", bytes(range(256)) * 20]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "static/logo.png"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (PICTURES[0], PICTURES[1]),
+        (None, PICTURES[2]),
+        (PICTURES[3], None),
+        (b"text\n", PICTURES[0]),
+        (b"", b"\0"),
+    ],
+)
+def test_git_takes_what_is_no_text(tmp_path, name, old, new):
+    assert applied(tmp_path, [FileChange(name, old, new), FileChange("a.py", b"x\n", b"y\n")]) == {
+        name: new,
+        "a.py": b"y\n",
+    }
+
+
+def test_a_person_is_told_the_sizes_of_what_is_no_text():
+    changes = [
+        FileChange("a.png", PICTURES[0], PICTURES[3]),
+        FileChange("new.png", None, b"\0"),
+        FileChange("b.css", b"x\n", b"y\n"),
+    ]
+    assert unified(changes, shown=True).decode() == (
+        "diff --git a/a.png b/a.png\nBinary files a/a.png and b/a.png differ: 773 bytes -> 5.0 KB\n"
+        "diff --git a/new.png b/new.png\nnew file mode 100644\n"
+        "Binary files a/new.png and b/new.png differ: 1 bytes\n"
+        "diff --git a/b.css b/b.css\n--- a/b.css\n+++ b/b.css\n@@ -1 +1 @@\n-x\n+y\n"
+    )
+
+
 lines = st.lists(
     st.sampled_from(["a", "b", "", "\t", "\x0c", "\x1c", "ä = 'ü'", "# \U0001f336", "x\x0by", "\u2028"]),
     max_size=12,

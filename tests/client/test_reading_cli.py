@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from flask_habanero.asset import Asset
 
 NEW = "def index():\n    return 2\n\n\nclass Cart:\n    @property\n    def total(self):\n        return 3\n"
 
@@ -264,6 +265,106 @@ def test_the_state_of_a_named_target(run, project, environ, server):
     assert run("export", "staging").code == 0
 
 
+# templates and static files
+
+PAGE, CSS, LOGO = "shop/templates/page.html", "shop/static/shop.css", "shop/static/logo.png"
+PICTURE = b"\x89PNG\0\xff" * 300
+
+
+@pytest.fixture
+def site(project, server):
+    """A project with a template and a stylesheet, as the server has them, which has one file more."""
+    server.lay(templates__page_html="one\n", static__shop_css="p { }\n", static__upload_txt="theirs\n")
+    for name, text in ((PAGE, "one\n"), (CSS, "p { }\n")):
+        (project.folder / name).parent.mkdir(parents=True)
+        (project.folder / name).write_text(text)
+    return project
+
+
+def names_in(patch):
+    return [line.split(" b/")[1] for line in patch.splitlines() if line.startswith("diff --git")]
+
+
+def test_diff_shows_assets_that_a_push_would_change(run, site, server):
+    run("push")
+    assert run("diff").out == run("diff", "tree", "head").out == ""
+    (site.folder / PAGE).write_text("two\n")
+    (site.folder / CSS).unlink()
+    (site.folder / LOGO).write_bytes(PICTURE)
+    ran = run("diff")
+    assert names_in(ran.out) == [LOGO, CSS, PAGE]
+    assert "-one\n+two\n" in ran.out
+    assert "GIT binary patch\nliteral 1800\n" in ran.out
+    assert "only on the server, never touched: shop/static/upload.txt" in ran.err
+    back = run("diff", "tree", "head")
+    assert names_in(back.out) == [LOGO, CSS, PAGE]
+    assert "only on the server, never touched: shop/static/upload.txt" in back.err
+    logo, _, page = objects(run("diff", "--json"))
+    assert (logo["path"], logo["change"], page["path"], page["change"]) == (LOGO, "+", PAGE, "~")
+
+
+def test_diff_and_show_of_releases_have_assets(run, site, server):
+    server.release({PAGE: b"two\n", "shop.views": "x = 2\n"})
+    server.release({CSS: None, LOGO: PICTURE})
+    assert names_in(run("diff", "0", "2").out) == ["shop/views.py", LOGO, CSS, PAGE]
+    assert names_in(run("diff", "1").out) == names_in(run("show", "2").out) == [LOGO, CSS]
+    assert "+two\n" in run("show", "1").out
+    assert run("show", "shop.views").out == "x = 2\n"
+    assert "no module of that name" in run("show", PAGE).err
+
+
+def test_export_and_status_have_assets(run, site, server, git):
+    server.release({PAGE: b"two\r\n", CSS: None, LOGO: PICTURE}, "ann@example.org")
+    ran = run("export")
+    assert f"live but not in git's HEAD: {PAGE} (#1 by ann@example.org)" in ran.err
+    assert names_in(ran.out) == [LOGO, CSS, PAGE]
+    drift = run("status", "--json").json["drift"]
+    assert [(row["path"], row["release"]["number"]) for row in drift] == [(LOGO, 1), (CSS, 1), (PAGE, 1)]
+    assert run("export", "--output", "live.patch").code == 0
+    git("apply", "--whitespace=nowarn", "live.patch")
+    assert (site.folder / PAGE).read_bytes() == b"two\r\n"
+    assert (site.folder / LOGO).read_bytes() == PICTURE
+    assert not (site.folder / CSS).exists()
+    git("add", "-A")
+    git("commit", "-qm", "what was live")
+    assert (run("export").out, run("status", "--json").json["drift"]) == ("", [])
+
+
+def test_assets_that_no_release_changed_are_no_drift(run, site, server, git):
+    """An app writes into its static folder, and HEAD may be ahead of the deploy."""
+    (site.folder / CSS).write_text("ahead { }\n")
+    git("commit", "-qam", "not deployed yet")
+    server.release({"shop.views": "x = 2\n"})
+    for words in ((), ("--all",)):
+        ran = run("export", *words)
+        assert names_in(ran.out) == ["shop/views.py"]
+        assert "static" not in ran.err
+
+
+def test_outside_git_export_has_assets_that_the_tree_has_not(run, site, server):
+    server.release({PAGE: b"two\n"})
+    assert names_in(run("export").out) == [PAGE]
+
+
+def test_a_static_file_that_is_not_to_be_had_any_more_is_said(run, site, server):
+    server.release({CSS: b"pushed { }\n", PAGE: b"two\n"})
+    tree, assets = server.states[0]
+    server.states[0] = (tree, {**assets, CSS: Asset(CSS, assets[CSS].digest, None)})
+    ran = run("diff", "0", "1")
+    assert (ran.code, names_in(ran.out)) == (0, [PAGE])
+    assert f"the server's disk has another file by now, so not in this difference: {CSS}" in ran.err
+
+
+@pytest.mark.parametrize(
+    "row", [[CSS, "%%%"], [CSS, "aGVsbG8="], ["../../x.css", "aGVsbG8="], [CSS], [CSS, 1], [1, ""]]
+)
+def test_an_asset_that_is_not_the_one_of_its_tree_is_not_shown(run, site, server, row):
+    server.release({CSS: b"pushed { }\n"})
+    server._sources = lambda claims, body: server.report("unchanged", data={"sources": [row], "left": []})
+    ran = run("diff", "0", "1")
+    assert (ran.code, ran.out) == (4, "")
+
+
 # export and drift
 
 
@@ -329,7 +430,7 @@ def test_what_no_release_changed_is_counted_and_left_out(run, project, server, g
     ran = run("export")
     assert "shop/pricing.py" not in ran.out
     assert (
-        "differ from git's HEAD, and no release changed them: shop.pricing; --all takes them, too" in ran.err
+        "differ from git's HEAD, and no release changed them (--all takes them, too): shop.pricing" in ran.err
     )
     assert "-ahead = 1" in run("export", "--all").out
     assert [row["path"] for row in run("status", "--json").json["drift"]] == ["shop/views.py"]
@@ -479,6 +580,8 @@ SENSELESS = [
     ("_log", {"log": [], "next": 7}, ("log",)),
     ("_log", {}, ("log",)),
     ("_tree", {"tree": []}, ("diff", "0")),
+    ("_tree", {"tree": {}}, ("diff", "0")),
+    ("_tree", {"tree": {}, "assets": {"../x.css": ""}}, ("diff", "0")),
     ("_sources", {"sources": [["shop.views"]], "left": []}, ("show", "shop.views")),
     ("_sources", {"sources": [], "left": ["shop.views"]}, ("show", "shop.views")),
     ("_sources", {"sources": [], "left": []}, ("show", "shop.views")),
@@ -544,3 +647,8 @@ def test_a_terminal_gets_colours_and_nothing_that_steers_it(project, environ, se
     assert "\x1b[32m+x" in seen("diff", "0", "1")
     assert "\x1b[" not in seen("diff", "0", "1", NO_COLOR="1")
     assert seen("diff", "1", "1") == ""
+    server.release({LOGO: PICTURE})
+    for words in (("diff", "1", "2"), ("show", "2"), ("export",)):
+        out = seen(*words, NO_COLOR="1")
+        assert f"Binary files a/{LOGO} and b/{LOGO} differ: 1.8 KB" in out
+        assert "GIT binary patch" not in out

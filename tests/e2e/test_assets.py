@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from flask_habanero.asset import MAX_ASSETS
 
 from tests.e2e.conftest import Serve, Server, accepts
 from tests.e2e.laptops import Clone, Laptop, restart
@@ -200,6 +201,60 @@ def test_a_cold_deploy_of_a_template_supersedes_what_was_pushed(server: Server) 
     eventually(lambda: accepts(server.port), 30)
     assert {answer["text"] for answer in server.ask_all(2).values()} == {"deployed"}
     assert server.peer().head.release == 1
+
+
+@pytest.mark.long
+def test_a_rollback_takes_a_static_file_as_the_disk_has_it(server: Server) -> None:
+    server.ask_all(2)
+    peer = server.peer()
+    assert peer.push({"static/shop.css": b"pushed"}).outcome == "live"
+    (server.folder / "static/shop.css").write_text("deployed")
+    done = peer.rollback()
+    assert done.outcome == "live", done.reasons
+    words = "~static (as it is on the server's disk now, which has another one than then)"
+    assert list(done.steps) == [f"static/shop.css: {words}"]
+    assert {style for _, style in shown(server)} == {"deployed"}
+
+
+@pytest.mark.long
+def test_what_was_pushed_outlives_a_folder_that_grows_too_large(server: Server) -> None:
+    before = server.ask_all(2)
+    peer = server.peer()
+    assert peer.push({"app": APP.replace('"one"', '"two"'), "static/shop.css": b"pushed"}).outcome == "live"
+    for number in range(MAX_ASSETS):
+        (server.folder / f"static/{number}.txt").touch()
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(server.workers() - before.keys()) == 2, 30)
+    assert shown(server) == {("base: two page", "pushed")}
+    assert peer.hello().data["folders"] == ["templates"]
+    assert peer.ask("status").data["surroundings"]["crowded"] == ["static"]
+    refused = peer.push({"static/shop.css": b"more"})
+    assert (refused.outcome, refused.reasons[0].code) == ("refused", "not-allowed")
+    assert peer.rollback().outcome == "live"
+    assert shown(server) == {("base: one page", FILES["static/shop.css"])}
+
+
+def test_a_rollback_brings_a_blueprint_and_its_static_files_together(serve: Serve, tmp_path: Path) -> None:
+    """Its folder is one of the app's only when the release is live."""
+    lay(tmp_path / "site", {**FILES, "more/a.css": "deployed"})
+    statics = PAGES.replace('template_folder="pages"', 'static_folder="more", static_url_path="/more"')
+    server = serve("-w", "2", files={"app": WITH_PAGES, "admin": statics.format(more="")})
+
+    def css() -> set[str]:
+        return {requests.get(server.url + "/more/a.css", timeout=30).text for _ in range(10)}
+
+    server.ask_all(2)
+    assert css() == {"deployed"}
+    peer = server.peer()
+    assert peer.push({"more/a.css": b"pushed"}).outcome == "live"
+    assert css() == {"pushed"}
+    report = peer.push({"app": APP}, deleted=("admin", "more/a.css"))
+    assert report.outcome == "live", report.reasons
+    for number, text in ((1, "pushed"), (0, "deployed"), (1, "pushed")):
+        done = peer.rollback(number)
+        assert done.outcome == "live", done.reasons
+        assert css() == {text}
 
 
 ADMIN = """

@@ -98,6 +98,40 @@ def test_reading_back_after_a_restart_and_from_a_second_laptop(serve: Serve, clo
     assert bob.out("export") == bob.out("diff", "tree", "head")
 
 
+def test_templates_and_static_files_are_read_back_and_exported(
+    serve: Serve, clone: Clone, parts: Path
+) -> None:
+    page, css, logo = "templates/page.html", "static/shop.css", "static/logo.png"
+    picture = bytes(range(256)) * 9
+    for name, data in ((page, b"one\n"), (css, b"p { }\n"), (logo, picture)):
+        (parts / name).parent.mkdir(exist_ok=True)
+        (parts / name).write_bytes(data)
+    server = serve(*SYNC)
+    server.ask_all(2)
+    ann = committed(clone, server)
+    assert ann.push().last["outcome"] == "unchanged"  # from now on what is deleted here was there
+    (ann.folder / page).write_text("two\n")
+    (ann.folder / css).write_text("b { }\n")
+    (ann.folder / logo).unlink()
+    (ann.folder / "static/new.png").write_bytes(picture[::-1])
+    shown = ann.out("diff")
+    assert ann.push().last["outcome"] == "live"
+    files = ["static/logo.png", "static/new.png", css, page]
+    drift = ann.run("status", "--json").last["drift"]
+    assert [row["path"] for row in drift] == files
+    assert shown == ann.out("diff", "base") == ann.out("show", "1") == ann.out("export")
+    assert b"-one\n+two\n" in shown
+    clean = ann.folder.parent / "clean"
+    ann.git("clone", "-q", str(ann.folder), str(clean))
+    ann.git("apply", "--index", folder=clean, given=ann.out("export"))
+    for name in (page, css, "static/new.png"):
+        assert (clean / name).read_bytes() == (ann.folder / name).read_bytes()
+    assert not (clean / logo).exists()
+    (server.folder / css).write_text("deployed { }\n")  # of the base there is only a digest
+    assert ann.out("diff", "base").count(b"diff --git") == 3
+    assert f"another file by now, so not in this difference: {css}" in ann.run("diff", "base").said
+
+
 FORMS = {
     "plain": b"x = 1\ny = 2\n",
     "windows": "def f(): return 'ü'\r\n\r\n\r\nx = 1\r\n".encode(),
