@@ -23,7 +23,8 @@ SECRET, SECRET_FILE = "HABANERO_SECRET", "HABANERO_SECRET_FILE"
 APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"
 STORE, COLD, BUILD = "HABANERO_STORE", "HABANERO_COLD", "HABANERO_BUILD"
 QUIESCE_MS, MAX_BYTES, DISABLED = "HABANERO_QUIESCE_MS", "HABANERO_MAX_BYTES", "HABANERO_DISABLED"
-KEYS = (SECRET, SECRET_FILE, APP_ID, PATH, MODULES, STORE, COLD, QUIESCE_MS, MAX_BYTES, BUILD, DISABLED)
+APP = "HABANERO_APP"
+KEYS = (SECRET, SECRET_FILE, APP_ID, APP, PATH, MODULES, STORE, COLD, QUIESCE_MS, MAX_BYTES, BUILD, DISABLED)
 
 DEFAULT_PATH, DEFAULT_COLD = "/_habanero", "refuse"
 DEFAULT_QUIESCE_MS, LIMITS_QUIESCE_MS = 250, (0, 2_000)  # the lease of a closed gate is 2 s
@@ -34,6 +35,7 @@ _APP_ID = re.compile(r"\A[A-Za-z0-9_.:@/-]{1,100}\Z")  # as the wire has it
 _PATH = re.compile(r"\A(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,99}){1,10}\Z")
 _MODULE = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
 _BUILD = re.compile(r"\A[!-~]{1,100}\Z")
+_APP = re.compile(r"\A[A-Za-z_][\w.]*:[A-Za-z_]\w*(\([ -~]*\))?\Z", re.ASCII)
 _ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _FOR_OTHERS = stat.S_IRWXO | stat.S_IWGRP
 _LIST_OF_MODULES = """'["shop", "shop_admin"]'"""
@@ -55,6 +57,7 @@ class Config:
         quiesce_ms: how long a commit may wait for running requests, in milliseconds.
         max_bytes: largest body, on the wire.
         build: name of this cold deploy; None: the digest of its sources.
+        app: how a fresh process imports the app, `module:name`; None: as this one seems to have done.
         disabled: the kill switch; then `keys` is None.
     """
 
@@ -68,6 +71,7 @@ class Config:
     max_bytes: int
     build: str | None
     disabled: bool
+    app: str | None = None
 
     @classmethod
     def read(
@@ -100,6 +104,7 @@ class Config:
             max_bytes=_number(MAX_BYTES, given.get(MAX_BYTES, DEFAULT_MAX_BYTES), *LIMITS_MAX_BYTES),
             build=_build(given.get(BUILD)),
             disabled=disabled,
+            app=_app(given.get(APP)),
         )
 
 
@@ -198,6 +203,11 @@ def _path(value: Any) -> str:
 def _build(value: Any) -> str | None:
     rule = "1 to 100 visible ASCII characters"
     return None if value is None else _match(BUILD, value, _BUILD, rule, "2026-03-01.4")
+
+
+def _app(value: Any) -> str | None:
+    rule = "MODULE:NAME or MODULE:FACTORY(...)"
+    return None if value is None else _match(APP, value, _APP, rule, "'shop:create_app()'")
 
 
 def _modules(value: Any) -> tuple[str, ...] | None:

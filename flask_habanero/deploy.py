@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from .answers import Answers
 from .archive import Archive
 from .asset import changed_assets
 from .census import counted, holders_of, refusal_of, words_of
-from .change import Change, NotAllowedError, Request, nonce_asked
+from .change import Change, NotAllowedError, Request, nonce_asked, rehearsal_asked
 from .envelope import READING
 from .errors import (
     BusyError,
@@ -27,13 +27,17 @@ from .errors import (
     TooLargeError,
 )
 from .fleet import Round
-from .moves import foresee, plan_to
+from .importable import name_of
+from .moves import check_restart, foresee, plan_to
 from .post import Message, label
 from .record import PUSH, ROLLBACK
+from .rehearsing import rehearse
 from .release import Report
 from .signals import release_refused
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from .config import Config
     from .fleet import Fleet
     from .live.plan import Plan
@@ -74,8 +78,15 @@ class Clock:
 class Deployer:
     """Answers the requests that are believed. One per process, beside its worker."""
 
-    def __init__(self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings) -> None:
-        self.worker, self.fleet, self.config = worker, fleet, config
+    def __init__(
+        self,
+        worker: Worker,
+        fleet: Fleet,
+        config: Config,
+        around: Surroundings,
+        apps: Collection[Flask] = (),
+    ) -> None:
+        self.worker, self.fleet, self.config, self.apps = worker, fleet, config, apps
         self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around)
         self.archive = Archive(worker)
 
@@ -115,8 +126,18 @@ class Deployer:
             self._check_code(request, change)
         with clock.stage("plan"):
             plan = self._planned(change, foresee)
-            self._check_restart(change)
+            check_restart(self.worker.program, change)
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
+
+    def _rehearse(self, request: Request, clock: Clock) -> Report:
+        asked, name = rehearsal_asked(request), name_of(self.apps, self.config.app)
+        with self.fleet.lock("rehearsal"):
+            self.worker.catch_up()
+            with clock.stage("verify"):
+                self._check_code(request, self._asked(request))
+            with clock.stage("rehearse"), self._staged(request):
+                came = rehearse(name, request, *asked)
+        return self.answers.report(came.outcome, steps=came.steps, reasons=came.reasons, data=came.data)
 
     def _push(self, request: Request, clock: Clock) -> Report:
         with self.fleet.lock():
@@ -139,6 +160,7 @@ class Deployer:
         "outcome": _outcome,
         **dict.fromkeys(READING, _read),
         "plan": _plan,
+        "rehearse": _rehearse,
         "push": _push,
         "rollback": _push,
     }
@@ -148,7 +170,7 @@ class Deployer:
         claims, worker = request.claims, self.worker
         if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
             raise ConflictError(worker.epoch, worker.head.number)
-        if request.op != "plan" and claims["rel"] != claims["base"] + 1:
+        if request.op not in ("plan", "rehearse") and claims["rel"] != claims["base"] + 1:
             raise ConflictError(worker.epoch, worker.head.number)
         change = worker.change_of(request)
         if request.op != ROLLBACK:  # what it leads to was let in once, and its folders may come back with it
@@ -160,14 +182,6 @@ class Deployer:
         if request.op != "rollback":  # its units are those of the ledger, or compiled here
             self.worker.program.check(change.from_(self.worker.head.tree)[0])
             self.worker.program.overlay.check(change.assets)
-
-    def _check_restart(self, change: Change) -> None:
-        """Check that a restart comes to a change, too. Raises ColdChangeError, AssetError."""
-        program = self.worker.program
-        program.overlay.check_disk(change.assets)
-        reasons = program.fold_reasons(*change.from_(program.base))
-        if reasons:
-            raise ColdChangeError(tuple(reasons))
 
     def _check_sizes(self, claims: Mapping[str, Any]) -> None:
         most = self.config.max_bytes
@@ -210,7 +224,8 @@ class Deployer:
                 self._check_code(request, change)
             with clock.stage("plan"):
                 plan = self._planned(change, plan_to)
-                self._check_restart(change)  # now that the libraries are there that it can't be told without
+                # Now that the libraries are there that it can't be told without
+                check_restart(worker.program, change)
             with clock.stage("prepare"):
                 others.tell("stage")  # only now: what is cold here leaves no trace elsewhere
                 worker.moves.make(others.id, request, plan, change)

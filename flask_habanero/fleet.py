@@ -38,14 +38,14 @@ log = logging.getLogger("flask_habanero")
 
 
 class InProgressError(RefusedError):
-    """Another push is on its way on this host."""
+    """Another push, or another rehearsal, is on its way on this host."""
 
     slug = "in-progress"
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """The error as a reason, with what to do."""
-        return (Reason(self.slug, "", "another push is in progress", "try again in a moment"),)
+        return (Reason(self.slug, "", str(self), "try again in a moment"),)
 
 
 class Fleet:
@@ -180,19 +180,19 @@ class Fleet:
     # --- leading ---
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the only one on this host that leads a push.
+    def lock(self, what: str = "push") -> Iterator[None]:
+        """Be the only one on this host that leads a push (or what else there is to be the only one for).
 
         Raises:
             InProgressError: another does.
             StoreError: the folder can't be written.
         """
         try:
-            fd = os.open(self.folder / "push.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fd = os.open(self.folder / f"{what}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"{self.folder}: {error}") from error
         try:
-            _lock(fd)
+            _lock(fd, what)
             yield
         finally:
             os.close(fd)
@@ -266,8 +266,8 @@ class Round:
         return dead
 
 
-def _lock(fd: int) -> None:
+def _lock(fd: int, what: str) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel drops it when we die
     except BlockingIOError:
-        raise InProgressError("another push is in progress") from None
+        raise InProgressError(f"another {what} is in progress") from None

@@ -75,13 +75,17 @@ class Ledger:
             assets: all assets as they lie on disk; templates with their bytes.
         """
         assets = assets or {}
-        with self._store.reading() as db:
-            found = self._recognised(db, disk, assets, build)
+        found = self.find_epoch(disk, build, assets)
         if found is None:
             with self._store.writing() as db:  # all workers boot at once: only the first of them begins it
                 found = self._recognised(db, disk, assets, build) or self._begin(db, disk, assets, build, now)
         self.sweep()  # a worker that starts may be there because another one died
         return found
+
+    def find_epoch(self, disk: Tree, build: str | None, assets: Assets) -> tuple[str, int] | None:
+        """Return the same, or None where a new epoch would begin. Nothing is written."""
+        with self._store.reading() as db:
+            return self._recognised(db, disk, assets, build)
 
     def _recognised(
         self, db: sqlite3.Connection, disk: Tree, assets: Assets, build: str | None

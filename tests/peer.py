@@ -110,6 +110,12 @@ class Peer:
         self.hello()
         return self.ask("push", self.bundle(changed, deleted).encode(), **over)
 
+    def rehearse(self, changed: Mapping[str, str | bytes], *pages: str, within: int = 30) -> Report:
+        """Say hello and rehearse these texts."""
+        self.hello()
+        asked = json.dumps({"requests": pages, "within": within}).encode()
+        return self.ask("rehearse", asked + b"\n" + self.bundle(changed).encode())
+
     def rollback(self, to: int | None = None) -> Report:
         """Say hello and roll back."""
         self.hello()

@@ -24,11 +24,11 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("envelope",),
     ("live.*",),
     ("counter", "record", "replay", "staging", "store", "ledger"),
-    ("gate", "config", "surroundings", "guard", "manager", "signals"),
+    ("gate", "config", "surroundings", "guard", "manager", "signals", "fresh", "importable"),
     ("change", "post", "moves", "worker", "fleet", "census"),
-    ("answers", "archive", "deploy"),
+    ("answers", "archive", "rehearsing", "deploy"),
     ("endpoint", "server"),
-    ("follower",),
+    ("follower", "rehearsal"),
 )
 CLIENT_SEES = {"errors", "asset", "source", "release", "envelope"}
 
@@ -208,7 +208,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "sockets": (calls(r"socket\.(socket|create_.*)"), {"post.py", DEMO}),
     "signals to others": (
         calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"),
-        {"manager.py", "client/hooks.py", DEMO},
+        {"manager.py", "fresh.py", "client/hooks.py", DEMO},
     ),
     "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
     "HTTP out": (
@@ -221,7 +221,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     ),
     "other programs": (
         imports("subprocess"),
-        {"client/git.py", "client/hooks.py", "client/compiler.py", DEMO},
+        {"fresh.py", "client/git.py", "client/hooks.py", "client/compiler.py", DEMO},
     ),
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/command.py"}),
     "printing": (
@@ -305,6 +305,14 @@ BROAD = {
         "BaseException",
     ): "a request that ends by SystemExit or a greenlet's end is out of the app too",
     ("guard.py", "BaseException"): "a replay must never take the app down; it is counted and raised again",
+    (
+        "rehearsal.py",
+        "Exception",
+    ): "a page that raises, whatever it raises, is what a rehearsal is for: told with its place",
+    (
+        "rehearsal.py",
+        "BaseException",
+    ): "the outermost of a fresh process: sys.exit in a module is told to who started it, too",
     ("deploy.py", "BaseException"): "gates are opened and the commit is undone whatever was raised",
     ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
     ("live/overlay.py", "Exception"): "what the app's own Jinja extensions raise while they parse",
