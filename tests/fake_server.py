@@ -95,6 +95,7 @@ class FakeServer:
     page: int = 50  # records, or sources, in one answer
     troubles: dict[int, str] = field(default_factory=dict)  # number -> why it can't be believed
     assets: Assets = field(default_factory=dict)
+    rehearsals: list[dict] = field(default_factory=list)  # what was asked of each
     folders: list[str] = field(default_factory=lambda: ["shop/templates", "shop/static"])
 
     def __post_init__(self) -> None:
@@ -299,6 +300,23 @@ class FakeServer:
 
     def _plan(self, claims: dict, body: bytes) -> Report:
         return self._checked(claims, body)[0]
+
+    def _rehearse(self, claims: dict, body: bytes) -> Report:
+        """As a plan; and each page answers 500 if some source has the mark ``# breaks``."""
+        line, _, bundle = body.partition(b"\n")
+        self.rehearsals.append(loads_json(line))
+        report, shipped = self._checked(claims, bundle)
+        if report.outcome != "live":
+            return report
+        broken = any("# breaks" in unit.source.text for unit in shipped.units)
+        paths = self.rehearsals[-1]["requests"] or ["/"]
+        status, why = (500, "answered 500: ZeroDivisionError: no") if broken else (200, "")
+        pages = [{"path": path, "status": status, "ms": 3.1, "why": why} for path in paths]
+        data = {"rehearsed": pages, "app": "shop:app", "output": ["Traceback"] if broken else []}
+        if not broken:
+            return self.report(steps=report.steps, data=data)
+        reasons = tuple(Reason("rehearsal", f"GET {path}", why, "correct it") for path in paths)
+        return self.report("failed", reasons=reasons, data=data)
 
     def _push(self, claims: dict, body: bytes) -> Report:
         if claims["n"] in self.nonces:

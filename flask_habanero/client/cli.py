@@ -19,7 +19,7 @@ import click
 
 from ..envelope import new_secret
 from ..errors import AbandonedError, Reason, UndecidedError
-from . import reading_cli
+from . import gates_cli, reading_cli
 from .command import (
     CHANGES,
     EXIT,
@@ -67,6 +67,7 @@ def secret() -> int:
 
 @cli.command()
 @click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
+@gates_cli.with_rehearsal
 @with_check
 @with_python
 @with_answers
@@ -79,6 +80,7 @@ def push(**options: Any) -> int:
     from .hooks import before_push
 
     desk, screen, ask = make_desk(options), screen_of(options), answerer(options)
+    desk = gates_cli.rehearsing(desk, options)
     hooks = make_hooks(options, desk.target, screen.note)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
     before = before_push(desk, hooks, ask, screen.plan)
@@ -115,6 +117,7 @@ def plan(**options: Any) -> int:
 
 
 @cli.command()
+@gates_cli.with_rehearsal
 @with_check
 @with_python
 @with_answers
@@ -126,7 +129,7 @@ def watch(**options: Any) -> int:
     from .hooks import refuse_unasked
     from .session import Session
 
-    desk, screen = make_desk(options), screen_of(options)
+    desk, screen = gates_cli.rehearsing(make_desk(options), options), screen_of(options)
     hooks = make_hooks(options, desk.target, screen.note)
     refuse_unasked(hooks.wishes, desk.target, yes=options["yes"])
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
@@ -213,5 +216,5 @@ def demo(**options: Any) -> int:
     return run(options["keep"], click.echo)
 
 
-for command in reading_cli.COMMANDS:
+for command in (*reading_cli.COMMANDS, *gates_cli.COMMANDS):
     cli.add_command(command)

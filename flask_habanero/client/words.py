@@ -26,6 +26,7 @@ COLOURS = {
     "live": "green",
     "unchanged": "green",
     "plan": "green",
+    "rehearsed": "green",
     "back": "green",
     "held": "yellow",
     "newer": "yellow",

@@ -1,15 +1,18 @@
-"""A change is tried in a fresh process on the server's host: what it finds, and that nothing else notices."""
+"""A change is tried in a fresh process on the server's host: what that finds, and that nobody notices."""
 
 from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Serve, Server, children
+from tests.e2e.laptops import Clone
 from tests.hosts import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -25,7 +28,8 @@ from flask_habanero import Habanero
 
 app = Flask(__name__)
 Habanero(app)
-(Path(app.root_path) / "loaded").open("a").write(f"{os.getpid()}\\n")
+here = Path(app.root_path)
+(here / "loaded").open("a").write(f"{os.getpid()}\\n")
 
 
 @app.get("/")
@@ -46,170 +50,155 @@ def item(number):
 def text():
     return "one"
 '''
+FACTORY = """\
+import os
+
+from flask import Flask
+from flask_habanero import Habanero
 
 
-@pytest.fixture
-def server(serve: Serve) -> Server:
-    """Give two workers that have both answered."""
-    server = serve("-w", "2", files={"app": APP})
-    server.ask_all(2)
-    return server
+def create_app(text):
+    app = Flask(__name__)
+    Habanero(app)
+
+    @app.get("/")
+    def index():
+        return {"pid": os.getpid(), "text": text + suffix()}
+
+    return app
 
 
-def edited(old: str, new: str, text: str = APP) -> dict[str, str]:
-    assert old in text
-    return {"app": text.replace(old, new)}
+def suffix():
+    return ""
+"""
 
 
-def loaded(server: Server) -> list[str]:
-    return (server.folder / "loaded").read_text().split()
+def body(new: str, text: str = APP) -> dict[str, str]:
+    """Return the app with another body of `text`."""
+    assert '    return "one"\n' in text
+    return {"app": text.replace('    return "one"\n', indent(new, "    "))}
 
 
-def store(server: Server) -> dict[str, Any]:
-    """Return what lies in the store's folder, but for locks."""
+TWO = body('return "two"\n')
+
+
+def served(server: Server) -> dict[str, Any]:
+    """Return what lies in the store's folder but for locks, and what the workers answer."""
     folder = server.folder / "instance" / "habanero"
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock"]
     sockets = [path.name for path in sorted(folder.rglob("*")) if path.is_socket()]
-    return {"sockets": sockets, **{path.name: path.read_bytes() for path in files}}
-
-
-def test_a_good_change_is_tried_where_nobody_sees_it(server: Server) -> None:
-    peer, before, processes = server.peer(), store(server), loaded(server)
-    report = peer.rehearse(edited('"one"', '"two"'), "/", "/cart")
-    assert report.outcome == "live", report
-    assert [(page["path"], page["status"]) for page in report.data["rehearsed"]] == [
-        ("/", 200),
-        ("/cart", 200),
-    ]
-    assert report.steps == ("app.py: ~text",)
-    assert (report.release, report.data["app"]) == (0, "app:app")
-    assert server.texts(2) == {"one"}
-    assert peer.hello().release == 0
-    assert store(server) == before
-    (fresh,) = set(loaded(server)) - set(processes)
-    assert not Path(f"/proc/{fresh}").exists()
-
-
-def test_it_begins_at_head_and_not_on_the_disk(server: Server) -> None:
-    peer = server.peer()
-    two = edited('"one"', '"two"')
-    assert peer.push(two).outcome == "live"
-    report = peer.rehearse(edited('"text": text()', '"text": text().index("one")', two["app"]), "/")
-    assert report.outcome == "failed", report  # at head text() is "two", in which there is no "one"
-    assert "ValueError: substring not found" in report.reasons[0].what
-    assert (
-        peer.rehearse(edited('"text": text()', '"text": text().index("two")', two["app"])).outcome == "live"
-    )
-    assert server.texts(2) == {"two"}
-
-
-def test_a_view_that_raises_is_found_with_its_line(server: Server) -> None:
-    report = server.peer().rehearse(edited('return "one"', "return 1 / 0"))
-    assert report.outcome == "failed"
-    assert [(page["path"], page["status"]) for page in report.data["rehearsed"]] == [
-        ("/", 500),
-        ("/cart", 500),
-    ]
-    reason = report.reasons[0]
-    assert (reason.code, reason.where) == ("rehearsal", "GET /")
-    assert (
-        reason.what
-        == f"answered 500: app:{line_of('return text', 'one')}: ZeroDivisionError: division by zero"
-    )
-    assert any("ZeroDivisionError" in line for line in report.data["output"])
-    assert server.texts(2) == {"one"}
-
-
-def line_of(_old: str, text: str) -> int:
-    return APP.splitlines().index(f'    return "{text}"') + 1
-
-
-def test_a_module_that_raises_is_found(server: Server) -> None:
-    report = server.peer().rehearse(
-        {**edited("import os\n", "import os\nimport texts\n"), "texts": "TABLE = {}\nVALUE = TABLE['x']\n"}
-    )
-    assert (report.outcome, report.reasons[0].where) in (("failed", "texts:2"), ("cold", "texts:2")), report
-    assert server.texts(2) == {"one"}
-
-
-def test_what_is_cold_is_told_as_a_push_would_tell_it(server: Server) -> None:
-    changed = edited("app = Flask(__name__)", "app = Flask(__name__, static_folder=None)")
-    peer = server.peer()
-    report = peer.rehearse(changed)
-    assert report.outcome == "cold"
-    assert [reason.code for reason in report.reasons] == [r.code for r in peer.push(changed).reasons]
-
-
-def test_one_that_hangs_is_ended_with_all_that_it_started(server: Server) -> None:
-    hanging = """\
-    import subprocess, sys
-    child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
-    (Path(app.root_path) / "child").write_text(str(child.pid))
-    child.wait()
-    return "one"
-"""
-    report = server.peer().rehearse(edited('    return "one"\n', hanging), "/cart", within=8)
-    assert report.outcome == "failed"
-    assert report.reasons[0].what == "the fresh process did not end within 8 s, while it answers GET /cart"
-    started = int((server.folder / "child").read_text())
-    eventually(lambda: not is_alive(started))
-    assert server.texts(2) == {"one"}
-    assert all(not children(worker) for worker in server.workers())
+    return {
+        "texts": server.texts(2),
+        "workers": server.workers(),
+        "sockets": sockets,
+        **{path.name: path.read_bytes() for path in files},
+    }
 
 
 def is_alive(pid: int) -> bool:
     try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
-def test_one_that_ends_itself_is_no_success(server: Server) -> None:
-    ending = edited('    return "one"\n', "    os._exit(0)\n")
-    report = server.peer().rehearse(ending, "/")
+def test_what_a_rehearsal_finds_and_that_nobody_else_notices(serve: Serve) -> None:
+    server = serve("-w", "2", files={"app": APP})
+    server.ask_all(2)
+    peer, before = server.peer(), served(server)
+    processes = (server.folder / "loaded").read_text().split()
+
+    good = peer.rehearse(TWO, "/", "/cart", "/item/3", "/nowhere")
+    assert (good.outcome, good.steps, good.release) == ("live", ("app.py: ~text",), 0), good
+    asked = [(page["path"], page["status"]) for page in good.data["rehearsed"]]
+    assert asked == [("/", 200), ("/cart", 200), ("/item/3", 200), ("/nowhere", 404)]
+    assert (good.data["app"], good.data["output"]) == ("app:app", [])
+
+    raises = peer.rehearse(body("return 1 / 0\n"))
+    line = APP.splitlines().index('    return "one"') + 1
+    why = f"answered 500: app:{line}: ZeroDivisionError: division by zero"
+    assert raises.outcome == "failed"
+    assert [(r.code, r.where, r.what) for r in raises.reasons] == [
+        ("rehearsal", "GET /", why),
+        ("rehearsal", "GET /cart", why),  # those without parameters, of the module that changes
+    ]
+    assert any("ZeroDivisionError" in line for line in raises.data["output"])
+
+    module = {"app": "import texts\n" + TWO["app"], "texts": "VALUE = int('x')\n"}
+    (reason,) = peer.rehearse(module).reasons
+    assert (reason.code, reason.where) == ("commit", "app:1"), reason
+    assert "texts.py:1: ValueError: invalid literal" in reason.what
+
+    cold = {"app": APP.replace("Flask(__name__)", "Flask(__name__, static_folder=None)")}
+    assert [r.code for r in peer.rehearse(cold).reasons] == [r.code for r in peer.push(cold).reasons]
+
+    ends = peer.rehearse(body("os._exit(0)\n"), "/")
+    assert ends.outcome == "failed"
+    assert ends.reasons[0].what == "the fresh process ended by itself with 0, while it answers GET /"
+
+    assert served(server) == before
+    fresh = set((server.folder / "loaded").read_text().split()) - set(processes)
+    assert len(fresh) == 5
+    assert not any(Path(f"/proc/{pid}").exists() for pid in fresh)
+
+
+HANGS = """\
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+(here / "pids").write_text(f"{os.getpid()} {child.pid}")
+child.wait()
+"""
+
+
+def test_one_that_hangs_is_ended_with_all_that_it_started(serve: Serve) -> None:
+    """By the time that it has, and by the end of the worker that was asked."""
+    server = serve("-w", "2", files={"app": APP})
+    server.ask_all(2)
+    peer, pids = server.peer(), server.folder / "pids"
+    report = peer.rehearse(body(HANGS), "/cart", within=8)
     assert report.outcome == "failed"
-    assert report.reasons[0].what == "the fresh process ended by itself with 0, while it answers GET /"
-
-
-def test_it_ends_with_the_worker_that_was_asked(server: Server) -> None:
-    """Else a worker that its master kills would leave it running for ever."""
-    hanging = edited(
-        '    return "one"\n',
-        "    import signal\n    (Path(app.root_path) / 'pid').write_text(str(os.getpid()))\n    signal.pause()\n    return 'one'\n",
-    )
-    peer, place = server.peer(), server.folder / "pid"
-    from concurrent.futures import ThreadPoolExecutor
-
+    assert report.reasons[0].what == "the fresh process did not end within 8 s, while it answers GET /cart"
+    started = list(map(int, pids.read_text().split()))
+    eventually(lambda: not any(map(is_alive, started)))
+    pids.unlink()
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(peer.rehearse, hanging, "/", within=100)
-        eventually(lambda: place.exists() and place.read_text(), 60)
-        fresh = int(place.read_text())
-        (worker,) = [pid for pid in server.workers() if fresh in children(pid)]
+        asked = pool.submit(peer.rehearse, body(HANGS), "/", within=100)
+        eventually(lambda: pids.exists() and len(pids.read_text().split()) == 2, 60)
+        assert server.peer().rehearse(TWO).reasons[0].code == "in-progress"  # by the other worker
+        assert server.peer().push(TWO).outcome == "live"  # a push does not wait for it
+        started = list(map(int, pids.read_text().split()))
+        (worker,) = [pid for pid in server.workers() if started[0] in children(pid)]
         os.kill(worker, signal.SIGKILL)
-        eventually(lambda: not is_alive(fresh))
+        eventually(lambda: not any(map(is_alive, started)))
         assert asked.exception(60) is not None
 
 
-def test_two_at_a_time_are_one_too_many(server: Server) -> None:
-    hanging = edited(
-        '    return "one"\n',
-        "    import time\n    (Path(app.root_path) / 'in').touch()\n    while not (Path(app.root_path) / 'out').exists(): time.sleep(.01)\n    return 'one'\n",
-    )
-    from concurrent.futures import ThreadPoolExecutor
-
-    first, second = server.peer(), server.peer()
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(first.rehearse, hanging, "/", within=100)
-        eventually((server.folder / "in").exists, 60)
-        report = second.rehearse(edited('"one"', '"two"'))
-        assert (report.outcome, report.reasons[0].code) == ("refused", "in-progress")
-        assert second.push(edited('"one"', '"two"')).outcome == "live"  # a push does not wait for it
-        (server.folder / "out").touch()
-        assert asked.result(60).outcome == "live"
+def test_it_begins_at_head_as_the_server_made_the_app(serve: Serve) -> None:
+    """A factory, whose name stands on the server's command line alone."""
+    server = serve("-w", "2", files={"app": FACTORY}, target="app:create_app('one')")
+    server.ask_all(2)
+    peer = server.peer()
+    two = FACTORY.replace('return ""', 'return " two"')
+    assert peer.push({"app": two}).outcome == "live"
+    wants = FACTORY.replace("text + suffix()", 'text[("one two".index(text + suffix())):]')
+    for text, outcome in ((wants, "live"), (wants.replace("one two", "one too"), "failed")):
+        head = text.replace('return ""', 'return " two"')
+        report = peer.rehearse({"app": head})
+        assert report.outcome == outcome, report
+    assert report.data["app"] == "app:create_app('one')"
+    assert server.texts(2) == {"one two"}
 
 
-FACTORY = APP.replace("app = Flask(__name__)\nHabanero(app)\n", "").replace(
-    "\n\n@app.get",
-    "\n\ndef create_app(name):\n    app = Flask(name)\n    Habanero(app)\n    app.add_url_rule('/', view_func=index)\n    return app\n\n\n@app.get",
-    1,
-)
+def test_from_the_laptop_a_release_that_raises_is_never_pushed(serve: Serve, clone: Clone) -> None:
+    server = serve("-w", "2", files={"app": APP})
+    server.ask_all(2)
+    ann = clone(server)
+    ann.edit('return "one"', "return 1 / 0")
+    done = ann.push("--rehearse")
+    assert (done.code, done.last["outcome"]) == (1, "failed"), done.said
+    assert server.peer().hello().release == 0
+    ann.edit("return 1 / 0", 'return "two"')
+    done = ann.push("--rehearse")
+    assert (done.code, done.last["outcome"], done.last["release"]) == (0, "live", 1), done.said
+    assert [page["status"] for page in done.last["data"]["rehearsed"]] == [200, 200]
+    assert server.texts(2) == {"two"}
