@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .admission import check_names
 from .answers import Answers
 from .archive import Archive
-from .asset import changed_assets
 from .census import counted, holders_of, refusal_of, words_of
-from .change import Change, NotAllowedError, Request, nonce_asked, rehearsal_asked
+from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .envelope import READING
 from .errors import (
     BusyError,
@@ -26,7 +26,7 @@ from .errors import (
     Reason,
     TooLargeError,
 )
-from .fleet import Round
+from .fleet import InProgressError, Round
 from .importable import name_of
 from .moves import check_restart, foresee, plan_to
 from .post import Message, label
@@ -34,6 +34,7 @@ from .record import PUSH, ROLLBACK
 from .rehearsing import rehearse
 from .release import Report
 from .signals import release_refused
+from .trial import Promise, Trials
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -44,11 +45,13 @@ if TYPE_CHECKING:
     from .live.program import Program
     from .record import Record
     from .surroundings import Surroundings
+    from .trial import Trial
     from .worker import Worker
 
 PREPARE_S = 20.0  # planning and importing what is new may be slow; nobody is held up meanwhile
 BUSY_FOR_S = 5.0  # how long a push tries again to find all workers still
 BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.4)  # the last one again and again; requests run meanwhile
+AGAIN_S = 10.0  # until a release on trial that can't be taken back now is tried again
 CONVERGE_S = 5.0  # how long the answer waits for the other workers
 INFLATES_TO = 16  # a body may unpack to so many times its largest size on the wire: code packs 3 to 4 times
 log = logging.getLogger("flask_habanero")
@@ -87,7 +90,8 @@ class Deployer:
         apps: Collection[Flask] = (),
     ) -> None:
         self.worker, self.fleet, self.config, self.apps = worker, fleet, config, apps
-        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around)
+        self.trials, self._again_at = Trials(worker, fleet.keys), 0.0
+        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, self.trials)
         self.archive = Archive(worker)
 
     def receive(self, request: Request) -> Report:
@@ -150,9 +154,49 @@ class Deployer:
                 if record is None:
                     raise
                 return self.answers.recorded(record)
+            if request.op == PUSH:
+                self.trials.check()
             if change.digest == self.worker.head.digest:
                 return self.answers.report("unchanged", workers=self.answers.count())
             return self._release(request, change, clock)
+
+    def _trial(self, request: Request, _clock: Clock) -> Report:
+        self.worker.catch_up()
+        self._check_base(request.claims)
+        promise = Promise.of(request, self.fleet.keys)
+        self.ledger.kept.put(promise.nonce, request.header, request.body, int(time.time()))
+        return self.answers.report("unchanged")
+
+    def _confirm(self, request: Request, _clock: Clock) -> Report:
+        number = wishes(request, "number")["number"]
+        with self.fleet.lock():
+            self.worker.catch_up()
+            confirmed = self.trials.confirm(number)
+        return self.answers.report("live" if confirmed else "unchanged", data={"confirmed": confirmed})
+
+    def tick(self) -> None:
+        """Look after what nobody asks for; called each second."""
+        self.worker.tick()
+        if self.worker.ending or time.monotonic() < self._again_at:
+            return
+        try:
+            trial = self.trials.overdue()
+            if trial is not None:
+                self._take_back(trial)
+        except InProgressError:
+            pass  # another worker does it, or somebody pushes: the next tick looks again
+        except HabaneroError as error:
+            self._again_at = time.monotonic() + AGAIN_S
+            log.error("a release on trial is not taken back yet: %s", error)
+
+    def _take_back(self, trial: Trial) -> None:
+        with self.fleet.lock():
+            self.worker.catch_up()
+            if self.trials.of_head() != trial:
+                return  # somebody was faster, or confirmed it
+            change = replace(self._asked(trial.rollback), note=f"not confirmed: back to #{trial.number - 1}")
+            report = self._release(trial.rollback, change, Clock())
+        log.warning("#%d was not confirmed in time: taken back as #%d", trial.number, report.release)
 
     _operations: Mapping[str, Callable[[Deployer, Request, Clock], Report]] = {
         "hello": _hello,
@@ -163,19 +207,25 @@ class Deployer:
         "rehearse": _rehearse,
         "push": _push,
         "rollback": _push,
+        "trial": _trial,
+        "confirm": _confirm,
     }
 
     def _asked(self, request: Request) -> Change:
         """Return where a request leads, if it starts at head. Raises RejectedError, RefusedError."""
         claims, worker = request.claims, self.worker
-        if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
-            raise ConflictError(worker.epoch, worker.head.number)
+        self._check_base(claims)
         if request.op not in ("plan", "rehearse") and claims["rel"] != claims["base"] + 1:
             raise ConflictError(worker.epoch, worker.head.number)
         change = worker.change_of(request)
         if request.op != ROLLBACK:  # what it leads to was let in once, and its folders may come back with it
-            self._check_names(change)
+            check_names(worker.program, worker.head, change)
         return change
+
+    def _check_base(self, claims: Mapping[str, Any]) -> None:
+        worker = self.worker
+        if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
+            raise ConflictError(worker.epoch, worker.head.number)
 
     def _check_code(self, request: Request, change: Change) -> None:
         """Check that code is that of its source. Raises BundleError."""
@@ -188,19 +238,6 @@ class Deployer:
         for size, limit in ((claims["len"], most), (claims["ulen"], INFLATES_TO * most)):
             if size > limit:
                 raise TooLargeError(limit, size)
-
-    def _check_names(self, change: Change) -> None:
-        units, deletions = change.from_(self.worker.head.tree)
-        program = self.worker.program
-        strange = [n for n in (*(u.name for u in units), *deletions) if not program.belongs.allows(n)]
-        if strange:
-            raise NotAllowedError(strange, program.modules)
-        files = changed_assets(self.worker.head.assets, change.assets)
-        folders = program.overlay.folders if files else ()
-        coming = [one for one in files if one in change.assets]  # what goes may have had a folder that went
-        elsewhere = [name for name in coming if not name.startswith(tuple(f"{one}/" for one in folders))]
-        if elsewhere:
-            raise NotAllowedError(elsewhere, folders)
 
     def _planned(self, change: Change, plan: Callable[[Program, Change], Plan]) -> Plan:
         try:

@@ -49,7 +49,11 @@ class InProgressError(RefusedError):
 
 
 class Fleet:
-    """This worker among the others of its host. One per process, made after the fork."""
+    """This worker among the others of its host. One per process, made after the fork.
+
+    Attributes:
+        tick: called after each message, and at least once a second.
+    """
 
     def __init__(
         self,
@@ -60,7 +64,7 @@ class Fleet:
         tick: Callable[[], None] | None = None,
     ) -> None:
         self.worker, self.keys, self._kind = worker, keys, kind
-        self._tick = tick or worker.tick
+        self.tick = tick or worker.tick
         self.folder = folder / "run"
         self._post: Post
         self._staged = worker.ledger.staged
@@ -102,7 +106,7 @@ class Fleet:
                 message = self._post.receive(self.worker.moves.patience_s)
                 if message and "k" in message:  # else it is an answer to a ping: nobody waits for it
                     self._post.send(str(message["from"]), self._answer(message))
-                self._tick()
+                self.tick()
             except OSError:
                 return  # the socket was closed
             except Exception:

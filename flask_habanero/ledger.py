@@ -17,6 +17,7 @@ from typing import Any
 from .asset import Assets, changed_assets, digests
 from .envelope import Keyring
 from .errors import ConflictError, StoreError
+from .kept import Kept
 from .record import (
     BASE,
     ROLLBACK,
@@ -48,12 +49,15 @@ class Ledger:
 
     Nothing is touched before the first call. Each call may raise StoreError: the folder or the
     file can't be used, or what is in it can't be believed; with a sentence that says why.
+
+    Attributes:
+        kept: sealed requests for later, which are no releases yet.
     """
 
     def __init__(self, folder: Path, app_id: str, keys: Keyring) -> None:
         self._store = Store(folder, app_id)
         self._app, self._keys, self._staging = app_id, keys, Staging(self._store)
-        self._counter = self._store.counter
+        self._counter, self.kept = self._store.counter, Kept(self._store)
         self._replay = Replay(app_id, keys)
 
     # --- epochs ---

@@ -137,8 +137,10 @@ class Runtime:
         worker = Worker(self.program, self.gate, ledger, self.config, Announcer(self.apps))
         worker.start(Manager())
         fleet = Fleet(worker, self.config.store, self.keys)
+        deployer = Deployer(worker, fleet, self.config, self.around, self.apps)
+        fleet.tick = deployer.tick
         fleet.start()
-        return Host(os.getpid(), worker, fleet, Deployer(worker, fleet, self.config, self.around, self.apps))
+        return Host(os.getpid(), worker, fleet, deployer)
 
     def receive(self, believed: Request) -> Report:
         """Return what became of a believed request. Never raises: the sender must get a signed answer."""

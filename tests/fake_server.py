@@ -96,6 +96,9 @@ class FakeServer:
     troubles: dict[int, str] = field(default_factory=dict)  # number -> why it can't be believed
     assets: Assets = field(default_factory=dict)
     rehearsals: list[dict] = field(default_factory=list)  # what was asked of each
+    promises: dict[str, dict] = field(default_factory=dict)  # nonce of a push -> what takes it back
+    confirmed: list[int] = field(default_factory=list)
+    trial: dict | None = None  # what status tells
     folders: list[str] = field(default_factory=lambda: ["shop/templates", "shop/static"])
 
     def __post_init__(self) -> None:
@@ -246,7 +249,7 @@ class FakeServer:
     def _status(self, claims: dict, body: bytes) -> Report:
         fleet = [{"host": "web", "pid": 1, "release": self.head, "since": 0, "state": "at head"}]
         outcome = "diverged" if self.verdict == "diverged" else "live"
-        told = {"surroundings": self.surroundings, "drift": False}
+        told = {"surroundings": self.surroundings, "drift": False, "trial": self.trial}
         return self.report(outcome, data={**self._facts(), **told, "fleet": fleet, "log": self.log[:20]})
 
     def _log(self, claims: dict, body: bytes) -> Report:
@@ -317,6 +320,24 @@ class FakeServer:
             return self.report(steps=report.steps, data=data)
         reasons = tuple(Reason("rehearsal", f"GET {path}", why, "correct it") for path in paths)
         return self.report("failed", reasons=reasons, data=data)
+
+    def _trial(self, claims: dict, body: bytes) -> Report:
+        """Keep the promise; nobody takes anything back here: `promises` is what a test looks at."""
+        if (claims["epoch"], claims["base"]) != (self.epoch, self.head):
+            return self.report("conflict")
+        told = loads_json(body)
+        later, _ = envelope.unseal(told["header"], self.keys, envelope.REQUEST, envelope.REQUEST_CLAIMS)
+        assert envelope.sha256(told["body"].encode()) == later["sha"]
+        self.promises[told["nonce"]] = {**told, "claims": later}
+        return self.report("unchanged")
+
+    def _confirm(self, claims: dict, body: bytes) -> Report:
+        number = loads_json(body)["number"]
+        if number not in (None, self.head):
+            why = f"#{number} can't be confirmed: #{self.head} is live"
+            return self.report("refused", reasons=(Reason("not-on-trial", "", why, "flask habanero log"),))
+        self.confirmed.append(self.head)
+        return self.report("live", data={"confirmed": self.head})
 
     def _push(self, claims: dict, body: bytes) -> Report:
         if claims["n"] in self.nonces:

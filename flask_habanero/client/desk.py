@@ -29,6 +29,7 @@ class Desk:
 
     Attributes:
         rehearsal: how each push is rehearsed first; None: it is not.
+        trial_s: for how many seconds a release is on trial; 0: it is not.
     """
 
     target: Target
@@ -36,6 +37,7 @@ class Desk:
     store: Store
     compiler: Compiler
     rehearsal: Wish | None = None
+    trial_s: int = 0
 
 
 @dataclass(frozen=True)

@@ -33,11 +33,13 @@ from .desk import (
 )
 from .memory import Held, Memory
 from .rehearsal import MORE_S, REHEARSAL, Wish
+from .transport import Request
 from .tree import Tree, reread_tree
 from .view import View
 
 ATTEMPTS = 5  # when others push at the same moment, or files change: each costs a hello
 RECORDED = frozenset({"live", "unchanged", "diverged"})  # the server's head holds our edit after them
+ON_TRIAL = frozenset({"live", "diverged"})  # a release came of it
 
 
 Before = Callable[[Situation, Bundle], bool]
@@ -217,13 +219,39 @@ def deliver(desk: Desk, view: View, bundle: Bundle, unsure: Unsure) -> Report:
         if rehearsed.outcome != "live":
             return rehearsed
         told = rehearsed.data
-    report = desk.wire.deliver(request_for("push", view, _body(bundle, view)), unsure)
+    report = _delivered(desk, view, request_for("push", view, _body(bundle, view)), unsure)
     return replace(report, data={**told, **report.data})
+
+
+def _delivered(desk: Desk, view: View, request: Request, unsure: Unsure) -> Report:
+    """Send a push or rollback; if that is wished for, after the promise that takes its release back again."""
+    if not desk.trial_s:
+        return desk.wire.deliver(request, unsure)
+    promised = desk.wire.ask(_promise(desk, view, request.nonce))
+    if promised.outcome != "unchanged":
+        return promised
+    report = desk.wire.deliver(request, unsure)
+    on_trial = {"trial": {"number": report.release, "within": desk.trial_s}}
+    return replace(report, data={**report.data, **(on_trial if report.outcome in ON_TRIAL else {})})
+
+
+def _promise(desk: Desk, view: View, nonce: str) -> Request:
+    """Return the request that hands in, for the release with a nonce, the rollback that takes it back."""
+    body = json.dumps({"to": view.head})
+    back = Request("rollback", view.app, view.epoch, view.head + 1, view.head + 2, view.python, body.encode())
+    told = {"nonce": nonce, "within": desk.trial_s, "header": desk.wire.sealed_for_later(back), "body": body}
+    return request_for("trial", view, json.dumps(told).encode())
 
 
 def rollback(desk: Desk, view: View, to: int | None, unsure: Unsure) -> Report:
     """Take the server back, as a new release: to the state of a number, or to that before its head."""
-    return desk.wire.deliver(request_for("rollback", view, json.dumps({"to": to}).encode()), unsure)
+    request = request_for("rollback", view, json.dumps({"to": to}).encode())
+    return _delivered(desk, view, request, unsure)
+
+
+def confirm(desk: Desk, view: View, number: int | None) -> Report:
+    """Let the release on trial stay: that of a number, or whichever it is."""
+    return desk.wire.ask(request_for("confirm", view, json.dumps({"number": number}).encode()))
 
 
 def _body(bundle: Bundle, view: View) -> bytes:
@@ -248,9 +276,12 @@ def remember(desk: Desk, tree: Tree, decision: Decision, report: Report) -> Memo
     return desk.store.update(lambda m: m.hold(blamed))
 
 
+PASSING = frozenset({"busy", "store", "in-progress", "unconfirmed"})
+
+
 def is_passing(report: Report) -> bool:
     """Whether the same push may well succeed later, with no file changed."""
-    return bool(report.reasons) and all(r.code in ("busy", "store", "in-progress") for r in report.reasons)
+    return bool(report.reasons) and all(r.code in PASSING for r in report.reasons)
 
 
 def blame(names: Iterable[str], tree: Tree, report: Report) -> set[str]:

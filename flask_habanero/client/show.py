@@ -78,6 +78,12 @@ class Lines:
         click.echo(result_line(report.outcome, result, held))
         self._reasons(report)
 
+    def confirmed(self, report: Report) -> None:
+        """Show what confirming came to."""
+        words = {"live": "confirmed", "unchanged": "not on trial, and live"}.get(report.outcome, "")
+        click.echo(f"{dim(clock())}  {tag(report.outcome)} #{report.release:<3} {words}".rstrip())
+        self._reasons(report)
+
     def rehearsal(self, result: Result) -> None:
         """Show how a change did in a fresh process."""
         outcome = result.report.outcome
@@ -256,6 +262,10 @@ class JsonLines(Lines):
     def plan(self, result: Result) -> None:
         """Show what a push would do."""
         self._put(result.report, files=list(result.paths))
+
+    def confirmed(self, report: Report) -> None:
+        """Show what confirming came to."""
+        self._put(report)
 
     def rehearsal(self, result: Result) -> None:
         """Show how a change did in a fresh process."""

@@ -239,6 +239,12 @@ class Wire:
                 patience.tell(lost.why)
         raise self._lost(lost.why)
 
+    def sealed_for_later(self, request: Request) -> str:
+        """Return a request's header, too old from its beginning: who has it can't send it by itself."""
+        assert pack(request.body)[1] == "id"
+        claims = self._claims(request, request.body, "id")
+        return seal({**claims, "iat": 0, "exp": 0}, self._key, REQUEST)
+
     def _exchange(self, request: Request, patience: _Patience) -> tuple[int, Report]:
         """Send once. Return the status and the report of a believed answer, or raise _LostError."""
         wire, encoding = pack(request.body)
