@@ -180,23 +180,23 @@ class Deployer:
         if self.worker.ending or time.monotonic() < self._again_at:
             return
         try:
-            trial = self.trials.overdue()
-            if trial is not None:
-                self._take_back(trial)
+            overdue = self.trials.overdue()
+            if overdue is not None:
+                self._take_back(*overdue)
         except InProgressError:
             pass  # another worker does it, or somebody pushes: the next tick looks again
         except HabaneroError as error:
             self._again_at = time.monotonic() + AGAIN_S
             log.error("a release on trial is not taken back yet: %s", error)
 
-    def _take_back(self, trial: Trial) -> None:
+    def _take_back(self, trial: Trial, why: str) -> None:
         with self.fleet.lock():
             self.worker.catch_up()
             if self.trials.of_head() != trial:
                 return  # somebody was faster, or confirmed it
-            change = replace(self._asked(trial.rollback), note=f"not confirmed: back to #{trial.number - 1}")
+            change = replace(self._asked(trial.rollback), note=f"{why}: back to #{trial.number - 1}")
             report = self._release(trial.rollback, change, Clock())
-        log.warning("#%d was not confirmed in time: taken back as #%d", trial.number, report.release)
+        log.warning("#%d is taken back by #%d: %s", trial.number, report.release, why)
 
     _operations: Mapping[str, Callable[[Deployer, Request, Clock], Report]] = {
         "hello": _hello,

@@ -72,16 +72,16 @@ def run(module: str, task: Mapping[str, Any], within_s: float) -> Ended:
     """
     command = [_interpreter(), *["-O"] * sys.flags.optimize]
     command += ["-c", _START.format(module), json.dumps(sys.path)]
-    with tempfile.TemporaryFile() as printed:
-        try:
+    try:
+        with tempfile.TemporaryFile() as printed:
             # S603: our own module, by this very interpreter; of what was sent nothing is in its arguments
             process = subprocess.Popen(  # noqa: S603
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=printed, process_group=0
             )
-        except OSError as error:
-            raise RehearsalError("", f"{command[0]} can't be started: {error.strerror}") from None
-        came, why = _followed(process, task, within_s)
-        return Ended(came, why, _last_lines(printed))
+            came, why = _followed(process, task, within_s)
+            return Ended(came, why, _last_lines(printed))
+    except OSError as error:
+        raise RehearsalError("", f"{command[0]} can't be started: {error.strerror}") from None
 
 
 def _interpreter() -> str:

@@ -17,10 +17,13 @@ from .errors import BundleError, Reason, RefusedError, RejectedError, StoreError
 from .release import loads_json
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
     from .record import Record
     from .worker import Worker
 
 LEAST_S, MOST_S = 5, 3_600
+FEWEST_ERRORS = 5  # fewer may be chance
 _NONCE = REQUEST_CLAIMS["n"]
 
 
@@ -131,6 +134,28 @@ class Trial:
         return {"number": self.number, "who": self.who, "until": self.until, "left": left}
 
 
+class Tally:
+    """Counts what a worker answers while a release is on trial."""
+
+    def __init__(self) -> None:
+        self.answers = self.errors = 0
+
+    def heed(self, start_response: StartResponse) -> StartResponse:
+        """Return a `start_response` that notes the status."""
+
+        def noting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            self.answers += 1
+            self.errors += status.startswith("5")
+            return start_response(status, headers, exc_info)
+
+        return noting
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether most are server errors: that needs nothing to compare it with."""
+        return self.errors >= FEWEST_ERRORS and self.errors * 2 >= self.answers
+
+
 class Trials:
     """Knows whether head is on trial, as this worker sees it. One per worker.
 
@@ -142,19 +167,29 @@ class Trials:
         self._worker, self._keys = worker, keys
         self._number = -1  # of the head that `_trial` is of
         self._trial: Trial | None = None
+        self._tally = Tally()
 
     def of_head(self) -> Trial | None:
         """Return the trial of this worker's head, if it is on trial now. Raises StoreError."""
         number = self._worker.head.number
         if number != self._number or self._trial is not None:  # it may be confirmed by now, anywhere
-            self._trial = self._found(number)
-            self._number = number
+            self._take_note(number, self._found(number))
         return self._trial
 
-    def overdue(self) -> Trial | None:
-        """Return the same, if its time is over. Raises StoreError."""
-        known = self._trial if self._number == self._worker.head.number else self.of_head()
-        return known if known is not None and time.time() >= known.until else None
+    def _take_note(self, number: int, trial: Trial | None) -> None:
+        if number != self._number:
+            self._tally = Tally()
+        self._trial, self._number = trial, number
+        self._worker.gate.heed = self._tally.heed if trial is not None else None
+
+    def overdue(self) -> tuple[Trial, str] | None:
+        """Return the same, if it is to be taken back now, and why. Raises StoreError."""
+        known = self.of_head()
+        if known is None:
+            return None
+        if self._tally.is_bad:
+            return known, f"{self._tally.errors} of {self._tally.answers} answers were server errors"
+        return (known, "not confirmed") if time.time() >= known.until else None
 
     def check(self) -> None:
         """Raise UnconfirmedError if head is on trial."""
@@ -177,7 +212,7 @@ class Trials:
                 raise NotOnTrialError(f"#{head}, which is live, is not on trial")
             return 0
         self._worker.ledger.kept.remove(trial.nonce)
-        self._trial = None
+        self._take_note(head, None)
         return head
 
     def _found(self, number: int) -> Trial | None:

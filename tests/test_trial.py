@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from flask_habanero import deploy, trial
@@ -219,6 +220,62 @@ def test_while_none_is_on_trial_the_store_is_asked_nothing(
 
     monkeypatch.setattr(Ledger, "head", asked)
     tick(members)
+
+
+def answer(member: Member, status: str) -> None:
+    def app(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response(status, [])
+        return []
+
+    said: list[str] = []
+    wsgi = member.gate.wrap(app, member.worker.before)
+    assert list(wsgi({}, lambda status, *_: said.append(status))) == []
+    assert said == [status]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "goes"), [(5, 5, True), (0, 5, True), (0, 4, False), (6, 5, False), (0, 0, False)]
+)
+def test_one_of_which_most_answers_are_server_errors_goes_at_once(
+    peer: PeerOf, members: list[Member], good: int, bad: int, goes: bool
+) -> None:
+    peer.push_on_trial({"shop": "x = 2"}, 3600)
+    tick(members)
+    for status in ["200 OK"] * good + ["503 No"] * bad:
+        answer(members[1], status)
+    tick(members)
+    assert head(members[0])[0] == (2 if goes else 1)
+    if goes:
+        note = f"{bad} of {good + bad} answers were server errors: back to #0"
+        assert head(members[0])[1:] == ("rollback", note)
+
+
+def test_only_what_is_on_trial_is_counted(peer: PeerOf, members: list[Member]) -> None:
+    def heeding() -> set[bool]:
+        return {member.gate.heed is not None for member in members}
+
+    peer.push({"shop": "x = 2"})
+    tick(members)
+    assert heeding() == {False}
+    peer.push_on_trial({"shop": "x = 3"})
+    tick(members)
+    assert heeding() == {True}
+    answer(members[0], "500 No")
+    peer.rollback()
+    tick(members)
+    assert heeding() == {False}
+    peer.push_on_trial({"shop": "x = 4"})
+    tick(members)
+    for _ in range(4):  # the one before does not count
+        answer(members[0], "500 No")
+    tick(members)
+    assert head(members[0])[0] == 4
+    peer.confirm()
+    assert members[0].gate.heed is None  # it was asked; the others see it when they look
+    for _ in range(9):
+        answer(members[1], "500 No")
+    tick(members)
+    assert (head(members[0])[0], heeding()) == (4, {False})
 
 
 def claims_of(peer: Peer, **over: object) -> bytes:

@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+import requests
 
 from tests.e2e.conftest import Serve, Server
 from tests.e2e.laptops import Clone, Laptop
@@ -55,3 +56,15 @@ def test_it_outlives_a_restart_of_the_whole_server(serve: Serve, clone: Clone) -
     eventually(lambda: second.get()["text"] == "one", 30)
     assert second.texts(2) == {"one"}
     assert kinds(second) == ["rollback", "push", "base"]
+
+
+def test_one_that_answers_with_errors_goes_at_once(serve: Serve, clone: Clone) -> None:
+    server = serve("-w", "2")
+    server.ask_all(2)
+    ann = clone(server)
+    ann.edit('return "one"', "return 1 / 0")
+    assert ann.push("--confirm-within", "3600").code == 0
+    eventually(lambda: requests.get(server.url, timeout=30).status_code == 200, 60)
+    assert server.texts(2) == {"one"}
+    (head, *_) = server.peer().ask("status").data["log"]
+    assert "answers were server errors: back to #0" in head["note"]
