@@ -194,7 +194,7 @@ class Deployer:
             self.worker.catch_up()
             if self.trials.of_head() != trial:
                 return  # somebody was faster, or confirmed it
-            change = replace(self._asked(trial.rollback), note=f"{why}: back to #{trial.number - 1}")
+            change = replace(self._asked(trial.rollback), note=f"back to #{trial.number - 1}: {why}")
             report = self._release(trial.rollback, change, Clock())
         log.warning("#%d is taken back by #%d: %s", trial.number, report.release, why)
 

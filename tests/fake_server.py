@@ -140,11 +140,11 @@ class FakeServer:
         self.release(texts, "", "base")
         self.epoch, self.first = secrets.token_hex(16), self.head
 
-    def roll_back(self, to: int, who: str = "bob@example.org") -> None:
+    def roll_back(self, to: int, who: str = "bob@example.org", why: str = "") -> None:
         """Let somebody take the server back; the record names no modules, as the real one's."""
         with self.lock:
             self.assets = self.states[to][1]
-            self._record(dict(self.states[to][0]), [], who, "rollback", f"back to #{to}")
+            self._record(dict(self.states[to][0]), [], who, "rollback", f"back to #{to}{why}")
 
     def _record(
         self, tree: dict[str, Source], modules: list[str], who: str, kind: str, note: str = ""

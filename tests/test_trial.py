@@ -73,7 +73,7 @@ def test_a_release_that_nobody_confirms_is_taken_back_once_on_all_workers(
     assert head(members[0])[0] == 1
     later.by = 61
     tick(members[1:])  # also if the worker that took the push is dead
-    assert head(members[1]) == (2, "rollback", "not confirmed: back to #0")
+    assert head(members[1]) == (2, "rollback", "back to #0: not confirmed")
     assert texts(members) == ["x = 1"] * 3
     tick(members)
     assert head(members[0])[0] == 2
@@ -246,7 +246,7 @@ def test_one_of_which_most_answers_are_server_errors_goes_at_once(
     tick(members)
     assert head(members[0])[0] == (2 if goes else 1)
     if goes:
-        note = f"{bad} of {good + bad} answers were server errors: back to #0"
+        note = f"back to #0: {bad} of {good + bad} answers were server errors"
         assert head(members[0])[1:] == ("rollback", note)
 
 

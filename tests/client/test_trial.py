@@ -110,3 +110,16 @@ def test_watch_waits_until_somebody_else_has_decided(project, server):
 
     report = server.report("refused", reasons=(Reason("unconfirmed", "", "#3 by bob is on trial", ""),))
     assert is_passing(report)
+
+
+@pytest.mark.parametrize("edit", ["", "# more\n"], ids=["as it is", "edited"])
+def test_what_was_taken_back_may_be_edited_and_pushed_again(edited, run, server, edit):
+    """It is no conflict: nobody else changed anything."""
+    assert run("push", "--confirm-within", "60").code == 0
+    server.roll_back(0, "someone@laptop", ": not confirmed")
+    edited.write("shop.views", NEW + edit)
+    assert run("push").code == 0
+    assert server.head == 3
+    said = run("log").out
+    assert "back to #0: not confirmed" in said
+    assert said.count("taken back") == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from textwrap import indent
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Serve, Server, children
+from tests.e2e.conftest import Serve, Server, Start, children, free_port, program
 from tests.e2e.laptops import Clone
 from tests.hosts import eventually
 
@@ -173,32 +174,62 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(serve: Serve) -> None:
         assert asked.exception(60) is not None
 
 
-def test_it_begins_at_head_as_the_server_made_the_app(serve: Serve) -> None:
-    """A factory, whose name stands on the server's command line alone."""
+def test_it_begins_at_head_as_the_server_made_the_app(serve: Serve, clone: Clone) -> None:
+    """A factory, whose name stands on the server's command line alone; from a laptop."""
     server = serve("-w", "2", files={"app": FACTORY}, target="app:create_app('one')")
     server.ask_all(2)
-    peer = server.peer()
-    two = FACTORY.replace('return ""', 'return " two"')
-    assert peer.push({"app": two}).outcome == "live"
-    wants = FACTORY.replace("text + suffix()", 'text[("one two".index(text + suffix())):]')
-    for text, outcome in ((wants, "live"), (wants.replace("one two", "one too"), "failed")):
-        head = text.replace('return ""', 'return " two"')
-        report = peer.rehearse({"app": head})
-        assert report.outcome == outcome, report
-    assert report.data["app"] == "app:create_app('one')"
+    ann = clone(server)
+    ann.edit('return ""', 'return " two"')
+    done = ann.push("--rehearse")
+    assert (done.code, done.last["outcome"], done.last["release"]) == (0, "live", 1), done.said
+    assert [page["status"] for page in done.last["data"]["rehearsed"]] == [200]
+    assert done.last["data"]["app"] == "app:create_app('one')"
+    ann.edit("text + suffix()", 'text + suffix()[" two".index(suffix()):]')
+    assert ann.run("rehearse", "--json").last["outcome"] == "live"
+    ann.edit('" two".index', '" too".index')
+    done = ann.push("--rehearse")
+    assert (done.code, done.last["outcome"]) == (1, "failed"), done.said
+    assert "ValueError: substring not found" in done.last["reasons"][0]["what"]
+    assert server.peer().hello().release == 1
     assert server.texts(2) == {"one two"}
 
 
-def test_from_the_laptop_a_release_that_raises_is_never_pushed(serve: Serve, clone: Clone) -> None:
-    server = serve("-w", "2", files={"app": APP})
-    server.ask_all(2)
-    ann = clone(server)
-    ann.edit('return "one"', "return 1 / 0")
-    done = ann.push("--rehearse")
-    assert (done.code, done.last["outcome"]) == (1, "failed"), done.said
-    assert server.peer().hello().release == 0
-    ann.edit("return 1 / 0", 'return "two"')
-    done = ann.push("--rehearse")
-    assert (done.code, done.last["outcome"], done.last["release"]) == (0, "live", 1), done.said
-    assert [page["status"] for page in done.last["data"]["rehearsed"]] == [200, 200]
-    assert server.texts(2) == {"two"}
+FLASK = [sys.executable, "-m", "flask", "--app"]
+MAIN = (
+    APP
+    + """
+
+if __name__ == "__main__":
+    app.run(port=int(os.environ["FLASK_RUN_PORT"]))
+"""
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("command", "text", "name"),
+    [
+        ([program("gunicorn"), "-k", "gevent", "-b", "127.0.0.1:{port}", "app:app"], APP, "app:app"),
+        ([program("gunicorn"), "-k", "gthread", "-b", "127.0.0.1:{port}", "app:app"], APP, "app:app"),
+        ([program("gunicorn"), "--preload", "-b", "127.0.0.1:{port}", "app:app"], APP, "app:app"),
+        ([program("waitress-serve"), "--listen", "127.0.0.1:{port}", "app:app"], APP, "app:app"),
+        ([program("granian"), "--interface", "wsgi", "--port", "{port}", "app:app"], APP, "app:app"),
+        ([*FLASK, "app", "run"], APP, "app:app"),
+        ([*FLASK, "app:create_app('one')", "run"], FACTORY, "app:create_app('one')"),
+        ([sys.executable, "app.py"], MAIN, ""),
+    ],
+    ids=["gevent", "gthread", "preload", "waitress", "granian", "flask", "factory", "main"],
+)
+def test_below_each_usual_server(start: Start, command: list[str], text: str, name: str) -> None:
+    port = free_port()
+    server = start([word.replace("{port}", str(port)) for word in command], port, {"app": text})
+    peer = server.peer()
+    report = peer.rehearse({"app": text.replace("os.getpid(),", "os.getpid() + 0,")}, "/")
+    if not name:  # `python app.py`: nobody can import it again as `__main__`
+        assert (report.reasons[0].code, report.outcome) == ("nameless", "refused")
+        return
+    assert (report.outcome, report.data["app"]) == ("live", name), (report, server.log.read_text())
+    hanging = text.replace("import os\n", "import os\nimport time\n")
+    hanging = hanging.replace("os.getpid(),", "time.sleep(99),")
+    report = peer.rehearse({"app": hanging}, "/", within=6)
+    assert "did not end within 6 s" in report.reasons[0].what

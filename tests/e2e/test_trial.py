@@ -46,7 +46,17 @@ def test_a_release_on_trial_goes_unless_it_is_confirmed(serve: Serve, clone: Clo
     late = ann.run("confirm", "2", "--json")
     assert (late.code, late.last["reasons"][0]["what"]) == (1, "#2 can't be confirmed: #3 is live")
 
+    ann.save(ann.read().replace('"three"', '"two"'))
+    ann.edit('return "two"', "return 1 / 0")
+    assert ann.push("--confirm-within", "3600").code == 0
+    eventually(lambda: requests.get(server.url, timeout=30).status_code == 200, 60)
+    assert server.texts(2) == {"two"}
+    (head, *_) = server.peer().ask("status").data["log"]
+    assert head["note"].startswith("back to #3: ")
+    assert head["note"].endswith("answers were server errors")
 
+
+@pytest.mark.long
 def test_it_outlives_a_restart_of_the_whole_server(serve: Serve, clone: Clone) -> None:
     first = serve("-w", "2")
     first.ask_all(2)
@@ -56,15 +66,3 @@ def test_it_outlives_a_restart_of_the_whole_server(serve: Serve, clone: Clone) -
     eventually(lambda: second.get()["text"] == "one", 30)
     assert second.texts(2) == {"one"}
     assert kinds(second) == ["rollback", "push", "base"]
-
-
-def test_one_that_answers_with_errors_goes_at_once(serve: Serve, clone: Clone) -> None:
-    server = serve("-w", "2")
-    server.ask_all(2)
-    ann = clone(server)
-    ann.edit('return "one"', "return 1 / 0")
-    assert ann.push("--confirm-within", "3600").code == 0
-    eventually(lambda: requests.get(server.url, timeout=30).status_code == 200, 60)
-    assert server.texts(2) == {"one"}
-    (head, *_) = server.peer().ask("status").data["log"]
-    assert "answers were server errors: back to #0" in head["note"]
