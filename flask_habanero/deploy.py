@@ -19,6 +19,7 @@ from .census import counted, holders_of, refusal_of, words_of
 from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .envelope import READING
 from .errors import (
+    BundleError,
     BusyError,
     ColdChangeError,
     ConflictError,
@@ -169,6 +170,8 @@ class Deployer:
 
     def _confirm(self, request: Request, _clock: Clock) -> Report:
         number = wishes(request, "number")["number"]
+        if number is not None and type(number) is not int:
+            raise BundleError("confirm: no number")
         with self.fleet.lock():
             self.worker.catch_up()
             confirmed = self.trials.confirm(number)

@@ -121,8 +121,9 @@ class Gate:
                     self._wait(ident, request, before)
             except Unavailable as error:
                 return _unavailable(error, start_response)
-            if self.heed is not None:
-                start_response = self.heed(start_response)
+            heed = self.heed  # another thread may take it away
+            if heed is not None:
+                start_response = heed(start_response)
             try:
                 answer = wsgi_app(environ, start_response)
             except BaseException:  # SystemExit and GreenletExit leave the app too

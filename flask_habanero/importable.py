@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from inspect import isfunction
 
 from flask import Flask
 
@@ -70,6 +71,8 @@ def _typed() -> str:
     """Return the factory that stands on the server's command line."""
     for word in sys.argv:
         match = _TYPED.match(word)
-        if match and callable(getattr(sys.modules.get(match[1]), match[2], None)):
+        if match and isfunction(
+            getattr(sys.modules.get(match[1]), match[2], None)
+        ):  # a class may be of workers
             return word
     return ""

@@ -7,13 +7,14 @@ only says when.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .change import Request, wishes
 from .envelope import REQUEST_CLAIMS, Keyring
-from .errors import BundleError, Reason, RefusedError, RejectedError, StoreError
+from .errors import BundleError, Reason, RefusedError, RejectedError
 from .release import loads_json
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 LEAST_S, MOST_S = 5, 3_600
 FEWEST_ERRORS = 5  # fewer may be chance
 _NONCE = REQUEST_CLAIMS["n"]
+log = logging.getLogger("flask_habanero")
 
 
 class UnconfirmedError(RefusedError):
@@ -223,8 +225,9 @@ class Trials:
             return None
         try:
             promise = Promise.of(Request.verified(*kept, self._keys), self._keys)
-        except RejectedError as error:
-            raise StoreError(f"what is to take #{number} back can't be believed: {error}") from None
-        if promise.nonce != record.nonce or promise.rollback.claims["base"] != number:
-            raise StoreError(f"what is to take #{number} back is of another release")
+            if promise.nonce != record.nonce or promise.rollback.claims["base"] != number:
+                raise BundleError("it is of another release")
+        except RejectedError as error:  # a key that was taken away, or a store that others write to
+            log.error("#%d is not on trial: what would take it back can't be believed: %s", number, error)
+            return None
         return Trial(number, record.nonce, record.who, record.time + promise.within_s, promise.rollback)

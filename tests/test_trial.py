@@ -131,6 +131,14 @@ def test_confirming_tells_what_there_is_to_confirm(peer: PeerOf, members: list[M
     assert (again.outcome, again.data["confirmed"]) == ("unchanged", 0)
 
 
+@pytest.mark.parametrize("number", ["1", True, 1.0, [1]])
+def test_a_number_is_a_number(peer: PeerOf, members: list[Member], number: object) -> None:
+    peer.push_on_trial({"shop": "x = 2"})
+    report = peer.ask("confirm", json.dumps({"number": number}).encode())
+    assert (report.outcome, report.reasons[0].code) == ("refused", "bundle")
+    assert peer.ask("status").data["trial"] is not None
+
+
 def test_who_comes_too_late_is_told_what_is_live(
     peer: PeerOf, members: list[Member], later: SimpleNamespace
 ) -> None:
@@ -363,7 +371,10 @@ def test_what_was_altered_in_the_store_takes_nothing_back(
     later.by = 61
     members[0].deployer.tick()
     assert head(members[0])[0] == 1
-    assert "can't be believed" in caplog.text
+    assert caplog.text.count("can't be believed") == 1
+    members[0].deployer.tick()
+    assert caplog.text.count("can't be believed") == 1
+    assert peer.push({"shop": "x = 3"}).outcome == "live"  # it holds nobody up
 
 
 def test_what_is_kept_for_a_release_that_never_came_goes_and_the_other_stays(members: list[Member]) -> None:
