@@ -71,8 +71,7 @@ def _typed() -> str:
     """Return the factory that stands on the server's command line."""
     for word in sys.argv:
         match = _TYPED.match(word)
-        if match and isfunction(
-            getattr(sys.modules.get(match[1]), match[2], None)
-        ):  # a class may be of workers
+        # A class would be one of workers, say
+        if match and isfunction(getattr(sys.modules.get(match[1]), match[2], None)):
             return word
     return ""

@@ -173,11 +173,14 @@ class TestName:
         monkeypatch.setattr(sys, "argv", ["gunicorn", "-b", "127.0.0.1:8000", "--log-level=x:y", word])
         assert name_of([Flask("shop")], None) == word
 
-    @pytest.mark.parametrize("word", ["shop:app2", "blog:create_app()", "127.0.0.1:8000", "create_app()"])
+    @pytest.mark.parametrize(
+        "word", ["shop:app2", "shop:Worker", "blog:create_app()", "127.0.0.1:8000", "create_app()"]
+    )
     def test_a_word_that_is_no_factory_here_is_passed_over(
         self, monkeypatch: pytest.MonkeyPatch, word: str
     ) -> None:
-        sys.modules["shop"] = ModuleType("shop")
+        sys.modules["shop"] = module = ModuleType("shop")
+        module.Worker = Flask  # type: ignore[attr-defined]
         monkeypatch.setattr(sys, "argv", ["gunicorn", word])
         with pytest.raises(NamelessError):
             name_of([Flask("shop")], None)
