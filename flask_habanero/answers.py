@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .fleet import Fleet
     from .record import State
     from .surroundings import Surroundings
+    from .trial import Trials
     from .worker import Worker
 
 NEWEST = 20  # releases that status tells
@@ -29,8 +30,10 @@ NEWEST = 20  # releases that status tells
 class Answers:
     """Reports about what is. Changes nothing."""
 
-    def __init__(self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings) -> None:
-        self._around = around
+    def __init__(
+        self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings, trials: Trials
+    ) -> None:
+        self._around, self._trials = around, trials
         self.census = Census(worker, fleet)
         self._worker, self._config, self._ledger, self._keys = worker, config, worker.ledger, fleet.keys
 
@@ -58,7 +61,9 @@ class Answers:
         log = [self._told(record) for record in newest]
         around = self._around.told(server, self._config.store)
         around["crowded"] = sorted(self._worker.program.overlay.crowded)
-        return self._state(self._worker.head, {"log": log, "surroundings": around})
+        trial = self._trials.of_head()
+        told = {"log": log, "surroundings": around, "trial": trial and trial.told()}
+        return self._state(self._worker.head, told)
 
     def _state(self, head: State, more: Mapping[str, Any]) -> Report:
         fleet = self.census.ask()

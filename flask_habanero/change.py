@@ -6,7 +6,7 @@ a worker believes the sealed request itself, not the worker that tells it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ from .unit import Unit, build_unit, python_tag
 
 if TYPE_CHECKING:
     from .record import State
+
+MOST_REQUESTS = 50  # of one rehearsal
+MOST_WITHIN_S = 300  # for one rehearsal: it holds a worker for so long
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def change_of(request: Request, head: State, state_at: Callable[[int], State]) -
     if request.op == "rollback":
         return _rolled_back(request, head, state_at)
     check_python(request.claims["py"])
-    bundle = Bundle.decode(request.unpacked())
+    bundle = Bundle.decode(bundle_bytes(request))
     check_python(bundle.python)
     if not same(bundle.parent, head.digest):
         raise ConflictError(request.claims["epoch"], head.number)
@@ -119,6 +122,12 @@ def change_of(request: Request, head: State, state_at: Callable[[int], State]) -
         raise BundleError("applied to head it leads to another tree than it says")
     units = {**head.units, **{unit.name: unit for unit in bundle.units}}
     return Change(tree, units, bundle.target, bundle.note, assets)
+
+
+def bundle_bytes(request: Request) -> bytes:
+    """Return the bundle in a request's body; in a rehearsal's it follows a line of what to ask then."""
+    body = request.unpacked()
+    return body.partition(b"\n")[2] if request.op == "rehearse" else body
 
 
 def check_python(tag: str) -> None:
@@ -149,13 +158,36 @@ def wishes(request: Request, *keys: str) -> dict[str, Any]:
     Raises:
         BundleError: it is anything else.
     """
+    return _object(request.op, request.unpacked(), keys)
+
+
+def _object(op: str, data: bytes, keys: Collection[str]) -> dict[str, Any]:
     try:
-        body = loads_json(request.unpacked())
+        body = loads_json(data)
     except ValueError:
-        raise BundleError(f"{request.op}: no JSON") from None
+        raise BundleError(f"{op}: no JSON") from None
     if type(body) is not dict or body.keys() != set(keys):
-        raise BundleError(f"{request.op}: wrong keys")
+        raise BundleError(f"{op}: wrong keys")
     return body
+
+
+def rehearsal_asked(request: Request) -> tuple[list[str], int]:
+    """Return which pages a rehearsal is to ask for, and within how many seconds it must end.
+
+    Raises:
+        BundleError: the line before the bundle says something else.
+    """
+    told = _object(request.op, request.unpacked().partition(b"\n")[0], ("requests", "within"))
+    requests, within = told["requests"], told["within"]
+    if type(within) is not int or not 1 <= within <= MOST_WITHIN_S:
+        raise BundleError(f"rehearse: within is no whole number from 1 to {MOST_WITHIN_S}")
+    if type(requests) is not list or len(requests) > MOST_REQUESTS or not all(map(_is_page, requests)):
+        raise BundleError(f"rehearse: requests are no list of at most {MOST_REQUESTS} paths")
+    return requests, within
+
+
+def _is_page(page: object) -> bool:
+    return type(page) is str and page.startswith("/") and len(page) <= 2_000 and page.isprintable()
 
 
 def nonce_asked(request: Request) -> str:

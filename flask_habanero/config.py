@@ -25,20 +25,11 @@ APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"
 STORE, COLD, BUILD = "HABANERO_STORE", "HABANERO_COLD", "HABANERO_BUILD"
 QUIESCE_MS, MAX_BYTES, DISABLED = "HABANERO_QUIESCE_MS", "HABANERO_MAX_BYTES", "HABANERO_DISABLED"
 WEBHOOK = "HABANERO_WEBHOOK"
+APP, WEBHOOK = "HABANERO_APP", "HABANERO_WEBHOOK"
 KEYS = (
-    SECRET,
-    SECRET_FILE,
-    APP_ID,
-    PATH,
-    MODULES,
-    STORE,
-    COLD,
-    QUIESCE_MS,
-    MAX_BYTES,
-    BUILD,
-    WEBHOOK,
-    DISABLED,
-)
+    SECRET, SECRET_FILE, APP_ID, APP, PATH, MODULES, STORE, COLD,
+    QUIESCE_MS, MAX_BYTES, BUILD, WEBHOOK, DISABLED,
+)  # fmt: skip
 
 DEFAULT_PATH, DEFAULT_COLD = "/_habanero", "refuse"
 DEFAULT_QUIESCE_MS, LIMITS_QUIESCE_MS = 250, (0, 2_000)  # the lease of a closed gate is 2 s
@@ -50,6 +41,7 @@ _PATH = re.compile(r"\A(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,99}){1,10}\Z")
 _MODULE = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
 _BUILD = re.compile(r"\A[!-~]{1,100}\Z")
 _WEBHOOK = re.compile(r"\Ahttps?://[!-~]{1,2000}\Z")
+_APP = re.compile(r"\A[A-Za-z_][\w.]*:[A-Za-z_]\w*(\([ -~]*\))?\Z", re.ASCII)
 _ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _FOR_OTHERS = stat.S_IRWXO | stat.S_IWGRP
 _LIST_OF_MODULES = """'["shop", "shop_admin"]'"""
@@ -72,6 +64,7 @@ class Config:
         max_bytes: largest body, on the wire.
         build: name of this cold deploy; None: the digest of its sources.
         webhook: which address is told of releases, if any; it may be confidential itself.
+        app: how a fresh process imports the app, `module:name`; None: as this one seems to have done.
         disabled: the kill switch; then `keys` is None.
     """
 
@@ -86,6 +79,7 @@ class Config:
     build: str | None
     webhook: str | None = field(repr=False)
     disabled: bool
+    app: str | None = None
 
     @classmethod
     def read(
@@ -119,6 +113,7 @@ class Config:
             build=_build(given.get(BUILD)),
             webhook=_webhook(given.get(WEBHOOK)),
             disabled=disabled,
+            app=_app(given.get(APP)),
         )
 
 
@@ -230,6 +225,11 @@ def _has_host(url: str) -> bool:
         return bool(urlsplit(url).hostname)
     except ValueError:  # half of an IPv6 address
         return False
+
+
+def _app(value: Any) -> str | None:
+    rule = "MODULE:NAME or MODULE:FACTORY(...)"
+    return None if value is None else _match(APP, value, _APP, rule, "'shop:create_app()'")
 
 
 def _modules(value: Any) -> tuple[str, ...] | None:

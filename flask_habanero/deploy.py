@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .admission import check_names
 from .answers import Answers
 from .archive import Archive
-from .asset import changed_assets
 from .census import counted, holders_of, refusal_of, words_of
-from .change import Change, NotAllowedError, Request, nonce_asked
+from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .envelope import READING
 from .errors import (
+    BundleError,
     BusyError,
     ColdChangeError,
     ConflictError,
@@ -26,26 +27,33 @@ from .errors import (
     Reason,
     TooLargeError,
 )
-from .fleet import Round
-from .moves import foresee, plan_to
+from .fleet import InProgressError, Round
+from .importable import name_of
+from .moves import check_restart, foresee, plan_to
 from .post import Message, label
 from .record import PUSH, ROLLBACK
+from .rehearsing import rehearse
 from .release import Report
 from .signals import release_answered, release_refused
+from .trial import Promise, Trials
 from .webhook import Webhook
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from .config import Config
     from .fleet import Fleet
     from .live.plan import Plan
     from .live.program import Program
     from .record import Record
     from .surroundings import Surroundings
+    from .trial import Trial
     from .worker import Worker
 
 PREPARE_S = 20.0  # planning and importing what is new may be slow; nobody is held up meanwhile
 BUSY_FOR_S = 5.0  # how long a push tries again to find all workers still
 BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.4)  # the last one again and again; requests run meanwhile
+AGAIN_S = 10.0  # until a release on trial that can't be taken back now is tried again
 CONVERGE_S = 5.0  # how long the answer waits for the other workers
 RELEASED = frozenset({"live", "diverged"})  # a release was made
 INFLATES_TO = 16  # a body may unpack to so many times its largest size on the wire: code packs 3 to 4 times
@@ -76,9 +84,17 @@ class Clock:
 class Deployer:
     """Answers the requests that are believed. One per process, beside its worker."""
 
-    def __init__(self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings) -> None:
-        self.worker, self.fleet, self.config = worker, fleet, config
-        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around)
+    def __init__(
+        self,
+        worker: Worker,
+        fleet: Fleet,
+        config: Config,
+        around: Surroundings,
+        apps: Collection[Flask] = (),
+    ) -> None:
+        self.worker, self.fleet, self.config, self.apps = worker, fleet, config, apps
+        self.trials, self._again_at = Trials(worker, fleet.keys), 0.0
+        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, self.trials)
         self.archive = Archive(worker)
         url = config.webhook
         self.webhook = None if url is None else Webhook(url, config.app_id, fleet.keys.first)
@@ -129,8 +145,18 @@ class Deployer:
             self._check_code(request, change)
         with clock.stage("plan"):
             plan = self._planned(change, foresee)
-            self._check_restart(change)
+            check_restart(self.worker.program, change)
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
+
+    def _rehearse(self, request: Request, clock: Clock) -> Report:
+        asked, name = rehearsal_asked(request), name_of(self.apps, self.config.app)
+        with self.fleet.lock("rehearsal"):
+            self.worker.catch_up()
+            with clock.stage("verify"):
+                self._check_code(request, self._asked(request))
+            with clock.stage("rehearse"), self._staged(request):
+                came = rehearse(name, request, *asked)
+        return self.answers.report(came.outcome, steps=came.steps, reasons=came.reasons, data=came.data)
 
     def _push(self, request: Request, clock: Clock) -> Report:
         with self.fleet.lock():
@@ -143,9 +169,52 @@ class Deployer:
                 if record is None:
                     raise
                 return self.answers.recorded(record)
+            if request.op == PUSH:
+                self.trials.check()
             if change.digest == self.worker.head.digest:
                 return self.answers.report("unchanged", workers=self.answers.count())
             return self._release(request, change, clock)
+
+    def _trial(self, request: Request, _clock: Clock) -> Report:
+        self.worker.catch_up()
+        self._check_base(request.claims)
+        promise = Promise.of(request, self.fleet.keys)
+        self.ledger.kept.put(promise.nonce, request.header, request.body, int(time.time()))
+        return self.answers.report("unchanged")
+
+    def _confirm(self, request: Request, _clock: Clock) -> Report:
+        number = wishes(request, "number")["number"]
+        if number is not None and type(number) is not int:
+            raise BundleError("confirm: no number")
+        with self.fleet.lock():
+            self.worker.catch_up()
+            confirmed = self.trials.confirm(number)
+        return self.answers.report("live" if confirmed else "unchanged", data={"confirmed": confirmed})
+
+    def tick(self) -> None:
+        """Look after what nobody asks for; called each second."""
+        self.worker.tick()
+        if self.worker.ending or time.monotonic() < self._again_at:
+            return
+        try:
+            overdue = self.trials.overdue()
+            if overdue is not None:
+                self._take_back(*overdue)
+        except InProgressError:
+            pass  # another worker does it, or somebody pushes: the next tick looks again
+        except HabaneroError as error:
+            self._again_at = time.monotonic() + AGAIN_S
+            log.error("a release on trial is not taken back yet: %s", error)
+
+    def _take_back(self, trial: Trial, why: str) -> None:
+        with self.fleet.lock():
+            self.worker.catch_up()
+            if self.trials.of_head() != trial:
+                return  # somebody was faster, or confirmed it
+            change = replace(self._asked(trial.rollback), note=f"back to #{trial.number - 1}: {why}")
+            report = self._release(trial.rollback, change, Clock())
+        self._tell_answered(trial.rollback, report)
+        log.warning("#%d is taken back by #%d: %s", trial.number, report.release, why)
 
     _operations: Mapping[str, Callable[[Deployer, Request, Clock], Report]] = {
         "hello": _hello,
@@ -153,21 +222,28 @@ class Deployer:
         "outcome": _outcome,
         **dict.fromkeys(READING, _read),
         "plan": _plan,
+        "rehearse": _rehearse,
         "push": _push,
         "rollback": _push,
+        "trial": _trial,
+        "confirm": _confirm,
     }
 
     def _asked(self, request: Request) -> Change:
         """Return where a request leads, if it starts at head. Raises RejectedError, RefusedError."""
         claims, worker = request.claims, self.worker
-        if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
-            raise ConflictError(worker.epoch, worker.head.number)
-        if request.op != "plan" and claims["rel"] != claims["base"] + 1:
+        self._check_base(claims)
+        if request.op not in ("plan", "rehearse") and claims["rel"] != claims["base"] + 1:
             raise ConflictError(worker.epoch, worker.head.number)
         change = worker.change_of(request)
         if request.op != ROLLBACK:  # what it leads to was let in once, and its folders may come back with it
-            self._check_names(change)
+            check_names(worker.program, worker.head, change)
         return change
+
+    def _check_base(self, claims: Mapping[str, Any]) -> None:
+        worker = self.worker
+        if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
+            raise ConflictError(worker.epoch, worker.head.number)
 
     def _check_code(self, request: Request, change: Change) -> None:
         """Check that code is that of its source. Raises BundleError."""
@@ -175,31 +251,11 @@ class Deployer:
             self.worker.program.check(change.from_(self.worker.head.tree)[0])
             self.worker.program.overlay.check(change.assets)
 
-    def _check_restart(self, change: Change) -> None:
-        """Check that a restart comes to a change, too. Raises ColdChangeError."""
-        program = self.worker.program
-        reasons = program.fold_reasons(*change.from_(program.base))
-        if reasons:
-            raise ColdChangeError(tuple(reasons))
-
     def _check_sizes(self, claims: Mapping[str, Any]) -> None:
         most = self.config.max_bytes
         for size, limit in ((claims["len"], most), (claims["ulen"], INFLATES_TO * most)):
             if size > limit:
                 raise TooLargeError(limit, size)
-
-    def _check_names(self, change: Change) -> None:
-        units, deletions = change.from_(self.worker.head.tree)
-        program = self.worker.program
-        strange = [n for n in (*(u.name for u in units), *deletions) if not program.belongs.allows(n)]
-        if strange:
-            raise NotAllowedError(strange, program.modules)
-        files = changed_assets(self.worker.head.assets, change.assets)
-        folders = program.overlay.folders if files else ()
-        coming = [one for one in files if one in change.assets]  # what goes may have had a folder that went
-        elsewhere = [name for name in coming if not name.startswith(tuple(f"{one}/" for one in folders))]
-        if elsewhere:
-            raise NotAllowedError(elsewhere, folders)
 
     def _planned(self, change: Change, plan: Callable[[Program, Change], Plan]) -> Plan:
         try:
@@ -223,7 +279,8 @@ class Deployer:
                 self._check_code(request, change)
             with clock.stage("plan"):
                 plan = self._planned(change, plan_to)
-                self._check_restart(change)  # now that the libraries are there that it can't be told without
+                # Now that the libraries are there that it can't be told without
+                check_restart(worker.program, change)
             with clock.stage("prepare"):
                 others.tell("stage")  # only now: what is cold here leaves no trace elsewhere
                 worker.moves.make(others.id, request, plan, change)

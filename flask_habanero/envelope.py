@@ -51,7 +51,17 @@ def _hex(length: int) -> re.Pattern[str]:
 
 
 READING = frozenset({"log", "tree", "sources"})  # the ledger is read back; nothing else happens
-OPERATIONS = READING | {"hello", "status", "plan", "push", "rollback", "outcome"}
+OPERATIONS = READING | {
+    "hello",
+    "status",
+    "plan",
+    "rehearse",
+    "push",
+    "rollback",
+    "trial",
+    "confirm",
+    "outcome",
+}
 
 Schema = Mapping[str, Any]
 """Claim -> `int`, a set of words, or a pattern of the whole text."""

@@ -38,18 +38,22 @@ log = logging.getLogger("flask_habanero")
 
 
 class InProgressError(RefusedError):
-    """Another push is on its way on this host."""
+    """Another push, or another rehearsal, is on its way on this host."""
 
     slug = "in-progress"
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """The error as a reason, with what to do."""
-        return (Reason(self.slug, "", "another push is in progress", "try again in a moment"),)
+        return (Reason(self.slug, "", str(self), "try again in a moment"),)
 
 
 class Fleet:
-    """This worker among the others of its host. One per process, made after the fork."""
+    """This worker among the others of its host. One per process, made after the fork.
+
+    Attributes:
+        tick: called after each message, and at least once a second.
+    """
 
     def __init__(
         self,
@@ -60,7 +64,7 @@ class Fleet:
         tick: Callable[[], None] | None = None,
     ) -> None:
         self.worker, self.keys, self._kind = worker, keys, kind
-        self._tick = tick or worker.tick
+        self.tick = tick or worker.tick
         self.folder = folder / "run"
         self._post: Post
         self._staged = worker.ledger.staged
@@ -102,7 +106,7 @@ class Fleet:
                 message = self._post.receive(self.worker.moves.patience_s)
                 if message and "k" in message:  # else it is an answer to a ping: nobody waits for it
                     self._post.send(str(message["from"]), self._answer(message))
-                self._tick()
+                self.tick()
             except OSError:
                 return  # the socket was closed
             except Exception:
@@ -180,19 +184,19 @@ class Fleet:
     # --- leading ---
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the only one on this host that leads a push.
+    def lock(self, what: str = "push") -> Iterator[None]:
+        """Be the only one on this host that leads a push (or what else there is to be the only one for).
 
         Raises:
             InProgressError: another does.
             StoreError: the folder can't be written.
         """
         try:
-            fd = os.open(self.folder / "push.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fd = os.open(self.folder / f"{what}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"{self.folder}: {error}") from error
         try:
-            _lock(fd)
+            _lock(fd, what)
             yield
         finally:
             os.close(fd)
@@ -266,8 +270,8 @@ class Round:
         return dead
 
 
-def _lock(fd: int) -> None:
+def _lock(fd: int, what: str) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel drops it when we die
     except BlockingIOError:
-        raise InProgressError("another push is in progress") from None
+        raise InProgressError(f"another {what} is in progress") from None

@@ -20,7 +20,7 @@ from .ledger import Ledger
 from .live import startup
 from .manager import Manager
 from .post import FOLLOWER
-from .server import NAME, STORE_AGAIN_S, Runtime, Skin
+from .server import NAME, STORE_AGAIN_S, Runtime, Skin, is_apart
 from .signals import Announcer
 from .worker import Worker
 
@@ -40,7 +40,7 @@ def follow(app: Flask) -> Follower:
     skin = app.extensions.get(NAME)
     if not isinstance(skin, Skin):
         raise RuntimeError(f"{app.name!r} has no Habanero: call Habanero(app) first, then follow(app)")
-    runtime = None if app.testing else skin.runtime
+    runtime = None if app.testing or is_apart() else skin.runtime
     for follower in _followers:
         if follower.runtime is runtime:
             return follower

@@ -84,6 +84,7 @@ class Gate:
     Attributes:
         stragglers: answers that were still streaming when the last `close` gave up waiting
             for them.
+        heed: if not None, takes the server's ``start_response`` and returns what the app is given instead.
     """
 
     def __init__(self) -> None:
@@ -93,6 +94,7 @@ class Gate:
         self._closed = False  # bool(self._closers), written before the counts are read
         self._changed = threading.Condition()
         self.stragglers = 0
+        self.heed: Callable[[StartResponse], StartResponse] | None = None
 
     @property
     def running(self) -> int:
@@ -119,6 +121,9 @@ class Gate:
                     self._wait(ident, request, before)
             except Unavailable as error:
                 return _unavailable(error, start_response)
+            heed = self.heed  # another thread may take it away
+            if heed is not None:
+                start_response = heed(start_response)
             try:
                 answer = wsgi_app(environ, start_response)
             except BaseException:  # SystemExit and GreenletExit leave the app too

@@ -18,6 +18,7 @@ from .asset import Assets
 from .disk import OPEN, Disk, Places
 from .envelope import Keyring
 from .errors import ConflictError, StoreError
+from .kept import Kept
 from .record import (
     BASE,
     ROLLBACK,
@@ -48,12 +49,15 @@ class Ledger:
 
     Nothing is touched before the first call. Each call may raise StoreError: the folder or the
     file can't be used, or what is in it can't be believed; with a sentence that says why.
+
+    Attributes:
+        kept: sealed requests for later, which are no releases yet.
     """
 
     def __init__(self, folder: Path, app_id: str, keys: Keyring) -> None:
         self._store = Store(folder, app_id)
         self._app, self._keys, self._staging = app_id, keys, Staging(self._store)
-        self._counter = self._store.counter
+        self._counter, self.kept = self._store.counter, Kept(self._store)
         self._replay = Replay(app_id, keys)
 
     # --- epochs ---
@@ -80,15 +84,18 @@ class Ledger:
             assets: all assets as they lie on disk; templates with their bytes.
             places: what is known of their folders.
         """
-        assets = assets or {}
-        there = Disk(disk, assets, places)
-        with self._store.reading() as db:
-            found = self._recognised(db, there, build)
+        there = Disk(disk, assets or {}, places)
+        found = self.find_epoch(there, build)
         if found is None:
             with self._store.writing() as db:  # all workers boot at once: only the first of them begins it
-                found = self._recognised(db, there, build) or self._begin(db, disk, assets, build, now)
+                found = self._recognised(db, there, build) or self._begin(db, disk, there.assets, build, now)
         self.sweep()  # a worker that starts may be there because another one died
         return found
+
+    def find_epoch(self, disk: Disk, build: str | None) -> tuple[str, int] | None:
+        """Return the same, or None where a new epoch would begin. Nothing is written."""
+        with self._store.reading() as db:
+            return self._recognised(db, disk, build)
 
     def _recognised(self, db: sqlite3.Connection, disk: Disk, build: str | None) -> tuple[str, int] | None:
         found, digest = newest(db), digest_of(disk.tree, disk.assets)

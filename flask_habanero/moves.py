@@ -185,6 +185,13 @@ def foresee(program: Program, change: Change) -> Plan:
     return plan
 
 
+def check_restart(program: Program, change: Change) -> None:
+    """Check that a restart comes to a change, too. Raises ColdChangeError."""
+    reasons = program.fold_reasons(*change.from_(program.base))
+    if reasons:
+        raise ColdChangeError(tuple(reasons))
+
+
 def _not_loaded(library: str) -> Reason:
     what = f"{library} is not imported here yet, so what calling it does can't be told"
     return Reason(

@@ -137,8 +137,10 @@ class Runtime:
         worker = Worker(self.program, self.gate, ledger, self.config, Announcer(self.apps))
         worker.start(Manager())
         fleet = Fleet(worker, self.config.store, self.keys)
+        deployer = Deployer(worker, fleet, self.config, self.around, self.apps)
+        fleet.tick = deployer.tick
         fleet.start()
-        return Host(os.getpid(), worker, fleet, Deployer(worker, fleet, self.config, self.around))
+        return Host(os.getpid(), worker, fleet, deployer)
 
     def receive(self, believed: Request) -> Report:
         """Return what became of a believed request. Never raises: the sender must get a signed answer."""
@@ -153,6 +155,17 @@ class Runtime:
 
 
 _shared: list[Runtime] = []  # none, or the one of this process
+_apart: list[bool] = []  # not empty: no app of this process takes part
+
+
+def stay_apart() -> None:
+    """Let no app of this process act, now or later: it boots for a rehearsal, and joins no fleet."""
+    _apart.append(True)
+
+
+def is_apart() -> bool:
+    """Whether that was said."""
+    return bool(_apart)
 
 
 def _runtime_for(app: Flask, config: Config, keys: Keyring) -> Runtime:
@@ -210,7 +223,7 @@ class Skin:
         """Return the app as it is, or with us in front: what was set since `init_app` counts."""
         config = self.configure()
         runtime = self.runtime
-        if config.keys is None or runtime is None or self._app.testing:
+        if config.keys is None or runtime is None or self._app.testing or is_apart():
             return self._inner
         gated = runtime.gate.wrap(self._inner, runtime.before)
         app_id = runtime.config.app_id  # of the app that came first: one process, one audience

@@ -98,6 +98,10 @@ class FakeServer:
     page: int = 50  # records, or sources, in one answer
     troubles: dict[int, str] = field(default_factory=dict)  # number -> why it can't be believed
     assets: Assets = field(default_factory=dict)
+    rehearsals: list[dict] = field(default_factory=list)  # what was asked of each
+    promises: dict[str, dict] = field(default_factory=dict)  # nonce of a push -> what takes it back
+    confirmed: list[int] = field(default_factory=list)
+    trial: dict | None = None  # what status tells
     folders: list[str] = field(default_factory=lambda: ["shop/templates", "shop/static"])
 
     def __post_init__(self) -> None:
@@ -145,11 +149,11 @@ class FakeServer:
         self.release(texts, "", "base")
         self.epoch, self.first = secrets.token_hex(16), self.head
 
-    def roll_back(self, to: int, who: str = "bob@example.org") -> None:
+    def roll_back(self, to: int, who: str = "bob@example.org", why: str = "") -> None:
         """Let somebody take the server back; the record names no modules, as the real one's."""
         with self.lock:
             self.assets = self.states[to][1]
-            self._record(dict(self.states[to][0]), [], who, "rollback", f"back to #{to}")
+            self._record(dict(self.states[to][0]), [], who, "rollback", f"back to #{to}{why}")
 
     def _record(
         self, tree: dict[str, Source], modules: list[str], who: str, kind: str, note: str = ""
@@ -254,7 +258,7 @@ class FakeServer:
     def _status(self, claims: dict, body: bytes) -> Report:
         fleet = [{"host": "web", "pid": 1, "release": self.head, "since": 0, "state": "at head"}]
         outcome = "diverged" if self.verdict == "diverged" else "live"
-        told = {"surroundings": self.surroundings, "drift": False}
+        told = {"surroundings": self.surroundings, "drift": False, "trial": self.trial}
         return self.report(outcome, data={**self._facts(), **told, "fleet": fleet, "log": self.log[:20]})
 
     def _log(self, claims: dict, body: bytes) -> Report:
@@ -309,6 +313,41 @@ class FakeServer:
 
     def _plan(self, claims: dict, body: bytes) -> Report:
         return self._checked(claims, body)[0]
+
+    def _rehearse(self, claims: dict, body: bytes) -> Report:
+        """As a plan; and each page answers 500 if some source has the mark ``# breaks``."""
+        line, _, bundle = body.partition(b"\n")
+        self.rehearsals.append(loads_json(line))
+        report, shipped = self._checked(claims, bundle)
+        if report.outcome != "live":
+            return report
+        broken = any("# breaks" in unit.source.text for unit in shipped.units)
+        paths = self.rehearsals[-1]["requests"] or ["/"]
+        status, why = (500, "answered 500: ZeroDivisionError: no") if broken else (200, "")
+        pages = [{"path": path, "status": status, "ms": 3.1, "why": why} for path in paths]
+        data = {"rehearsed": pages, "app": "shop:app", "output": ["Traceback"] if broken else []}
+        if not broken:
+            return self.report(steps=report.steps, data=data)
+        reasons = tuple(Reason("rehearsal", f"GET {path}", why, "correct it") for path in paths)
+        return self.report("failed", reasons=reasons, data=data)
+
+    def _trial(self, claims: dict, body: bytes) -> Report:
+        """Keep the promise; nobody takes anything back here: `promises` is what a test looks at."""
+        if (claims["epoch"], claims["base"]) != (self.epoch, self.head):
+            return self.report("conflict")
+        told = loads_json(body)
+        later, _ = envelope.unseal(told["header"], self.keys, envelope.REQUEST, envelope.REQUEST_CLAIMS)
+        assert envelope.sha256(told["body"].encode()) == later["sha"]
+        self.promises[told["nonce"]] = {**told, "claims": later}
+        return self.report("unchanged")
+
+    def _confirm(self, claims: dict, body: bytes) -> Report:
+        number = loads_json(body)["number"]
+        if number not in (None, self.head):
+            why = f"#{number} can't be confirmed: #{self.head} is live"
+            return self.report("refused", reasons=(Reason("not-on-trial", "", why, "flask habanero log"),))
+        self.confirmed.append(self.head)
+        return self.report("live", data={"confirmed": self.head})
 
     def _push(self, claims: dict, body: bytes) -> Report:
         if claims["n"] in self.nonces:

@@ -23,12 +23,12 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("release",),
     ("envelope",),
     ("live.*",),
-    ("counter", "record", "disk", "replay", "staging", "store", "ledger"),
-    ("gate", "config", "surroundings", "guard", "manager", "signals", "webhook"),
-    ("change", "post", "moves", "worker", "fleet", "census"),
-    ("answers", "archive", "deploy"),
+    ("counter", "record", "disk", "replay", "staging", "store", "kept", "ledger"),
+    ("gate", "config", "surroundings", "guard", "manager", "signals", "webhook", "fresh", "importable"),
+    ("change", "post", "moves", "worker", "fleet", "census", "trial", "admission"),
+    ("answers", "archive", "rehearsing", "deploy"),
     ("endpoint", "server"),
-    ("follower",),
+    ("follower", "rehearsal"),
     ("specimen", "testing", "contrib.*"),
 )
 CLIENT_SEES = {"errors", "asset", "piece", "unit", "source", "release", "envelope"}
@@ -210,7 +210,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "sockets": (calls(r"socket\.(socket|create_.*)"), {"post.py", DEMO}),
     "signals to others": (
         calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"),
-        {"manager.py", "client/hooks.py", DEMO},
+        {"manager.py", "fresh.py", "client/hooks.py", DEMO},
     ),
     "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
     "HTTP out": (
@@ -223,7 +223,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     ),
     "other programs": (
         imports("subprocess"),
-        {"client/git.py", "client/hooks.py", "client/compiler.py", "testing.py", DEMO},
+        {"fresh.py", "client/git.py", "client/hooks.py", "client/compiler.py", "testing.py", DEMO},
     ),
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/command.py"}),
     "printing": (
@@ -315,6 +315,14 @@ BROAD = {
         "BaseException",
     ): "a request that ends by SystemExit or a greenlet's end is out of the app too",
     ("guard.py", "BaseException"): "a replay must never take the app down; it is counted and raised again",
+    (
+        "rehearsal.py",
+        "Exception",
+    ): "a page that raises, whatever it raises, is what a rehearsal is for: told with its place",
+    (
+        "rehearsal.py",
+        "BaseException",
+    ): "the outermost of a fresh process: sys.exit in a module is told to who started it, too",
     ("deploy.py", "BaseException"): "gates are opened and the commit is undone whatever was raised",
     ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
     ("live/overlay.py", "Exception"): "what the app's own Jinja extensions raise while they parse",

@@ -265,6 +265,8 @@ def test_a_secret_and_a_file_of_it_are_one_too_many(file: Path) -> None:
         ("QUIESCE_MS", " 2000 ", 2000),
         ("MAX_BYTES", "1048576", 1048576),
         ("BUILD", "2026-03-01.4", "2026-03-01.4"),
+        ("APP", "shop.wsgi:app", "shop.wsgi:app"),
+        ("APP", "shop:create_app('x', debug=True)", "shop:create_app('x', debug=True)"),
     ],
 )
 def test_a_good_value_is_taken(key: str, value: object, expected: object) -> None:
@@ -284,6 +286,9 @@ def test_a_good_value_is_taken(key: str, value: object, expected: object) -> Non
         ("PATH", "/a/../b", "is not a path"),
         ("PATH", "/a?b", "is not a path"),
         ("PATH", "/a\n", "is not a path"),
+        ("APP", "shop", "is not MODULE:NAME"),
+        ("APP", "shop:app; import os", "is not MODULE:NAME"),
+        ("APP", "shop/wsgi.py:app", "is not MODULE:NAME"),
         ("MODULES", [], "nothing could change"),
         ("MODULES", ["shop.views"], "top-level package"),
         ("MODULES", "shop, admin", "top-level package"),
@@ -333,6 +338,7 @@ def test_what_the_hints_say_to_type_is_right() -> None:
         "QUIESCE_MS": -1,
         "MAX_BYTES": -1,
         "BUILD": "",
+        "APP": "",
         "MODULES": "1",
         "WEBHOOK": "",
     }.items():
@@ -340,7 +346,7 @@ def test_what_the_hints_say_to_type_is_right() -> None:
         name, text = hint.split("=", 1)
         assert secured({name: text.strip("'")}).keys is not None
         tried += 1
-    assert tried == 8
+    assert tried == 9
 
 
 def test_a_webhook_is_shown_nowhere() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import logging
 import random
 import secrets
@@ -12,6 +13,7 @@ import traceback
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -481,3 +483,15 @@ def test_t50_a_stranger_reads_nothing(app: Flask, peer: Peer, unchanged: None, o
     assert_unknown(app, "GET", wire, HTTP_HABANERO=token)
     assert_unknown(app, body=wire[:-1] + b"]", HTTP_HABANERO=token)
     assert call(app, PATH, body=wire, HTTP_HABANERO=token)[0] == (200 if op == "sources" else 422)
+
+
+def test_t51_the_rollback_in_a_promise_is_never_fresh(app: Flask, peer: Peer) -> None:
+    """Who read the promise of a release on trial on its way can't take that release back with it."""
+    assert peer.push_on_trial({"shop": "x = 2"}).outcome == "live"
+    before = Peer(peer.key, peer.send, peer.app, replace(peer.head, release=0))
+    promise = json.loads(before.promise(secrets.token_hex(16), 60))
+    body, token = promise["body"].encode(), promise["header"]
+    assert_unknown(app, body=body, HTTP_HABANERO=token)
+    assert peer.hello().release == 1
+    claims, wire = peer.claims("rollback", body)
+    assert call(app, PATH, body=wire, HTTP_HABANERO=seal(claims, KEY, REQUEST))[0] == 200  # but for its times

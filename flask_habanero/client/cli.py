@@ -19,7 +19,7 @@ import click
 
 from ..envelope import new_secret
 from ..errors import AbandonedError, Reason, UndecidedError
-from . import reading_cli
+from . import gates_cli, reading_cli
 from .command import (
     CHANGES,
     EXIT,
@@ -67,6 +67,8 @@ def secret() -> int:
 
 @cli.command()
 @click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
+@gates_cli.with_trial
+@gates_cli.with_rehearsal
 @with_check
 @with_python
 @with_answers
@@ -79,12 +81,14 @@ def push(**options: Any) -> int:
     from .hooks import before_push
 
     desk, screen, ask = make_desk(options), screen_of(options), answerer(options)
+    desk = gates_cli.on_trial(gates_cli.rehearsing(desk, options), options)
     hooks = make_hooks(options, desk.target, screen.note)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
     before = before_push(desk, hooks, ask, screen.plan)
     with sigterm_interrupts():
         result = line.push(desk, choice, screen.unsure, git.commit(desk.target.project), before)
     screen.result(result)
+    gates_cli.say_trial(screen, result.report, options)
     screen.others(result)
     if desk.store.problem:
         screen.note(desk.store.problem)
@@ -115,6 +119,7 @@ def plan(**options: Any) -> int:
 
 
 @cli.command()
+@gates_cli.with_rehearsal
 @with_check
 @with_python
 @with_answers
@@ -126,7 +131,7 @@ def watch(**options: Any) -> int:
     from .hooks import refuse_unasked
     from .session import Session
 
-    desk, screen = make_desk(options), screen_of(options)
+    desk, screen = gates_cli.rehearsing(make_desk(options), options), screen_of(options)
     hooks = make_hooks(options, desk.target, screen.note)
     refuse_unasked(hooks.wishes, desk.target, yes=options["yes"])
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
@@ -159,6 +164,7 @@ def status(**options: Any) -> int:
 @cli.command()
 @click.option("--to", type=int, default=None, help="Number of the release to go back to.")
 @click.option("--yes", is_flag=True, help="Answer every question with yes.")
+@gates_cli.with_trial
 @with_target
 @guarded
 def rollback(**options: Any) -> int:
@@ -172,10 +178,11 @@ def rollback(**options: Any) -> int:
     if name.isdecimal():  # `rollback 41`: a number is no target's name
         options["name"], to = "", int(name)
     desk, screen, begun = make_desk(options), screen_of(options), time.monotonic()
-    view = at.look(desk)
+    desk, view = gates_cli.on_trial(desk, options), at.look(desk)
     confirm_rollback(view.head, to, answerer(options))
     report = line.timed(line.rollback(desk, view, to, screen.unsure), begun)
     screen.result(line.Result(report))
+    gates_cli.say_trial(screen, report, options)
     return EXIT[report.outcome]
 
 
@@ -213,5 +220,5 @@ def demo(**options: Any) -> int:
     return run(options["keep"], click.echo)
 
 
-for command in reading_cli.COMMANDS:
+for command in (*reading_cli.COMMANDS, *gates_cli.COMMANDS):
     cli.add_command(command)

@@ -16,6 +16,7 @@ from .compiler import Compiler
 from .decide import ABSENT, Decision, decide
 from .history import is_taken_back, makers
 from .memory import Held, Memory, Store
+from .rehearsal import Wish
 from .target import Target
 from .transport import Request, Wire
 from .tree import Tree, is_on_disk, read_tree
@@ -24,12 +25,19 @@ from .view import View
 
 @dataclass(frozen=True)
 class Desk:
-    """What one command works with: where to, how, and what is remembered."""
+    """What one command works with: where to, how, and what is remembered.
+
+    Attributes:
+        rehearsal: how each push is rehearsed first; None: it is not.
+        trial_s: for how many seconds a release is on trial; 0: it is not.
+    """
 
     target: Target
     wire: Wire
     store: Store
     compiler: Compiler
+    rehearsal: Wish | None = None
+    trial_s: int = 0
 
 
 @dataclass(frozen=True)

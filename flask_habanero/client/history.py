@@ -13,7 +13,7 @@ from typing import Any
 
 Log = Iterable[Mapping[str, Any]]
 """Records as status tells them: number, kind, who, time, note, modules."""
-_BACK_TO = re.compile(r"\Aback to #(\d+)\Z")
+_BACK_TO = re.compile(r"\Aback to #(\d+)(?:\Z|: )")  # after the colon: why the server did it by itself
 
 
 def makers(log: Log, first: int) -> dict[str, Mapping[str, Any]]:

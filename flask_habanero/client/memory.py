@@ -17,7 +17,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -78,9 +78,9 @@ class Memory:
         """Return the memory with some modules held."""
         return replace(self, held={**self.held, **reasons})
 
-    def let_go(self, code: str) -> Memory:
-        """Return the memory without what is held for one reason."""
-        return replace(self, held={name: held for name, held in self.held.items() if held.code != code})
+    def let_go(self, codes: Collection[str]) -> Memory:
+        """Return the memory without what is held for some reasons."""
+        return replace(self, held={name: held for name, held in self.held.items() if held.code not in codes})
 
     def replaces(self, digests: Mapping[str, str]) -> Memory:
         """Return the memory of a person who saw what the server has and puts their tree on top of it.

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..errors import DeliveryError, Reason, UndecidedError
 from ..release import Bundle, Report
@@ -31,11 +32,14 @@ from .desk import (
     who_changed,
 )
 from .memory import Held, Memory
+from .rehearsal import MORE_S, REHEARSAL, Wish
+from .transport import Request
 from .tree import Tree, reread_tree
 from .view import View
 
 ATTEMPTS = 5  # when others push at the same moment, or files change: each costs a hello
 RECORDED = frozenset({"live", "unchanged", "diverged"})  # the server's head holds our edit after them
+ON_TRIAL = frozenset({"live", "diverged"})  # a release came of it
 
 
 Before = Callable[[Situation, Bundle], bool]
@@ -111,19 +115,33 @@ def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str, before: Before)
 
 def plan(desk: Desk, choose: Choice) -> Result:
     """Ask what a push would do. Changes nothing, remembers nothing."""
+    return _asked(desk, choose, lambda now, bundle: foresee(desk, now.view, bundle))
+
+
+def rehearse(desk: Desk, choose: Choice) -> Result:
+    """Ask how this tree's edits do in a fresh process over there. Changes nothing, remembers nothing."""
+    wish = desk.rehearsal or Wish()
+    return _asked(desk, choose, lambda now, bundle: _rehearsed(desk, wish, now.view, bundle))
+
+
+def _asked(desk: Desk, choose: Choice, ask: Callable[[Situation, Bundle], Report]) -> Result:
     begun = time.monotonic()
     now = _compare_with(desk, choose, lambda change, memory: change(memory))
     units = _compiled(desk, now)
     if now.decision.empty:
         return Result(_nothing(now.view), decision=now.decision)
     bundle = make_bundle(now.decision, units, now.tree, now.view)
-    report = foresee(desk, now.view, bundle)
-    return result_of(now, now.decision, timed(report, begun))
+    return result_of(now, now.decision, timed(ask(now, bundle), begun))
 
 
 def foresee(desk: Desk, view: View, bundle: Bundle) -> Report:
     """Ask what sending a bundle would do."""
     return desk.wire.ask(request_for("plan", view, _body(bundle, view)))
+
+
+def _rehearsed(desk: Desk, wish: Wish, view: View, bundle: Bundle) -> Report:
+    request = request_for("rehearse", view, wish.asked() + _body(bundle, view))
+    return desk.wire.ask(request, within_s=wish.within_s + MORE_S)
 
 
 def has_moved(tree: Tree) -> bool:
@@ -189,18 +207,51 @@ def result_of(now: Situation, decision: Decision, report: Report) -> Result:
 
 
 def deliver(desk: Desk, view: View, bundle: Bundle, unsure: Unsure) -> Report:
-    """Send a bundle as the release after the view's head.
+    """Send a bundle as the release after the view's head; if that is wished for, once its rehearsal held.
 
     Raises:
         DeliveryError, RejectedError: see `Wire.deliver`.
         TooLargeError: the server said that it takes less.
     """
-    return desk.wire.deliver(request_for("push", view, _body(bundle, view)), unsure)
+    told: Mapping[str, Any] = {}
+    if desk.rehearsal is not None:
+        rehearsed = _rehearsed(desk, desk.rehearsal, view, bundle)
+        if rehearsed.outcome != "live":
+            return rehearsed
+        told = rehearsed.data
+    report = _delivered(desk, view, request_for("push", view, _body(bundle, view)), unsure)
+    return replace(report, data={**told, **report.data})
+
+
+def _delivered(desk: Desk, view: View, request: Request, unsure: Unsure) -> Report:
+    """Send a push or rollback; if that is wished for, after the promise that takes its release back again."""
+    if not desk.trial_s:
+        return desk.wire.deliver(request, unsure)
+    promised = desk.wire.ask(_promise(desk, view, request.nonce))
+    if promised.outcome != "unchanged":
+        return promised
+    report = desk.wire.deliver(request, unsure)
+    on_trial = {"trial": {"number": report.release, "within": desk.trial_s}}
+    return replace(report, data={**report.data, **(on_trial if report.outcome in ON_TRIAL else {})})
+
+
+def _promise(desk: Desk, view: View, nonce: str) -> Request:
+    """Return the request that hands in, for the release with a nonce, the rollback that takes it back."""
+    body = json.dumps({"to": view.head})
+    back = Request("rollback", view.app, view.epoch, view.head + 1, view.head + 2, view.python, body.encode())
+    told = {"nonce": nonce, "within": desk.trial_s, "header": desk.wire.sealed_for_later(back), "body": body}
+    return request_for("trial", view, json.dumps(told).encode())
 
 
 def rollback(desk: Desk, view: View, to: int | None, unsure: Unsure) -> Report:
     """Take the server back, as a new release: to the state of a number, or to that before its head."""
-    return desk.wire.deliver(request_for("rollback", view, json.dumps({"to": to}).encode()), unsure)
+    request = request_for("rollback", view, json.dumps({"to": to}).encode())
+    return _delivered(desk, view, request, unsure)
+
+
+def confirm(desk: Desk, view: View, number: int | None) -> Report:
+    """Let the release on trial stay: that of a number, or whichever it is."""
+    return desk.wire.ask(request_for("confirm", view, json.dumps({"number": number}).encode()))
 
 
 def _body(bundle: Bundle, view: View) -> bytes:
@@ -218,14 +269,19 @@ def remember(desk: Desk, tree: Tree, decision: Decision, report: Report) -> Memo
         return desk.store.update(lambda m: replace(m.agree(digests), release=report.release))
     if report.outcome == "conflict" or is_passing(report):
         return desk.store.load()
-    why = first_line(report)
-    blamed = {name: Held(digests[name], report.outcome, why) for name in blame(names, tree, report)}
+    why, code = first_line(report), report.outcome
+    if any(reason.code == REHEARSAL for reason in report.reasons):
+        code = REHEARSAL
+    blamed = {name: Held(digests[name], code, why) for name in blame(names, tree, report)}
     return desk.store.update(lambda m: m.hold(blamed))
+
+
+PASSING = frozenset({"busy", "store", "in-progress", "unconfirmed"})
 
 
 def is_passing(report: Report) -> bool:
     """Whether the same push may well succeed later, with no file changed."""
-    return bool(report.reasons) and all(r.code in ("busy", "store", "in-progress") for r in report.reasons)
+    return bool(report.reasons) and all(r.code in PASSING for r in report.reasons)
 
 
 def blame(names: Iterable[str], tree: Tree, report: Report) -> set[str]:

@@ -30,7 +30,7 @@ _LOOKS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("+", {"fg": "green"}),
     ("-", {"fg": "red"}),
 )
-_BACK_TO = re.compile(r"\Aback to #(\d+)\Z")
+_BACK_TO = re.compile(r"\Aback to #(\d+)(?:\Z|: )")  # after the colon: why the server did it by itself
 
 
 def when(time: int) -> str:

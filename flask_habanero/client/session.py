@@ -39,6 +39,7 @@ from .desk import Desk, Situation
 from .hooks import CheckError, Hooks
 from .memory import Held
 from .push import Choice, Result
+from .rehearsal import REHEARSAL
 from .tree import Tree, reread_tree
 from .watch import Folders, watch
 
@@ -135,9 +136,9 @@ class Session:
     def _read(self, batch: Iterable[Path]) -> None:
         before, self._tree = self._tree, reread_tree(self._tree, batch)
         self._know(self._tree)
-        if self._hooks.wishes.is_checked and self._tree.digests != before.digests:
-            # A check is of all files together: what it held may well go with what was saved now
-            self.desk.store.update(lambda memory: memory.let_go(CheckError.slug))
+        if (self._hooks.wishes.is_checked or self.desk.rehearsal) and self._tree.digests != before.digests:
+            # Both are of all files together: what one held may well go with what was saved now
+            self.desk.store.update(lambda memory: memory.let_go({CheckError.slug, REHEARSAL}))
 
     def _ahead(self, path: Path) -> None:
         """Compile a file that may be sent in a moment: of what was compiled, each statement is remembered."""

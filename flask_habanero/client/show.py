@@ -36,6 +36,7 @@ from .records import (
     text_of,
     visible,
 )
+from .rehearsal import rehearsal_lines
 from .view import View
 from .words import (
     PATH_WIDTH,
@@ -77,6 +78,19 @@ class Lines:
         click.echo(result_line(report.outcome, result, held))
         self._reasons(report)
 
+    def confirmed(self, report: Report) -> None:
+        """Show what confirming came to."""
+        words = {"live": "confirmed", "unchanged": "not on trial, and live"}.get(report.outcome, "")
+        click.echo(f"{dim(clock())}  {tag(report.outcome)} #{report.release:<3} {words}".rstrip())
+        self._reasons(report)
+
+    def rehearsal(self, result: Result) -> None:
+        """Show how a change did in a fresh process."""
+        outcome = result.report.outcome
+        is_held = outcome == "live" and "rehearsed" in result.report.data
+        click.echo(result_line("rehearsed" if is_held else outcome, result))
+        self._reasons(result.report)
+
     def plan(self, result: Result) -> None:
         """Show what a push would do."""
         click.echo(result_line("plan" if result.report.outcome == "live" else result.report.outcome, result))
@@ -94,6 +108,7 @@ class Lines:
         for line in (
             *reason_lines(report.reasons),
             *(f"          behind: {text}" for text in report.workers.behind),
+            *rehearsal_lines(report),
         ):
             click.echo(line)
 
@@ -247,6 +262,14 @@ class JsonLines(Lines):
     def plan(self, result: Result) -> None:
         """Show what a push would do."""
         self._put(result.report, files=list(result.paths))
+
+    def confirmed(self, report: Report) -> None:
+        """Show what confirming came to."""
+        self._put(report)
+
+    def rehearsal(self, result: Result) -> None:
+        """Show how a change did in a fresh process."""
+        self.plan(result)
 
     def broken(self, error: BuildError) -> None:
         """Show a file that does not compile."""

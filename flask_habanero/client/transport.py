@@ -101,11 +101,11 @@ class _Answer:
 
 
 class _Patience:
-    """How long one operation may take, and who is told, once, that it takes long."""
+    """How long one operation and each exchange of it may take, and who is told, once, that it takes long."""
 
-    def __init__(self, within_s: float, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(self, within_s: float, exchange_s: float, tell: Callable[[str], None] | None = None) -> None:
         self.deadline = time.monotonic() + within_s
-        self._tell = tell
+        self.exchange_s, self._tell = exchange_s, tell
 
     def left(self) -> float:
         """Return the seconds until the deadline, which may have passed."""
@@ -146,10 +146,14 @@ class Wire:
         """Close the connections."""
         self._session.close()
 
-    def ask(self, request: Request) -> Report:
+    def ask(self, request: Request, *, within_s: float = 0.0) -> Report:
         """Return the answer to a request that changes nothing.
 
         It is sent once more if the connection ended without a word: one that was kept may have ended before.
+
+        Args:
+            request: what to ask.
+            within_s: how long to wait, if not as usual.
 
         Raises:
             DeliveryError: no answer came.
@@ -157,7 +161,8 @@ class Wire:
         """
         assert not request.changes, "deliver() is for those"
         try:
-            return self._asked(request, _Patience(self._exchange_s))
+            within_s = within_s or self._exchange_s
+            return self._asked(request, _Patience(within_s, within_s))
         except _LostError as lost:
             if lost.status and lost.status not in GATEWAY:
                 raise RejectedError(f"{self.endpoint}: {lost.why}") from None
@@ -186,7 +191,7 @@ class Wire:
             RejectedError: something in between refuses it, and the server never saw it.
             AbandonedError: the person did not wait for it.
         """
-        patience = _Patience(within_s, lambda why: unsure(self._lost(why)))
+        patience = _Patience(within_s, self._exchange_s, lambda why: unsure(self._lost(why)))
         try:
             return self._delivered(request, patience)
         except KeyboardInterrupt:
@@ -233,6 +238,12 @@ class Wire:
                 lost = error
                 patience.tell(lost.why)
         raise self._lost(lost.why)
+
+    def sealed_for_later(self, request: Request) -> str:
+        """Return a request's header, too old from its beginning: who has it can't send it by itself."""
+        assert pack(request.body)[1] == "id"
+        claims = self._claims(request, request.body, "id")
+        return seal({**claims, "iat": 0, "exp": 0}, self._key, REQUEST)
 
     def _exchange(self, request: Request, patience: _Patience) -> tuple[int, Report]:
         """Send once. Return the status and the report of a believed answer, or raise _LostError."""
@@ -283,12 +294,12 @@ class Wire:
     def _within_deadline(self, token: str, wire: bytes, patience: _Patience) -> _Answer:
         """Post in a thread that can be left behind: sockets know time between bytes, not in all."""
         session = self._session
-        seconds = max(LEAST_S, min(self._exchange_s, patience.left()))
+        seconds = max(LEAST_S, min(patience.exchange_s, patience.left()))
         box: queue.SimpleQueue[_Answer | _LostError] = queue.SimpleQueue()
 
         def run() -> None:
             try:
-                box.put(self._post(session, token, wire))
+                box.put(self._post(session, token, wire, seconds))
             except (requests.RequestException, Urllib3Error, OSError) as error:
                 box.put(_LostError(_why(error), sent=_was_sent(error)))
             if session is not self._session:  # nobody waits any more
@@ -304,7 +315,7 @@ class Wire:
             raise result
         return result
 
-    def _post(self, session: requests.Session, token: str, wire: bytes) -> _Answer:
+    def _post(self, session: requests.Session, token: str, wire: bytes, seconds: float) -> _Answer:
         headers = {
             HEADER: token,
             "Content-Type": "application/octet-stream",
@@ -315,7 +326,7 @@ class Wire:
             self.endpoint,
             data=wire,
             headers=headers,
-            timeout=(CONNECT_S, self._exchange_s),
+            timeout=(CONNECT_S, seconds),
             allow_redirects=False,  # the body and our header would go along
             stream=True,
         ) as response:

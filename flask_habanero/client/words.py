@@ -26,6 +26,7 @@ COLOURS = {
     "live": "green",
     "unchanged": "green",
     "plan": "green",
+    "rehearsed": "green",
     "back": "green",
     "held": "yellow",
     "newer": "yellow",
@@ -183,12 +184,24 @@ def status_lines(report: Report, now: Situation, drift: Iterable[str] = ()) -> l
         f"{tag(report.outcome)} {data.get('app', '?')}  epoch {str(data.get('epoch', ''))[:8]}",
         f"  head     #{report.release}{by}",
         f"  workers  {reach(report.workers)}",
+        *trial_lines(data.get("trial")),
         *(f"  behind   {text}" for text in report.workers.behind),
         f"  tree     {tree_words(now)}",
         *(f"  held     {path_of(now, name)}: {held.why}" for name, held in sorted(now.held.items())),
         *drift,
     ]
     return [*lines, *(log_line(record, data.get("time", 0)) for record in data.get("log", [])[:5])]
+
+
+def trial_lines(trial: dict[str, Any] | None) -> list[str]:
+    """Return who waits for a confirmation, and until when."""
+    if not trial:
+        return []
+    number, until = trial["number"], datetime.fromtimestamp(trial["until"]).astimezone().strftime("%H:%M:%S")
+    return [
+        f"  trial    #{number} is taken back at {until}, in {trial['left']} s, unless confirmed",
+        f"           flask habanero confirm {number}",
+    ]
 
 
 def tree_words(now: Situation) -> str:

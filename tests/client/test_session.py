@@ -57,7 +57,7 @@ class Screen:
 class Watching:
     """A session in a thread of its own, as a person has it in a terminal."""
 
-    def __init__(self, ask=yes, choice=None, wishes=Wishes()):  # noqa: B008  # it can't be changed
+    def __init__(self, ask=yes, choice=None, wishes=Wishes(), rehearsal=None):  # noqa: B008  # it can't be changed
         target = find_target(Options(), *here())
         self.wire = Wire(target.endpoint, target.key, target.who)
         desk = Desk(
@@ -65,6 +65,7 @@ class Watching:
             self.wire,
             Store(target.project.parent / "state", target.endpoint, target.project),
             Compiler("", {}),
+            rehearsal,
         )
         self.store, self.screen, self.stop, self.ended = desk.store, Screen(), threading.Event(), None
         hooks = Hooks(wishes, target, here()[1], self.screen.note)

@@ -1,0 +1,83 @@
+"""What a person wishes of a rehearsal, and its words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import ConfigError
+from ..release import Report
+
+REHEARSAL = "rehearsal"  # the code of a reason for which nothing was pushed
+WITHIN_S = 20  # gunicorn ends a sync worker that is busy for 30 s
+MOST_WITHIN_S = 300
+MORE_S = 10.0  # for the way there and back, and for the worker to come to it
+WIDTH = 30
+_EXAMPLE = 'requests = ["/", "/cart"] in [tool.habanero.rehearse]'
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to rehearse.
+
+    Attributes:
+        always: before each push, too.
+        requests: paths to ask for; none: those that the change concerns.
+        within_s: how long it may take.
+    """
+
+    always: bool = False
+    requests: tuple[str, ...] = ()
+    within_s: int = WITHIN_S
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any], entry: Mapping[str, Any]) -> Wish:
+        """Return that of a project, where its target says nothing else. Raises ConfigError."""
+        wish = cls()
+        for table in (settings, entry):
+            value = table.get("rehearse", {})
+            if isinstance(value, bool):
+                value = {"always": value}
+            if not isinstance(value, dict) or not value.keys() <= {"always", "requests", "within"}:
+                raise ConfigError("rehearse", "is neither true, false, nor a table of ours", _EXAMPLE)
+            wish = wish.with_(**value)
+        return wish
+
+    def with_(self, always: object = None, requests: object = None, within: object = None) -> Wish:
+        """Return it with what is said otherwise. Raises ConfigError."""
+        wish = self
+        if always is not None:
+            if not isinstance(always, bool):
+                raise ConfigError("always", "is neither true nor false", "always = true")
+            wish = replace(wish, always=always)
+        if requests is not None:
+            if not isinstance(requests, list | tuple) or not all(map(_is_path, requests)):
+                raise ConfigError("requests", "is no list of paths", _EXAMPLE)
+            wish = replace(wish, requests=tuple(requests))
+        if within is not None:
+            if type(within) is not int or not 1 <= within <= MOST_WITHIN_S:
+                raise ConfigError(
+                    "within", f"is no number of seconds from 1 to {MOST_WITHIN_S}", "within = 20"
+                )
+            wish = replace(wish, within_s=within)
+        return wish
+
+    def asked(self) -> bytes:
+        """Return the line that goes before the bundle."""
+        return json.dumps({"requests": self.requests, "within": self.within_s}).encode() + b"\n"
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str) and path.startswith("/")
+
+
+def rehearsal_lines(report: Report) -> list[str]:
+    """Return what was asked in a rehearsal, and the last that the app printed if it failed."""
+    pages, output = report.data.get("rehearsed") or (), report.data.get("output") or ()
+    return [
+        *(f"          GET {p['path']:<{WIDTH}}  {p['status']}  {p['ms']:.1f} ms" for p in pages),
+        *(["          the last of its output:"] if output else []),
+        *(f"            {line}" for line in output),
+    ]

@@ -1,0 +1,125 @@
+"""Releases on trial, from the laptop: what is promised before a push, and what is typed after it."""
+
+import time
+
+import pytest
+from flask_habanero.envelope import check_fresh
+from flask_habanero.errors import Reason, StaleError
+
+NEW = "def index():\n    return 2\n"
+
+
+@pytest.fixture
+def edited(project, run):
+    """Give a project that has met the server, and has an edit."""
+    assert run("push").code == 0
+    project.write("shop.views", NEW)
+    return project
+
+
+def ops(server):
+    return [claims["op"] for claims in server.seen if claims["op"] not in ("hello", "status")]
+
+
+def test_the_rollback_is_promised_before_the_push_and_for_it_alone(edited, run, server):
+    ran = run("push", "--confirm-within", "60")
+    assert (ran.code, ops(server)) == (0, ["trial", "push"])
+    ((nonce, promise),) = server.promises.items()
+    assert nonce == server.seen[-1]["n"]
+    assert (promise["within"], promise["body"]) == (60, '{"to": 0}')
+    claims = promise["claims"]
+    assert (claims["op"], claims["base"], claims["rel"], claims["epoch"]) == ("rollback", 1, 2, server.epoch)
+    with pytest.raises(StaleError):  # who reads along can't send it
+        check_fresh(claims, int(time.time()))
+    assert "on trial: taken back after 60 s, unless you type:  flask habanero confirm 1" in ran.err
+
+
+def test_the_target_stands_in_what_is_to_be_typed(edited, run, server):
+    (edited.folder / "pyproject.toml").write_text(f'[tool.habanero.targets.live]\nurl = "{server.url}"\n')
+    assert "flask habanero confirm live 1" in run("push", "live", "--confirm-within", "60").err
+    assert run("confirm", "live", "1").code == 0
+    assert server.confirmed == [1]
+
+
+def test_without_it_nothing_is_promised(edited, run, server):
+    ran = run("push")
+    assert (ops(server), server.promises) == (["push"], {})
+    assert "on trial" not in ran.err
+
+
+def test_a_promise_that_is_not_taken_holds_the_push(edited, run, server):
+    refused = server.report("refused", reasons=(Reason("bundle", "", "no", ""),))
+    server._trial = lambda claims, body: refused
+    ran = run("push", "--confirm-within", "60")
+    assert (ran.code, server.head) == (1, 0)
+    assert "push" not in ops(server)
+
+
+def test_a_push_that_fails_is_not_said_to_be_on_trial(edited, run, server):
+    edited.write("shop.views", NEW + "# raises\n")
+    ran = run("push", "--confirm-within", "60")
+    assert ran.code == 1
+    assert "on trial" not in ran.err
+
+
+def test_a_rollback_may_be_on_trial_too(edited, run, server):
+    assert run("push").code == 0
+    ran = run("rollback", "--confirm-within", "60")
+    assert (ran.code, server.head) == (0, 2)
+    ((_, promise),) = server.promises.items()
+    assert promise["body"] == '{"to": 1}'
+    assert "flask habanero confirm 2" in ran.err
+
+
+@pytest.mark.parametrize("within", ["4", "3601", "soon"])
+def test_how_long_has_its_bounds(edited, run, server, within):
+    assert run("push", "--confirm-within", within).code == 2
+    assert server.head == 0
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"), [((), 0), (("1",), 0), (("#1",), 0), (("7",), 1), (("1", "2"), 2)]
+)
+def test_confirming(edited, run, server, typed, code):
+    run("push", "--confirm-within", "60")
+    ran = run("confirm", *typed)
+    assert ran.code == code, ran
+    assert server.confirmed == ([1] if code == 0 else [])
+    if code == 0:
+        assert ran.out.split()[1:] == ["live", "#1", "confirmed"]
+    if code == 1:
+        assert "#7 can't be confirmed: #1 is live" in ran.out
+
+
+def test_as_json(edited, run):
+    report = run("push", "--confirm-within", "60", "--json").json
+    assert report["data"]["trial"] == {"number": 1, "within": 60}
+    assert run("confirm", "--json").json["data"] == {"confirmed": 1}
+
+
+def test_status_says_who_waits(edited, run, server):
+    server.trial = {"number": 3, "who": "bob", "until": int(time.time()) + 40, "left": 40}
+    said = run("status").out
+    assert "trial    #3 is taken back at " in said
+    assert "in 40 s, unless confirmed" in said
+    assert "flask habanero confirm 3" in said
+
+
+def test_watch_waits_until_somebody_else_has_decided(project, server):
+    from flask_habanero.client.push import is_passing
+
+    report = server.report("refused", reasons=(Reason("unconfirmed", "", "#3 by bob is on trial", ""),))
+    assert is_passing(report)
+
+
+@pytest.mark.parametrize("edit", ["", "# more\n"], ids=["as it is", "edited"])
+def test_what_was_taken_back_may_be_edited_and_pushed_again(edited, run, server, edit):
+    """It is no conflict: nobody else changed anything."""
+    assert run("push", "--confirm-within", "60").code == 0
+    server.roll_back(0, "someone@laptop", ": not confirmed")
+    edited.write("shop.views", NEW + edit)
+    assert run("push").code == 0
+    assert server.head == 3
+    said = run("log").out
+    assert "back to #0: not confirmed" in said
+    assert said.count("taken back") == 1
