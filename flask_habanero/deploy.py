@@ -17,6 +17,7 @@ from .answers import Answers
 from .archive import Archive
 from .census import counted, holders_of, refusal_of, words_of
 from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
+from .clock import Clock
 from .envelope import READING
 from .errors import (
     BundleError,
@@ -58,27 +59,6 @@ CONVERGE_S = 5.0  # how long the answer waits for the other workers
 RELEASED = frozenset({"live", "diverged"})  # a release was made
 INFLATES_TO = 16  # a body may unpack to so many times its largest size on the wire: code packs 3 to 4 times
 log = logging.getLogger("flask_habanero")
-
-
-class Clock:
-    """Where the milliseconds of one request went, by stage."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self.ms: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add what happens inside to a stage."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.ms[name] = self.ms.get(name, 0.0) + (time.perf_counter() - began) * 1000
-
-    def read(self) -> dict[str, float]:
-        """Return the stages and the total, in milliseconds."""
-        return {**self.ms, "total": (time.perf_counter() - self._began) * 1000}
 
 
 class Deployer:
