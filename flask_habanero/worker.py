@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .change import Change, Request, change_of, change_to
+from .checkpoint import EVERY
 from .errors import (
     BusyError,
     CommitError,
@@ -76,6 +77,7 @@ class Worker:
         self._seen = -1  # the counter's value that `number` belongs to
         self._served = False
         self._again_at = 0.0
+        self._keeps = not follows  # a checkpoint may be due; at the start nobody knows
         self.moves = Moves(program, gate, config.quiesce_ms / 1000)
 
     def start(self, manager: Manager) -> None:
@@ -294,6 +296,7 @@ class Worker:
         self.head = _state(move.change, record.number)
         self._arrived(record.number, move.kind, move.plan.steps)
         self.moves.drop()
+        self._keeps |= record.number % EVERY == 0
 
     def tick(self) -> None:
         """Look after what nobody asks for: a lease that ended, a counter that moved while no request came."""
@@ -306,6 +309,15 @@ class Worker:
             self.moves.drop_if_late()
         finally:
             self.moves.lock.release()
+        if self._keeps:
+            self._keeps = False
+            self._keep_checkpoint()
+
+    def _keep_checkpoint(self) -> None:
+        try:
+            self.ledger.keep_checkpoint(self.epoch)
+        except StoreError as error:
+            log.warning("no checkpoint of the ledger was kept: %s", error)
 
 
 def _state(change: Change, number: int) -> State:

@@ -23,7 +23,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("release",),
     ("envelope",),
     ("live.*",),
-    ("counter", "record", "replay", "staging", "store", "ledger"),
+    ("counter", "record", "checkpoint", "replay", "staging", "store", "ledger"),
     ("gate", "config", "surroundings", "guard", "manager", "signals"),
     ("change", "post", "moves", "worker", "fleet", "census"),
     ("answers", "archive", "deploy"),
