@@ -94,10 +94,23 @@ def _engine_row(name: str, row: Result) -> str:
     return _row(name, [f"{one['plan']['median']:.1f} / {one['commit']['median']:.2f}" for one in edits])
 
 
+def growth_table(result: Result) -> str:
+    """Return what a start takes by the number of releases, medians in ms."""
+    heads = ("releases", "ledger, MiB", "start, reading all records", "start", "of it, finding the epoch")
+    lines = [_row(heads[0], [*heads[1:], "keeping a checkpoint"]), "|--:|--:|--:|--:|--:|--:|"]
+    for row in result["rows"]:
+        keeping = f"{row['keeping_ms']:.0f}" if row["keeping_ms"] else "none yet"
+        cells = [f"{row['ledger_mib']}", f"{row['all_records_ms']:,.0f}", f"{row['start_ms']:.0f}"]
+        cells += [f"{row['open_epoch_ms']:.1f}", keeping]
+        lines.append(_row(f"{row['releases']:,}", cells))
+    return "\n".join(lines)
+
+
 TABLES = {
     "save to live": ("save_to_live.json", live_table),
     "request": ("request_overhead.json", request_table),
     "engine": ("engine.json", engine_table),
+    "ledger": ("ledger_growth.json", growth_table),
 }
 
 

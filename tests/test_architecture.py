@@ -211,6 +211,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
         {"manager.py", "client/hooks.py", DEMO},
     ),
     "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
+    "timers that end us": (calls(r"signal\.(setitimer|alarm)|faulthandler\.\w+"), {"guard.py"}),
     "HTTP out": (
         imports("requests", "urllib3", "urllib.request", "http.client"),
         {"client/transport.py", DEMO},
