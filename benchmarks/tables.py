@@ -106,11 +106,25 @@ def growth_table(result: Result) -> str:
     return "\n".join(lines)
 
 
+def fan_out_table(result: Result) -> str:
+    """Return how long after the first worker the others have a release, in ms, by the number of workers."""
+    lines = [
+        "| workers | half of them, median | the last, median | least | most | the whole push, median |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in result["rows"]:
+        last, whole = row["last"], row["total"]["median"]
+        times = (row["half"]["median"], last["median"], last["min"], last["max"], whole)
+        lines.append(_row(str(row["workers"]), [f"{ms:.1f}" for ms in times]))
+    return "\n".join(lines)
+
+
 TABLES = {
     "save to live": ("save_to_live.json", live_table),
     "request": ("request_overhead.json", request_table),
     "engine": ("engine.json", engine_table),
     "ledger": ("ledger_growth.json", growth_table),
+    "fan-out": ("fan_out.json", fan_out_table),
 }
 
 

@@ -267,13 +267,13 @@ def keep_at_once(folder: str, workers: int) -> list[list[int]]:
     return [_result(child) for child in [_forked(keep) for _ in range(workers)]]
 
 
-def kill_at_every_line_of_keeping(folder: str) -> list[str]:
-    """Die at the first, the second, … line that keeping a checkpoint executes. Return what was wrong."""
+def kill_at_every_line_of_keeping(folder: str, step: int) -> list[str]:
+    """Die at each so manieth line that keeping a checkpoint executes. Return what was wrong."""
     replay.EVERY = 1  # type: ignore[attr-defined]  # a module's constant, for this process
     author, wrong, line = _grown(folder, 2), [], 0
     expected = author.ledger.state_at(author.epoch, 2)
     while True:
-        line += 1
+        line += step
         child = _forked(lambda line=line: _kept_until(line, author))
         ended = _result(child) is not None
         try:

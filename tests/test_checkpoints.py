@@ -421,8 +421,9 @@ def test_workers_that_keep_one_at_once_keep_one(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_killed_at_any_line_of_keeping_one_harms_nothing(folder: Path) -> None:
-    *wrong, lines = run("kill_at_every_line_of_keeping", folder)
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.long)])
+def test_a_worker_killed_at_any_line_of_keeping_one_harms_nothing(folder: Path, step: int) -> None:
+    *wrong, lines = run("kill_at_every_line_of_keeping", folder, step)
     assert wrong == []
     assert int(lines.split()[0]) > 100
 

@@ -44,8 +44,9 @@ def ran(body: str, where: str = "go", before: str = "") -> subprocess.CompletedP
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("where", ["go", "in_thread"])
-@pytest.mark.parametrize("what", HELD_UP)
+@pytest.mark.parametrize(
+    ("what", "where"), [*((what, "go") for what in HELD_UP), ("the lock of Python", "in_thread")]
+)
 def test_whoever_does_not_come_through_is_ended(what: str, where: str) -> None:
     done = ran(HELD_UP[what], where)
     assert done.returncode == -signal.SIGALRM, done.stderr

@@ -11,9 +11,9 @@ from tests.points import kill
 
 @pytest.mark.slow
 def test_a_worker_killed_at_some_lines_of_a_push_leaves_it_done_or_not_done(tmp_path: Path) -> None:
-    found = kill(tmp_path, range(50, 10**6, 150))
+    found = kill(tmp_path, range(100, 10**6, 250))
     assert found.wrong == []
-    assert found.points >= 5
+    assert found.points >= 4
     assert found.lines > 500
 
 

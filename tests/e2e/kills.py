@@ -196,9 +196,19 @@ class Killing:
                 self.wrong.append(f"lost: {n} was acknowledged as #{number}, and is {numbers.get(n)}")
         state = ledger.state_at(str(head.data["epoch"]), head.release)
         last = numbers and max(n for n, found in numbers.items() if head.release in found)
-        answer = requests.get(self.server.url, timeout=30).json()
+        answer = self._last()
         if last and (answer["first"], state.tree["app"].text) != (last, changed(last)["app"]):
             self.wrong.append(f"at the end {answer} is served, and {last} is head")
+
+    def _last(self) -> dict[str, int]:
+        """Return what is answered when nobody kills any more; a loaded machine starts workers slowly."""
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                return dict(requests.get(self.server.url, timeout=30).json())
+            except requests.RequestException:
+                if time.monotonic() > deadline:
+                    raise
 
 
 def _pushed_in(record: Any, ledger: Ledger) -> int:
