@@ -417,7 +417,7 @@ def test_a_file_of_before_goes_on_and_one_of_now_is_good_for_older_code(author: 
 
 @pytest.mark.slow
 def test_workers_that_keep_one_at_once_keep_one(folder: Path) -> None:
-    assert run("keep_at_once", folder, 4) == [[70], [70], [70], [70]]
+    assert run("keep_at_once", folder, 4) == [[3], [3], [3], [3]]
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from flask_habanero.envelope import Keyring
 from flask_habanero.errors import CommitError, StoreError
 from flask_habanero.gate import Unavailable
 from flask_habanero.guard import DeadlyError, attempt
-from flask_habanero.post import LONGEST_PATH, Post, pid_of
+from flask_habanero.post import ANSWER_S, LONGEST_PATH, Post, pid_of
 
 from tests.fakes import tree_of
 from tests.hosts import KEY, Host, Member, eventually
@@ -534,6 +534,25 @@ def test_a_release_that_killed_two_workers_is_not_tried_again(tmp_path: Path) ->
     for _ in range(3):
         with pytest.raises(CommitError), attempt(path, 7):  # it failed, and killed nobody
             raise CommitError("", "")
+
+
+def test_an_answer_waits_for_a_leader_that_is_behind_with_reading(tmp_path: Path) -> None:
+    """Its socket holds some ten datagrams, and more workers than that answer at one moment."""
+    keys = Keyring([KEY])
+    leader, sender = Post(tmp_path, "lead-1-a", keys), Post(tmp_path, "2-b.sock", keys)
+    try:
+        room = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 1
+        for _ in range(room):
+            assert sender.send(leader.name, {"k": "early"})
+        turn = threading.Timer(0.5, lambda: leader.receive(1))  # longer than a question waits
+        turn.start()
+        assert sender.send(leader.name, {"k": "last"}, ANSWER_S)
+        turn.join()
+        said = [(leader.receive(1) or {}).get("k") for _ in range(room)]
+        assert said[-1] == "last"
+    finally:
+        leader.close()
+        sender.close()
 
 
 # --- who is there ---
