@@ -1,4 +1,4 @@
-"""Draws docs/engine.svg from `results/engine.json`: how plans and commits grow.
+"""Draws docs/engine.svg and docs/fan_out.svg: how plans and commits grow, and how a fleet converges.
 
 pip install matplotlib && python benchmarks/plot.py
 """
@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 HERE = Path(__file__).parent
-PICTURE = HERE.parent / "docs" / "engine.svg"
+DOCS = HERE.parent / "docs"
 COLORS = {"function": "tab:blue", "constant": "tab:orange", "method": "tab:green"}
 Row = dict[str, Any]
 
@@ -30,9 +30,8 @@ def panel(axes: Axes, title: str, rows: list[Row], size: Callable[[Row], int]) -
     axes.grid(visible=True, alpha=0.3)
 
 
-def main() -> None:
-    """Draw all panels."""
-    mpl.rcParams["svg.hashsalt"] = "flask-habanero"  # the same numbers give the same file
+def engine() -> None:
+    """Draw what plans and commits take."""
     result = json.loads((HERE / "results" / "engine.json").read_text())
     figure, (modules, lines, heap) = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
     panel(modules, "modules of the app", result["modules"], lambda row: row["modules"])
@@ -41,7 +40,32 @@ def main() -> None:
     panel(heap, "objects beside it", objects, lambda row: row["objects"])
     modules.set_ylabel("ms")
     heap.legend(fontsize="x-small")
-    figure.savefig(PICTURE, metadata={"Date": None})
+    figure.savefig(DOCS / "engine.svg", metadata={"Date": None})
+
+
+def fan_out() -> None:
+    """Draw how long after the first worker the last one has a release, by the number of workers."""
+    rows = json.loads((HERE / "results" / "fan_out.json").read_text())["rows"]
+    figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+    workers = [row["workers"] for row in rows]
+    for name, words in (("last", "the last worker"), ("half", "half of the workers")):
+        least, median, most = ([row[name][key] for row in rows] for key in ("min", "median", "max"))
+        (line,) = axes.plot(workers, median, marker=".", label=words)
+        axes.fill_between(workers, least, most, color=line.get_color(), alpha=0.15)
+    linear = [rows[0]["last"]["median"] * count / workers[0] for count in workers]
+    axes.plot(workers, linear, ":", color="gray", label="in proportion to the workers")
+    axes.set(xscale="log", yscale="log", xlabel="workers", ylabel="ms after the first commit", xticks=workers)
+    axes.set_xticklabels(map(str, workers))
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(fontsize="x-small")
+    figure.savefig(DOCS / "fan_out.svg", metadata={"Date": None})
+
+
+def main() -> None:
+    """Draw both."""
+    mpl.rcParams["svg.hashsalt"] = "flask-habanero"  # the same numbers give the same file
+    engine()
+    fan_out()
 
 
 if __name__ == "__main__":

@@ -94,10 +94,37 @@ def _engine_row(name: str, row: Result) -> str:
     return _row(name, [f"{one['plan']['median']:.1f} / {one['commit']['median']:.2f}" for one in edits])
 
 
+def growth_table(result: Result) -> str:
+    """Return what a start takes by the number of releases, medians in ms."""
+    heads = ("releases", "ledger, MiB", "start, reading all records", "start", "of it, finding the epoch")
+    lines = [_row(heads[0], [*heads[1:], "keeping a checkpoint"]), "|--:|--:|--:|--:|--:|--:|"]
+    for row in result["rows"]:
+        keeping = f"{row['keeping_ms']:.0f}" if row["keeping_ms"] else "none yet"
+        cells = [f"{row['ledger_mib']}", f"{row['all_records_ms']:,.0f}", f"{row['start_ms']:.0f}"]
+        cells += [f"{row['open_epoch_ms']:.1f}", keeping]
+        lines.append(_row(f"{row['releases']:,}", cells))
+    return "\n".join(lines)
+
+
+def fan_out_table(result: Result) -> str:
+    """Return how long after the first worker the others have a release, in ms, by the number of workers."""
+    lines = [
+        "| workers | half of them, median | the last, median | least | most | the whole push, median |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in result["rows"]:
+        last, whole = row["last"], row["total"]["median"]
+        times = (row["half"]["median"], last["median"], last["min"], last["max"], whole)
+        lines.append(_row(str(row["workers"]), [f"{ms:.1f}" for ms in times]))
+    return "\n".join(lines)
+
+
 TABLES = {
     "save to live": ("save_to_live.json", live_table),
     "request": ("request_overhead.json", request_table),
     "engine": ("engine.json", engine_table),
+    "ledger": ("ledger_growth.json", growth_table),
+    "fan-out": ("fan_out.json", fan_out_table),
 }
 
 

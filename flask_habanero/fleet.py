@@ -25,7 +25,7 @@ from .change import Request
 from .envelope import Keyring
 from .errors import HabaneroError, Reason, RefusedError, RejectedError, StoreError
 from .manager import siblings
-from .post import FOLLOWER, WORKER, Message, Post, pid_of
+from .post import ANSWER_S, FOLLOWER, WORKER, Message, Post, pid_of
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -105,7 +105,7 @@ class Fleet:
             try:
                 message = self._post.receive(self.worker.moves.patience_s)
                 if message and "k" in message:  # else it is an answer to a ping: nobody waits for it
-                    self._post.send(str(message["from"]), self._answer(message))
+                    self._post.send(str(message["from"]), self._answer(message), ANSWER_S)
                 self.tick()
             except OSError:
                 return  # the socket was closed

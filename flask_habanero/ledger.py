@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .asset import Assets
+from .checkpoint import KEPT
 from .disk import OPEN, Disk, Places
 from .envelope import Keyring
 from .errors import ConflictError, StoreError
@@ -22,6 +23,7 @@ from .kept import Kept
 from .record import (
     BASE,
     ROLLBACK,
+    LostKeyError,
     Record,
     State,
     check_request,
@@ -34,11 +36,12 @@ from .record import (
 from .release import Tree, digest_of
 from .replay import Replay, bounds
 from .staging import Staging
-from .store import Newest, Store, check_types, head_of, newest, rows, was_locked
+from .store import DAMAGED, Newest, Store, check_types, head_of, keep, newest, rows, was_locked
 
 __all__ = ["Ledger", "Record", "State"]
 
-_DIGESTS = "SELECT number, tree_digest, kid, seal FROM releases WHERE epoch = ? ORDER BY number DESC"
+_LIKE = "SELECT number FROM releases WHERE epoch = ? AND tree_digest = ? ORDER BY number DESC LIMIT 1"
+_DIGEST = "SELECT tree_digest FROM releases WHERE epoch = ? AND number = ?"
 _SEAL = "SELECT seal FROM releases WHERE epoch = ? AND number = ?"
 _AT = "epoch = ? AND number = ?"
 _INSERT = "INSERT INTO releases VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -101,16 +104,24 @@ class Ledger:
         found, digest = newest(db), digest_of(disk.tree, disk.assets)
         if found is None or (build is not None and build != found.build):
             return None
-        known = db.execute(_DIGESTS, (found.epoch,)).fetchall()
-        number = next((row[0] for row in known if row[1] == digest), None)
+        number = _number_of(db, found.epoch, digest)
         if number is None:
             number = self._alike(db, found, disk)
         if number is None and build is not None:
             number = found.first
-        kids = {row[2] for row in known} | {kid_of(row[3]) for row in known}
-        if number is None or (number == found.head and not kids <= set(self._keys.kids)):
-            return None  # if its key was taken away it can't be replayed, and disk is head: nothing is lost
+        if number is None or (number == found.head and self._lost_a_key(db, found)):
+            return None  # it can't be replayed, and disk is head: nothing is lost
         return found.epoch, number
+
+    def _lost_a_key(self, db: sqlite3.Connection, at: Newest) -> bool:
+        """Whether a key was taken away that the way to head needs."""
+        try:
+            self._replay.state_at(db, at.epoch, at.head)  # which comes next in any case, and is kept
+        except LostKeyError:
+            return True
+        except StoreError:
+            return False  # whoever goes there says why it can't be believed
+        return False
 
     def _alike(self, db: sqlite3.Connection, at: Newest, disk: Disk) -> int | None:
         """Return the number of the head or the base, if a disk is one of them as `disk.py` has it."""
@@ -260,6 +271,20 @@ class Ledger:
                         told = error
                     yield record, told
 
+    def keep_checkpoint(self, epoch: str) -> None:
+        """Keep the head's state whole if the last one that was kept is many releases away.
+
+        Not while anybody waits: it reads the releases since then, and writes once (docs/adr/0026).
+        """
+        with self._store.reading() as db:
+            made = self._replay.checkpoint_at(db, epoch, bounds(db, epoch)[1])
+        if made is None:
+            return
+        with self._store.writing() as db:
+            at = newest(db)
+            if at is not None and at.epoch == epoch:  # else it was superseded: nobody starts there
+                keep(db, made, KEPT)
+
     # --- what only lasts for one push ---
 
     def stage(self, nonce: str, header: str, body: bytes) -> Path:
@@ -292,3 +317,14 @@ class Ledger:
             return 0  # before the first epoch
         except OSError as error:
             raise StoreError(f"{self._counter.path}: {error.strerror}") from error
+
+
+def _number_of(db: sqlite3.Connection, epoch: str, digest: str) -> int | None:
+    """Return the newest number of an epoch with a tree, as the ledger says; None if there is none."""
+    row = db.execute(_LIKE, (epoch, digest)).fetchone()
+    if row is None:
+        return None
+    check_types(row, (int,))
+    if db.execute(_DIGEST, (epoch, row[0])).fetchone() != (digest,):
+        raise StoreError(DAMAGED)  # the index says another thing than the table
+    return int(row[0])

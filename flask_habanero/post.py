@@ -17,6 +17,7 @@ from .envelope import Keyring, seal_message, unseal_message
 from .errors import RejectedError, StoreError
 
 SEND_S = 0.2  # a full socket buffer: its owner is stopped
+ANSWER_S = 1.0  # who leads has one buffer for all answers, which holds ten: it reads them as soon as it can
 WORKER, FOLLOWER = ".sock", ".follow"  # how the names end of those who serve, and of those who don't
 LONGEST_PATH = 100  # of a unix socket; 107 on Linux, 103 on macOS
 LONGEST_MESSAGE = 64 * 1024
@@ -47,10 +48,10 @@ class Post:
             self._fd = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         return f"/proc/self/fd/{self._fd}/{name}"
 
-    def send(self, to: str, message: Message) -> bool:
+    def send(self, to: str, message: Message, patience_s: float = SEND_S) -> bool:
         """Send a message. Returns whether there is somebody; a dead worker's socket is removed."""
         data = seal_message({**message, "from": self.name}, self._keys.first)
-        self._socket.settimeout(SEND_S)
+        self._socket.settimeout(patience_s)
         try:
             self._socket.sendto(data, self._address(to))
         except (ConnectionRefusedError, FileNotFoundError):

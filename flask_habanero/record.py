@@ -154,15 +154,27 @@ def check_request(record: Record, app: str, keys: Keyring) -> Mapping[str, Any]:
 def _unseal(record: Record, token: str, keys: Keyring, context: str) -> dict[str, Any]:
     kid = kid_of(token)
     if keys.get(kid) is None:
-        raise _bad(record, f"its key {kid!r} is not in HABANERO_SECRET any more; put it back, or deploy cold")
+        raise LostKeyError(record, kid)
     try:
         return unseal(token, keys, context, RECORD_CLAIMS if context == RECORD else REQUEST_CLAIMS)[0]
     except RejectedError as error:
         raise _bad(record, str(error)) from None
 
 
+def _sentence(record: Record, why: str) -> str:
+    return f"record #{record.number} of epoch {record.epoch[:8]}: {why}"
+
+
 def _bad(record: Record, why: str) -> StoreError:
-    return StoreError(f"record #{record.number} of epoch {record.epoch[:8]}: {why}")
+    return StoreError(_sentence(record, why))
+
+
+class LostKeyError(StoreError):
+    """A key that a record bears is in the ring no more."""
+
+    def __init__(self, record: Record, kid: str) -> None:
+        why = f"its key {kid!r} is not in HABANERO_SECRET any more; put it back, or deploy cold"
+        super().__init__(_sentence(record, why))
 
 
 def pack_tree(tree: Tree, assets: Assets) -> bytes:

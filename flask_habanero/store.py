@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from .checkpoint import Checkpoint
 from .counter import Counter
 from .errors import StoreError
 from .record import Record
@@ -35,7 +36,13 @@ CREATE TABLE releases(number INTEGER NOT NULL, epoch TEXT NOT NULL, kind TEXT NO
     nonce TEXT NOT NULL UNIQUE, header TEXT NOT NULL, body BLOB NOT NULL, tree_digest TEXT NOT NULL,
     who TEXT NOT NULL, kid TEXT NOT NULL, time INTEGER NOT NULL, note TEXT NOT NULL, seal TEXT NOT NULL,
     PRIMARY KEY(epoch, number));
+CREATE INDEX releases_by_tree ON releases(epoch, tree_digest, number);
 """
+_LATER = """
+CREATE TABLE IF NOT EXISTS checkpoints(epoch TEXT NOT NULL, number INTEGER NOT NULL, body BLOB NOT NULL,
+    seals TEXT NOT NULL, PRIMARY KEY(epoch, number));
+CREATE INDEX IF NOT EXISTS releases_by_tree ON releases(epoch, tree_digest, number);
+"""  # made with the first checkpoint; whoever does not know them, or finds none, does without
 _COLUMNS = "number, epoch, kind, nonce, header, body, tree_digest, who, kid, time, note, seal"
 _COLUMN_TYPES = (int, str, str, str, str, bytes, str, str, str, int, str, str)
 _NEWEST = (
@@ -44,14 +51,14 @@ _NEWEST = (
     " FROM epochs ORDER BY id DESC LIMIT 1"
 )
 
-_DAMAGED = "the ledger is damaged: move its folder away and restart the app"
+DAMAGED = "the ledger is damaged: move its folder away and restart the app"
 _WORDS = {  # what SQLite's names of errors mean for a person
     "SQLITE_BUSY": f"another process has held it locked for more than {LOCKED_S:g} s",
     "SQLITE_FULL": "the disk is full",
     "SQLITE_READONLY": "it can't be written",
     "SQLITE_CANTOPEN": "it can't be opened",
-    "SQLITE_CORRUPT": _DAMAGED,
-    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_CORRUPT": DAMAGED,
+    "SQLITE_NOTADB": DAMAGED,
     "SQLITE_IOERR": "the disk fails, or is full",
 }
 
@@ -107,10 +114,34 @@ def rows(db: sqlite3.Connection, where: str, *values: object) -> list[tuple[Reco
     return found
 
 
+def checkpoints(db: sqlite3.Connection, epoch: str, above: int, upto: int) -> list[Checkpoint]:
+    """Return the checkpoints of an epoch between two numbers, newest first, unchecked. Raises StoreError."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'checkpoints'").fetchone():
+        return []  # none was kept yet
+    where = "epoch = ? AND number > ? AND number <= ? ORDER BY number DESC"
+    text = f"SELECT epoch, number, body, seals FROM checkpoints WHERE {where}"  # noqa: S608  # our own text
+    found = db.execute(text, (epoch, above, upto)).fetchall()
+    for row in found:
+        check_types(row, (str, int, bytes, str))
+    return [Checkpoint(*row) for row in found]
+
+
+def keep(db: sqlite3.Connection, one: Checkpoint, most: int) -> None:
+    """Keep a checkpoint; of those that are there only the newest of its epoch, `most` with this one."""
+    for statement in _LATER.split(";"):
+        db.execute(statement)
+    db.execute("INSERT OR REPLACE INTO checkpoints VALUES(?, ?, ?, ?)", tuple(vars(one).values()))
+    newest_ones = "SELECT number FROM checkpoints WHERE epoch = ? ORDER BY number DESC LIMIT ?"
+    db.execute(
+        f"DELETE FROM checkpoints WHERE epoch != ? OR number NOT IN ({newest_ones})",  # noqa: S608  # our own text
+        (one.epoch, one.epoch, most),
+    )
+
+
 def check_types(row: tuple[object, ...] | None, types: tuple[type, ...]) -> None:
     """Check that a row is there and has these types, which SQLite does not see to. Raises StoreError."""
     if row is None or tuple(map(type, row)) != types:
-        raise StoreError(_DAMAGED)
+        raise StoreError(DAMAGED)
 
 
 class Store:

@@ -12,10 +12,11 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from .change import Change, Request, change_of, change_to
+from .checkpoint import EVERY
 from .errors import (
     BusyError,
     CommitError,
@@ -25,10 +26,10 @@ from .errors import (
     UndoError,
 )
 from .gate import Gate, Unavailable
-from .guard import attempt
+from .guard import COMMIT_S, LIBRARIES_S, MOST_DEATHS, attempt, watched
 from .manager import Manager
 from .moves import Move, Moves, loaded_of, plan_to
-from .record import ROLLBACK, Record, State
+from .record import PUSH, ROLLBACK, Record, State
 from .release import digest_of
 from .signals import Announcer, release_live, release_rolled_back
 
@@ -76,6 +77,7 @@ class Worker:
         self._seen = -1  # the counter's value that `number` belongs to
         self._served = False
         self._again_at = 0.0
+        self._keeps = not follows  # a checkpoint may be due; at the start nobody knows
         self.moves = Moves(program, gate, config.quiesce_ms / 1000)
 
     def start(self, manager: Manager) -> None:
@@ -97,6 +99,8 @@ class Worker:
         self.head = self.ledger.state_at(self.epoch, self.number)
         self.program.overlay.begin(self.head.assets)
         self.catch_up()
+        if self.trouble and not self.ending:
+            self._fall_back()
 
     # --- at each request ---
 
@@ -161,12 +165,23 @@ class Worker:
             else:
                 self._try(lambda: self._finish(move))
 
+    def _fall_back(self) -> None:
+        """Serve what was live before a head that can't be loaded here; if that can't be either, the disk.
+
+        It is tried once: whoever dies of this one as well was the last.
+        """
+        head, trouble = self.head, self.trouble
+        if head.number - 1 > self.number:
+            with suppress(StoreError):  # what is on disk needs no ledger
+                self._try(lambda: self._jump(head.number - 1, PUSH, most=1))
+        self.head, self.trouble = head, trouble
+
     def _go_to(self, record: Record) -> None:
         move = self.moves.current
         if move is not None and move.still and (move.nonce, move.number) == (record.nonce, record.number):
             self._try(lambda: self._finish(move))
         else:
-            self._try(lambda: self._jump(record))
+            self._try(lambda: self._jump(record.number, record.kind))
 
     def _try(self, go: Callable[[], None]) -> None:
         """Go; what fails is kept. Raises StoreError."""
@@ -176,25 +191,26 @@ class Worker:
             raise
         except HabaneroError as error:
             self._fail(error)
-        except Exception as error:  # a fault of ours must not take the app down either
+        except (Exception, SystemExit) as error:  # a fault of ours must not take the app down either
             log.exception("a fault in flask-habanero")
             self._fail(CommitError("", f"a fault in flask-habanero: {error!r}"))
 
-    def _jump(self, record: Record) -> None:
-        """Go to head in one plan, from whatever this process runs: never release by release."""
-        self.head = self.ledger.state_at(self.epoch, record.number)
+    def _jump(self, number: int, kind: str, most: int = MOST_DEATHS) -> None:
+        """Go to a release in one plan, from whatever this process runs: never release by release."""
+        self.head = self.ledger.state_at(self.epoch, number)
         self.moves.drop()
         here = digest_of(self.program.tree, self.program.overlay.assets)
         if here == self.head.digest:  # back to where this process began
-            self._arrived(record.number, record.kind, ())
+            self._arrived(number, kind, ())
             return
-        with attempt(self.config.store / "attempts", record.number):
-            self._jump_to_head(record.kind)
+        with attempt(self.config.store / "attempts", number, most=most):
+            self._jump_to_head(kind)
 
     def _jump_to_head(self, kind: str) -> None:
         change = change_to(self.head)
-        loaded, plan = loaded_of(self.program, change), plan_to(self.program, change)
-        self.program.stage(plan)
+        with watched(LIBRARIES_S):
+            loaded, plan = loaded_of(self.program, change), plan_to(self.program, change)
+            self.program.stage(plan)
         holders = self.gate.close(CATCH_UP_S)
         if holders:
             raise BusyError(holders)
@@ -203,7 +219,8 @@ class Worker:
                 plan = plan_to(self.program, change)
             if self.follows:
                 self.program.check_inside(plan)
-            self.program.commit(plan)
+            with watched(COMMIT_S):
+                self.program.commit(plan)
             self._arrived(self.head.number, kind, plan.steps)
         finally:
             self.gate.open()
@@ -212,7 +229,8 @@ class Worker:
         """Commit what was prepared, now that it is recorded."""
         self.head = _state(move.change, move.number)
         try:
-            self.moves.commit(move.id)
+            with watched(COMMIT_S):
+                self.moves.commit(move.id)
             self._arrived(move.number, move.kind, move.plan.steps)
         finally:
             self.moves.drop()
@@ -271,9 +289,12 @@ class Worker:
 
         Raises:
             CommitError: it failed and was undone.
+            DeadlyError: it ended the workers that led it before, when its sender asked again.
             UndoError: it was not: this worker ends.
         """
-        with self._ending_if_not_undone():
+        move = self.moves.get(move_id)
+        noted = attempt(self.config.store / "leading", move.number, move.nonce)
+        with self._ending_if_not_undone(), noted, watched(COMMIT_S):
             return self.moves.commit(move_id)
 
     def take_back(self, undo: Callable[[], None]) -> None:
@@ -296,6 +317,7 @@ class Worker:
         self.head = _state(move.change, record.number)
         self._arrived(record.number, move.kind, move.plan.steps)
         self.moves.drop()
+        self._keeps |= record.number % EVERY == 0
 
     def tick(self) -> None:
         """Look after what nobody asks for: a lease that ended, a counter that moved while no request came."""
@@ -308,6 +330,15 @@ class Worker:
             self.moves.drop_if_late()
         finally:
             self.moves.lock.release()
+        if self._keeps:
+            self._keeps = False
+            self._keep_checkpoint()
+
+    def _keep_checkpoint(self) -> None:
+        try:
+            self.ledger.keep_checkpoint(self.epoch)
+        except StoreError as error:
+            log.warning("no checkpoint of the ledger was kept: %s", error)
 
 
 def _state(change: Change, number: int) -> State:

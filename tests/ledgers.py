@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from flask_habanero import store
+from flask_habanero import replay, store
 from flask_habanero.asset import Asset, Assets
 from flask_habanero.envelope import REQUEST, Key, Keyring, pack, seal, sha256
 from flask_habanero.errors import ConflictError, StoreError
@@ -54,10 +54,12 @@ class Author:
     tree: dict[str, Source] = field(default_factory=lambda: dict(TREE))
     epoch: str = ""
     number: int = 0
+    assets: Assets = field(default_factory=dict)
 
     def begin(self, build: str | None = None, assets: Assets | None = None) -> Author:
         """Open the epoch of the author's tree, and of assets."""
         self.epoch, self.number = self.ledger.open_epoch(self.tree, build, NOW, assets)
+        self.assets = assets or {}
         return self
 
     def request(self, kind: str, raw: bytes, target: str, **other: Any) -> dict[str, Any]:
@@ -98,8 +100,8 @@ class Author:
         """Return what records the push that leads from the author's tree to another."""
         units = tuple(build_unit(s) for name, s in tree.items() if self.tree.get(name) != s)
         deletions = tuple(sorted(self.tree.keys() - tree.keys()))
-        tag, target = python or python_tag(), digest_of(tree)
-        bundle = Bundle(units, deletions, tag, digest_of(self.tree), target)
+        tag, target = python or python_tag(), digest_of(tree, self.assets)
+        bundle = Bundle(units, deletions, tag, digest_of(self.tree, self.assets), target)
         return self.request("push", bundle.encode(), target)
 
     def push(self, **texts: str) -> Record:
@@ -111,11 +113,11 @@ class Author:
 
     def push_asset(self, asset: Asset) -> Record:
         """Push one template or static file."""
-        assets = self.ledger.state_at(self.epoch, self.number).assets
-        target = digest_of(self.tree, {**assets, asset.name: asset})
-        bundle = Bundle((), (), python_tag(), digest_of(self.tree, assets), target, "", (asset,))
+        assets = {**self.assets, asset.name: asset}
+        target = digest_of(self.tree, assets)
+        bundle = Bundle((), (), python_tag(), digest_of(self.tree, self.assets), target, "", (asset,))
         record = self.ledger.record(**self.request("push", bundle.encode(), target))
-        self.number = record.number
+        self.number, self.assets = record.number, assets
         return record
 
     def roll_back(self, to: int | None) -> Record:
@@ -123,7 +125,7 @@ class Author:
         target = self.ledger.state_at(self.epoch, self.number - 1 if to is None else to)
         body = json.dumps({"to": to}).encode()
         record = self.ledger.record(**self.request("rollback", body, target.digest))
-        self.tree, self.number = target.tree, record.number
+        self.tree, self.assets, self.number = target.tree, target.assets, record.number
         return record
 
 
@@ -203,11 +205,20 @@ def kill_at_every_line(folder: str) -> list[str]:
 
 
 def _recorded_until(line: int, ledger: Ledger, row: dict[str, Any]) -> bool:
+    with _dying_at(line):
+        ledger.record(**row)
+    return True
+
+
+@contextmanager
+def _dying_at(line: int, *files: str) -> Iterator[None]:
+    """Kill this process at the so manieth line of ours that is executed inside; of some files, or of all."""
     left = line
 
     def trace(frame: FrameType, event: str, _arg: Any) -> Any:
         nonlocal left
-        if "flask_habanero" not in frame.f_code.co_filename:
+        name = frame.f_code.co_filename
+        if "flask_habanero" not in name or not name.endswith(files or ""):
             return None
         if event == "line":
             left -= 1
@@ -216,9 +227,8 @@ def _recorded_until(line: int, ledger: Ledger, row: dict[str, Any]) -> bool:
         return trace
 
     sys.settrace(trace)
-    ledger.record(**row)
+    yield
     sys.settrace(None)
-    return True
 
 
 def _retry(author: Author, row: dict[str, Any]) -> None:
@@ -232,6 +242,58 @@ def _retry(author: Author, row: dict[str, Any]) -> None:
     assert state.digest == row["tree_digest"], "another state"
     assert fresh.counter() % 2**40 == record.number, "not counted"
     author.number = record.number
+
+
+def _grown(folder: str, releases: int) -> Author:
+    """Return an author who has pushed so many releases; no checkpoint was kept."""
+    author = author_at(Path(folder))
+    for n in range(releases):
+        author.push(shop=f"N = {n + 1}\n")
+    return author
+
+
+def keep_at_once(folder: str, workers: int) -> list[list[int]]:
+    """Let forked workers keep a checkpoint at one moment. Return the numbers of those each finds then."""
+    replay.EVERY = 1  # type: ignore[attr-defined]  # a module's constant, for this process
+    author = _grown(folder, 3)
+    together = multiprocessing.get_context("fork").Barrier(workers)
+
+    def keep() -> list[int]:
+        ledger = Ledger(Path(folder), APP, KEYS)
+        ledger.state_at(author.epoch, author.number)
+        together.wait()
+        ledger.keep_checkpoint(author.epoch)
+        with ledger._store.reading() as db:
+            return [one.number for one in store.checkpoints(db, author.epoch, 0, author.number)]
+
+    return [_result(child) for child in [_forked(keep) for _ in range(workers)]]
+
+
+def kill_at_every_line_of_keeping(folder: str, step: int) -> list[str]:
+    """Die at each so manieth line that keeping a checkpoint executes. Return what was wrong."""
+    replay.EVERY = 1  # type: ignore[attr-defined]  # a module's constant, for this process
+    author, wrong, line = _grown(folder, 2), [], 0
+    expected = author.ledger.state_at(author.epoch, 2)
+    while True:
+        line += step
+        child = _forked(lambda line=line: _kept_until(line, author))
+        ended = _result(child) is not None
+        try:
+            fresh = Ledger(Path(folder), APP, KEYS)
+            assert fresh.state_at(author.epoch, 2) == expected, "another state"
+            assert fresh.open_epoch(TREE, None, NOW) == (author.epoch, 0), "another epoch"
+        except (AssertionError, StoreError) as error:
+            wrong.append(f"line {line}: {error!r}")
+        if ended:
+            return [*wrong, f"{line} lines"]
+        with closing(sqlite3.connect(Path(folder) / "ledger.sqlite", isolation_level=None)) as db:
+            db.execute("DROP TABLE IF EXISTS checkpoints")  # so that each one that dies made the table, too
+
+
+def _kept_until(line: int, author: Author) -> bool:
+    with _dying_at(line, "ledger.py", "replay.py", "checkpoint.py", "store.py", "counter.py"):
+        Ledger(author.ledger._store.folder, APP, KEYS).keep_checkpoint(author.epoch)
+    return True
 
 
 def race(folder: str, workers: int, releases: int) -> list[list[bool]]:

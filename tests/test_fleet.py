@@ -16,7 +16,7 @@ from flask_habanero.envelope import Keyring
 from flask_habanero.errors import CommitError, StoreError
 from flask_habanero.gate import Unavailable
 from flask_habanero.guard import DeadlyError, attempt
-from flask_habanero.post import LONGEST_PATH, Post, pid_of
+from flask_habanero.post import ANSWER_S, LONGEST_PATH, Post, pid_of
 
 from tests.fakes import tree_of
 from tests.hosts import KEY, Host, Member, eventually
@@ -440,6 +440,83 @@ def test_a_release_that_kills_workers_as_they_start_leaves_the_app_up(host: Host
     assert two.get() == "x = 3"
 
 
+def test_the_last_good_release_serves_in_the_place_of_a_deadly_one(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    peer = host.peer(one)
+    for n in range(2, 5):
+        peer.push({"shop": f"x = {n}"})
+    deadly = [lambda: os._exit(9), lambda: os._exit(9), lambda: None]
+
+    def start(on_commit: Callable[[], object]) -> Member:
+        two = host.worker(BASE, on_commit=on_commit)
+        assert two.get() == "x = 3"
+        return two
+
+    for act in deadly[:2]:
+        assert in_child(lambda act=act: start(act)) == 9
+    for _ in range(2):  # and what serves in its place is no reason to try it again
+        two = start(lambda: None)
+        assert (two.worker.number, two.worker.head.number) == (2, 3)
+        assert two.worker.trouble.startswith("#3 ended 2 workers")
+        assert two.program.calls.count("commit") == 1
+    two.worker.tick()
+    assert two.get() == "x = 3"
+    report = host.peer(two).ask("status")
+    assert (report.outcome, report.release) == ("diverged", 3)
+    assert [row["release"] for row in report.data["fleet"]] == [2, 3, 2]
+    assert host.peer(two).push({"shop": "x = 5"}).outcome == "live"
+    assert {each.get() for each in host.members} == {"x = 5"}
+
+
+def test_one_that_raises_has_the_one_before_it_in_its_place_too(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    peer = host.peer(one)
+    for n in range(2, 4):
+        peer.push({"shop": f"x = {n}"})
+    raising = iter([True, False])
+
+    def fails_first() -> None:
+        if next(raising):
+            raise CommitError("shop:1", "ZeroDivisionError")
+
+    two = host.worker(BASE, on_commit=fails_first)
+    assert two.get() == "x = 2"
+    assert "ZeroDivisionError" in two.worker.trouble
+    assert not two.ended
+
+
+def test_where_the_one_before_is_deadly_too_the_disk_serves(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    peer = host.peer(one)
+    for n in range(2, 5):
+        peer.push({"shop": f"x = {n}"})
+
+    def start() -> Member:
+        return host.worker(BASE, on_commit=lambda: os._exit(9))
+
+    assert [in_child(start) for _ in range(4)] == [9, 9, 9, 0]
+    two = start()
+    assert two.get() == "x = 1"
+    assert (two.worker.number, two.worker.trouble[:17]) == (0, "#3 ended 2 worker")
+    assert not two.ended
+
+
+def test_a_push_that_ends_the_workers_that_lead_it_is_refused_the_third_time(host: Host) -> None:
+    """Its client asks again, with the same request, as it does after any lost answer."""
+    one, _two = host.workers(2, BASE)
+    request = host.peer(one).request_for("push", {"shop": "x = 2"})
+
+    def lead() -> None:
+        one.program.on_commit = lambda: os._exit(9)
+        one.deployer.receive(request)
+
+    assert [in_child(lead), in_child(lead)] == [9, 9]
+    report = one.deployer.receive(request)
+    assert (report.outcome, [reason.code for reason in report.reasons]) == ("refused", ["deadly"])
+    assert {each.get() for each in host.members} == {"x = 1"}
+    assert host.peer(one).push({"shop": "x = 2"}).outcome == "live"  # a person who asks anew may
+
+
 def test_a_release_that_killed_two_workers_is_not_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "attempts"
 
@@ -457,6 +534,25 @@ def test_a_release_that_killed_two_workers_is_not_tried_again(tmp_path: Path) ->
     for _ in range(3):
         with pytest.raises(CommitError), attempt(path, 7):  # it failed, and killed nobody
             raise CommitError("", "")
+
+
+def test_an_answer_waits_for_a_leader_that_is_behind_with_reading(tmp_path: Path) -> None:
+    """Its socket holds some ten datagrams, and more workers than that answer at one moment."""
+    keys = Keyring([KEY])
+    leader, sender = Post(tmp_path, "lead-1-a", keys), Post(tmp_path, "2-b.sock", keys)
+    try:
+        room = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 1
+        for _ in range(room):
+            assert sender.send(leader.name, {"k": "early"})
+        turn = threading.Timer(0.5, lambda: leader.receive(1))  # longer than a question waits
+        turn.start()
+        assert sender.send(leader.name, {"k": "last"}, ANSWER_S)
+        turn.join()
+        said = [(leader.receive(1) or {}).get("k") for _ in range(room)]
+        assert said[-1] == "last"
+    finally:
+        leader.close()
+        sender.close()
 
 
 # --- who is there ---

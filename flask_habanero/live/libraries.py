@@ -45,7 +45,7 @@ def load(wanted: Iterable[str]) -> bool:
 def _load(name: str) -> None:
     try:
         importlib.import_module(name)
-    except Exception as error:  # whatever a foreign module raises, it is the reason
+    except (Exception, SystemExit) as error:  # whatever a foreign module raises, it is the reason
         what = f"{type(error).__name__}: {error}"
         reason = Reason("import-missing", name, what, "install it on the server, then restart")
         raise ColdChangeError((reason,)) from error
