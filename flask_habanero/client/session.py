@@ -5,6 +5,7 @@
 - What can't be sent (broken, cold, refused, rolled back) is held until its file changes; the
   rest goes, unless it rests on something held. An edit on both sides is shown, never sent.
 - What was shown is not shown again in the same state.
+- Nothing goes while git waits for the person to solve the conflicts of a merge.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ..errors import (
 )
 from ..release import Report
 from ..source import Source, Unit
-from . import desk, push
+from . import desk, git, push
 from .build import make_bundle
 from .decide import ABSENT, Decision, hold
 from .depends import named, waiting
@@ -85,6 +86,7 @@ class Session:
         self._shown: dict[tuple[str, str], Hashable] = {}
         self._failures = 0
         self._retry_at = 0.0  # 0: the server is there
+        self._postponed = False  # until git has merged
 
     def run(self, stop: Event) -> None:
         """Watch until `stop` is set, which what is under way does not see, or until interrupted.
@@ -107,7 +109,7 @@ class Session:
             for batch in batches:
                 begun = time.monotonic()
                 self._read(batch)
-                if begun >= self._retry_at if self._retry_at else batch:
+                if begun >= self._retry_at if self._retry_at else batch or self._postponed:
                     self._flush(begun)
 
     def _meet(self, stop: Event) -> Situation | None:
@@ -152,6 +154,9 @@ class Session:
 
     def _flush(self, begun: float) -> None:
         """Send what can be sent, until nothing is left or the server is away."""
+        self._postponed = self._is_merging()
+        if self._postponed:
+            return
         try:
             if self._retry_at:
                 self._view = desk.look(self.desk)
@@ -167,6 +172,13 @@ class Session:
             self.screen.fault(error)
         if self.desk.store.problem and self._is_news("memory", "", self.desk.store.problem):
             self.screen.note(self.desk.store.problem)
+
+    def _is_merging(self) -> bool:
+        """Whether git waits for the person: what lies in the tree then is half of two versions."""
+        files = sorted({name for root in self._tree.roots for name in git.unmerged(root)})
+        if self._is_news("merge", "", tuple(files)) and files:
+            self.screen.note(f"git merges, nothing is sent until it is done: conflicts in {', '.join(files)}")
+        return bool(files)
 
     def _pending(self) -> int:
         """Return how many files go when the server is back, without asking it."""

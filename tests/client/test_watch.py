@@ -174,6 +174,38 @@ def test_git_at_work_is_waited_for(tmp_path):
     watched.batches.close()
 
 
+def test_a_rebase_between_two_steps_is_waited_for(tmp_path):
+    """It holds no lock then, and may think longer than any silence."""
+    rebase = tmp_path / ".git" / "rebase-merge"
+    rebase.mkdir(parents=True)
+    watched = Watched(tmp_path)
+
+    def next_step():
+        watched.path("pricing.py").write_text("x = 3\n")
+        rebase.rmdir()
+
+    os.utime(rebase)
+    timer = threading.Timer(0.3, next_step)
+    watched.path("views.py").write_text("x = 2\n")
+    timer.start()
+    assert watched.collect({"views.py", "pricing.py"}) == [{"views.py", "pricing.py"}]
+    timer.join()
+    watched.stop.set()
+    watched.batches.close()
+
+
+def test_a_rebase_that_stopped_slows_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CAP_S", 3600)
+    rebase = tmp_path / ".git" / "rebase-merge"
+    rebase.mkdir(parents=True)
+    os.utime(rebase, (1, 1))
+    watched = Watched(tmp_path)
+    in_place(watched)
+    assert watched.collect({"views.py"}) == [{"views.py"}]
+    watched.stop.set()
+    watched.batches.close()
+
+
 @pytest.mark.parametrize(
     "name", ["notes.txt", "views.pyc", "__pycache__/views.py", ".hidden/x.py", "node_modules/x.py"]
 )
