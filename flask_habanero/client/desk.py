@@ -92,6 +92,9 @@ def survey(desk: Desk, view: View, tree: Tree) -> Situation:
     memory = desk.store.load()
     if memory.app != view.app:
         memory = Memory()
+    arrived = memory.arrived(view.digests)
+    if arrived:  # the one who sent it was killed before it was told so
+        memory = desk.store.update(lambda m: m.agree(arrived))
     decision = compare(tree, view, memory)
     taken_back = _taken_back(desk, view, memory, decision)
     if taken_back:

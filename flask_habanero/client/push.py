@@ -195,6 +195,11 @@ def deliver(desk: Desk, view: View, bundle: Bundle, unsure: Unsure) -> Report:
         DeliveryError, RejectedError: see `Wire.deliver`.
         TooLargeError: the server said that it takes less.
     """
+    desk.store.sends(
+        {unit.name: unit.source.digest for unit in bundle.units}
+        | {asset.name: asset.digest for asset in bundle.assets}
+        | dict.fromkeys(bundle.deletions, ABSENT)
+    )
     return desk.wire.deliver(request_for("push", view, _body(bundle, view)), unsure)
 
 

@@ -101,14 +101,19 @@ class Watch:
 
     def end(self) -> int:
         """End it as a person does who is done; return its exit code."""
-        assert self.process.stdout is not None
         self.process.terminate()
         try:
             return self.process.wait(10)
         finally:
-            self.process.kill()
-            self._listener.join()
-            self.process.stdout.close()
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once; what it said until then was heard."""
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self._listener.join()
+        self.process.stdout.close()
 
 
 @dataclass
