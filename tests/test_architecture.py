@@ -208,9 +208,13 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "sockets": (calls(r"socket\.(socket|create_.*)"), {"post.py", DEMO}),
     "signals to others": (
         calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"),
-        {"manager.py", "client/hooks.py", DEMO},
+        {"manager.py", "client/hooks.py", "client/terminal.py", DEMO},  # the terminal's are to ourselves
     ),
-    "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
+    "signals to us": (
+        calls(r"signal\.(signal|set_wakeup_fd)"),
+        {"client/cli.py", "client/terminal.py", DEMO},
+    ),
+    "setting a terminal": (imports("termios", "tty"), {"client/terminal.py"}),
     "HTTP out": (
         imports("requests", "urllib3", "urllib.request", "http.client"),
         {"client/transport.py", DEMO},
@@ -226,7 +230,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/command.py"}),
     "printing": (
         calls(r"print|click\.echo|click\.secho|sys\.std(out|err)\.write"),
-        {"client/show.py", "client/cli.py", "client/command.py"},
+        {"client/show.py", "client/printer.py", "client/cli.py", "client/command.py"},
     ),
     "the environment": (
         lambda module: "os.environ" in {ast.unparse(node) for node in module.nodes(ast.Attribute)},
@@ -279,6 +283,10 @@ BROAD = {
         "client/doctor.py",
         "Exception",
     ): "a check that breaks must not hide what the others find: it is a finding itself",
+    (
+        "client/keys.py",
+        "Exception",
+    ): "what a key does: a fault of ours is shown whole, and the saves go on",
     (
         "client/session.py",
         "Exception",

@@ -124,6 +124,7 @@ def watch(**options: Any) -> int:
     """Make every save live, until Ctrl-C."""
     from . import choose
     from .hooks import refuse_unasked
+    from .keys import keys_for
     from .session import Session
 
     desk, screen = make_desk(options), screen_of(options)
@@ -132,7 +133,8 @@ def watch(**options: Any) -> int:
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
     try:
         with sigterm_interrupts():
-            Session(desk, screen, choice, hooks).run(Event())
+            session, stop = Session(desk, screen, choice, hooks), Event()
+            session.run(stop, keys_for(session, screen, stop, for_programs=options["json"]))
     except AbandonedError as error:
         screen.error(error.delivery)
     except KeyboardInterrupt:

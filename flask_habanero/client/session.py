@@ -15,6 +15,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event
 from typing import Protocol
 
@@ -37,12 +38,14 @@ from .decide import ABSENT, Decision, hold
 from .depends import named, waiting
 from .desk import Desk, Situation
 from .hooks import CheckError, Hooks
+from .keys import Keys, NoKeys
 from .memory import Held
 from .push import Choice, Result
 from .tree import Tree, reread_tree
-from .watch import Folders, watch
+from .watch import WOKEN, Folders, watch
 
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)  # after the server went away; the last repeats
+NO_KEYS = NoKeys()
 ROUNDS = 100  # of one flush: each sends or holds something, or learns of a newer head
 
 
@@ -88,7 +91,7 @@ class Session:
         self._retry_at = 0.0  # 0: the server is there
         self._postponed = False  # until git has merged
 
-    def run(self, stop: Event) -> None:
+    def run(self, stop: Event, keys: Keys = NO_KEYS) -> None:
         """Watch until `stop` is set, which what is under way does not see, or until interrupted.
 
         Raises:
@@ -100,17 +103,35 @@ class Session:
         if met is None:  # stopped while the server was away
             return
         folders = Folders(met.tree.roots, met.tree.allowed, met.tree.folders)
-        with closing(watch(folders, stop, self.screen.note, self._ahead)) as batches:
+        events: SimpleQueue[tuple[str, Path]] = SimpleQueue()
+        with closing(watch(folders, stop, self.screen.note, self._ahead, events)) as batches:
             next(batches)  # from here on no event is lost
             self._view, self._tree = met.view, desk.read(self.desk, met.view)
             self._know(self._tree)
             self.screen.begin(met)
-            self._flush(time.monotonic())
-            for batch in batches:
-                begun = time.monotonic()
-                self._read(batch)
-                if begun >= self._retry_at if self._retry_at else batch or self._postponed:
-                    self._flush(begun)
+            with keys.listening(lambda: events.put(WOKEN)):
+                self._flush(time.monotonic())
+                for batch in batches:
+                    self._take(batch)
+                    keys.act()
+
+    def _take(self, batch: Iterable[Path]) -> None:
+        """Send what a batch brought, or what waits, if its time has come."""
+        begun = time.monotonic()
+        self._read(batch)
+        if begun >= self._retry_at if self._retry_at else batch or self._postponed:
+            self._flush(begun)
+
+    def send_again(self) -> None:
+        """Send what is held as it is, also what was rolled back; and at once, if the server was away."""
+        self.desk.store.update(lambda memory: replace(memory, held={}))
+        self._shown.clear()
+        self._flush(time.monotonic())
+
+    def look_again(self) -> None:
+        """See the server as it is now, after it was changed other than by a save."""
+        self._view = desk.look(self.desk)
+        self._flush(time.monotonic())
 
     def _meet(self, stop: Event) -> Situation | None:
         """Meet the server, as often as it takes, and settle the first contact."""

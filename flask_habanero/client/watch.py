@@ -47,6 +47,7 @@ COMPLETE = "complete"  # the file is whole
 PARTIAL = "partial"  # something happened, more may come
 FOLDER = "folder"  # a folder came or went, and what is in it
 REBASES = ("rebase-merge", "rebase-apply")  # there while git rebases; each step changes it
+WOKEN = ("woken", Path())
 VIMS_PROBE = "4913"  # vim makes and deletes it to see whether it may write to a folder
 MOUNTS = Path("/proc/self/mountinfo")
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "vboxsf", "prl_fs"})
@@ -113,7 +114,11 @@ def changed(old: dict[Path, Stamp], new: dict[Path, Stamp]) -> set[Path]:
 
 
 def watch(
-    folders: Folders, stop: Event, note: Callable[[str], None], ahead: Callable[[Path], None]
+    folders: Folders,
+    stop: Event,
+    note: Callable[[str], None],
+    ahead: Callable[[Path], None],
+    events: queue.SimpleQueue[tuple[str, Path]],
 ) -> Generator[frozenset[Path], None, None]:
     """Yield batches of files to look at, until `stop` is set: the first, empty, once all is watched.
 
@@ -122,8 +127,8 @@ def watch(
         stop: ends it, within TICK_S.
         note: takes a sentence if events can't be had.
         ahead: may prepare for a file that is probably in the next batch. It must take milliseconds.
+        events: where they come in. Who puts WOKEN there gets a batch at once, be it empty.
     """
-    events: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
     mount = remote_mount(folders.roots)
     observer, problem = (None, f"{mount} gives no events") if mount else _observe(folders, events)
     try:

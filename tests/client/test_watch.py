@@ -33,7 +33,7 @@ class Watched:
             (self.folder / f"{name}.py").write_text(f"x = '{name}'\n")
         self.notes, self.ahead, self.stop = [], [], threading.Event()
         folders = Folders((folder,), frozenset({"shop"}))
-        self.batches = watch(folders, self.stop, self.notes.append, self.ahead.append)
+        self.batches = watch(folders, self.stop, self.notes.append, self.ahead.append, queue.SimpleQueue())
         assert next(self.batches) == frozenset()  # all is watched from here on
 
     def path(self, name):

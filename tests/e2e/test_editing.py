@@ -13,11 +13,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def test_what_an_editor_saves_at_random_arrives(tmp_path: Path) -> None:
-    assert many_saves(tmp_path, seed=1, saves=120)["releases"]
+    assert many_saves(tmp_path, seed=1, saves=70)["releases"]
 
 
 def test_a_watcher_that_is_killed_at_any_instant_goes_on_where_it_was(tmp_path: Path) -> None:
-    assert many_kills(tmp_path, seed=1, kills=3)["releases"]
+    assert many_kills(tmp_path, seed=1, kills=2)["releases"]
 
 
 @pytest.mark.long
