@@ -19,7 +19,7 @@ ROOT = Path(flask_habanero.__file__).parent
 # Left to right; a group's modules may know those of all groups before it, and each other without a circle.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("asset", "region", "remembered", "source"),
+    ("asset", "region", "remembered", "source", "strict"),
     ("release",),
     ("envelope",),
     ("live.*",),

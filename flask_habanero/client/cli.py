@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..envelope import new_secret
 from ..errors import AbandonedError, Reason, UndecidedError
 from . import reading_cli
 from .command import (
@@ -60,6 +59,8 @@ def cli(context: click.Context) -> None:
 @guarded
 def secret() -> int:
     """Print a new secret for the server and the laptop."""
+    from ..envelope import new_secret
+
     click.echo(new_secret())
     click.echo("hint: the same on both:  export HABANERO_SECRET=hab_...   (keep it out of git)", err=True)
     return 0
