@@ -19,7 +19,8 @@ from typing import Any
 
 from flask_habanero.live import program, startup
 from flask_habanero.live.program import Program
-from flask_habanero.source import Source, build_unit
+from flask_habanero.source import Source
+from flask_habanero.unit import build_unit
 from generated_app import EDITS, TOP, edited_area, generate
 from spread import summary
 

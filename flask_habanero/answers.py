@@ -14,7 +14,7 @@ from .change import Request
 from .errors import RejectedError
 from .record import PUSH, Record
 from .release import Bundle, Report, WorkerCount
-from .source import python_tag
+from .unit import python_tag
 
 if TYPE_CHECKING:
     from .config import Config

@@ -14,7 +14,8 @@ from .asset import Assets
 from .envelope import REQUEST, REQUEST_CLAIMS, Keyring, same, sha256, unpack, unseal
 from .errors import BundleError, ConflictError, EnvelopeError, PythonMismatchError, Reason, RefusedError
 from .release import Bundle, digest_of, loads_json
-from .source import Source, Unit, build_unit, python_tag
+from .source import Source
+from .unit import Unit, build_unit, python_tag
 
 if TYPE_CHECKING:
     from .record import State

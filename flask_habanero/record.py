@@ -21,7 +21,8 @@ from .asset import Asset, Assets
 from .envelope import RECORD, RECORD_CLAIMS, REQUEST, REQUEST_CLAIMS, Keyring, seal, sha256, unpack, unseal
 from .errors import BuildError, RejectedError, StoreError
 from .release import Bundle, Tree, digest_of, loads_json
-from .source import Source, Unit, build_unit, python_tag
+from .source import Source
+from .unit import Unit, build_unit, python_tag
 
 BASE, PUSH, ROLLBACK = "base", "push", "rollback"
 

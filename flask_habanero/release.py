@@ -20,8 +20,9 @@ from typing import Any
 
 from .asset import MAX_ASSET, MAX_ASSETS, Asset, Assets, digests, is_asset_name
 from .errors import BundleError, Reason
-from .source import Source, Statement, Unit
+from .source import Source
 from .strict import loads_json as loads_json  # noqa: PLC0414  # it is part of how a bundle is read: named here, too
+from .unit import Statement, Unit
 
 MAGIC = b"HBNB"
 VERSION = 1
@@ -55,7 +56,7 @@ class Bundle:
     Attributes:
         units: the changed and new modules, whole.
         deletions: names of modules and assets that end.
-        python: tag of the Python that compiled it (`source.python_tag`).
+        python: tag of the Python that compiled it (`unit.python_tag`).
         parent: digest of the tree that it was built on.
         target: digest of the tree that it leads to.
         note: printable text for people (a git commit, "dirty"), at most 200 characters.

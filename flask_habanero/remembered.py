@@ -8,7 +8,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from .source import Parsed
+    from .piece import Parsed
 
 _MOST = 8_192  # modules of which something is remembered; then all is forgotten, which costs milliseconds
 _Made = TypeVar("_Made")

@@ -166,7 +166,8 @@ def _look(app: Any, names: set[str], root: str) -> dict[str, str]:
 def _send(app: Any, example: Example) -> Any:
     from flask_habanero.envelope import Key
     from flask_habanero.release import Bundle, tree_digest
-    from flask_habanero.source import Source, build_unit, python_tag
+    from flask_habanero.source import Source
+    from flask_habanero.unit import build_unit, python_tag
 
     from tests.peer import Peer, over_client
 

@@ -24,7 +24,8 @@ from flask_habanero.asset import Asset, Assets
 from flask_habanero.envelope import Key, Keyring
 from flask_habanero.errors import BundleError, HabaneroError, Reason
 from flask_habanero.release import Bundle, Report, WorkerCount, digest_of, loads_json
-from flask_habanero.source import Source, python_tag
+from flask_habanero.source import Source
+from flask_habanero.unit import python_tag
 
 STATUS = {
     "live": 200,

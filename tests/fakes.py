@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from flask_habanero.asset import Asset, Assets
 from flask_habanero.errors import BundleError, ColdChangeError, CommitError, Reason, RefusedError, UndoError
 from flask_habanero.release import Bundle, Tree, digest_of
-from flask_habanero.source import Source, Unit, build_unit, python_tag
+from flask_habanero.source import Source
+from flask_habanero.unit import Unit, build_unit, python_tag
 
 
 def source(name: str, text: str) -> Source:

@@ -26,7 +26,8 @@ from flask_habanero.errors import ConflictError, StoreError
 from flask_habanero.ledger import Ledger
 from flask_habanero.record import Record
 from flask_habanero.release import Bundle, digest_of
-from flask_habanero.source import Source, build_unit, python_tag
+from flask_habanero.source import Source
+from flask_habanero.unit import build_unit, python_tag
 
 APP = "shop/tests"
 K1 = Key("k1", bytes(range(32)))

@@ -22,7 +22,8 @@ from flask_habanero.envelope import (
     unseal,
 )
 from flask_habanero.release import Bundle, Report, tree_digest
-from flask_habanero.source import Source, build_unit, python_tag
+from flask_habanero.source import Source
+from flask_habanero.unit import build_unit, python_tag
 
 PATH = "/_habanero"
 

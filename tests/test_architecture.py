@@ -19,7 +19,7 @@ ROOT = Path(flask_habanero.__file__).parent
 # Left to right; a group's modules may know those of all groups before it, and each other without a circle.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("asset", "region", "remembered", "source", "strict"),
+    ("asset", "region", "remembered", "piece", "unit", "source", "strict"),
     ("release",),
     ("envelope",),
     ("live.*",),
@@ -30,7 +30,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("endpoint", "server"),
     ("follower",),
 )
-CLIENT_SEES = {"errors", "asset", "source", "release", "envelope"}
+CLIENT_SEES = {"errors", "asset", "piece", "unit", "source", "release", "envelope"}
 
 MODULE_LINES = 300  # of code: neither blank, nor comment, docstring, or table
 WAIVED_LINES: dict[str, int] = {}
@@ -167,12 +167,13 @@ def assigns(*names: str) -> Finder:
 DEMO = "client/backstage.py"  # starts and ends the demo's own servers, on loopback
 
 POWERS: dict[str, tuple[Finder, set[str]]] = {
-    "compiling": (
-        calls(r"compile|symtable|ast\.parse|codeop\..*"),
+    "parsing": (
+        calls(r"symtable|ast\.parse|codeop\..*"),
         {"source.py", "live/judge/foreign.py"},  # the second parses other people's sources, to judge them
     ),
+    "compiling": (calls("compile"), {"unit.py"}),
     "unmarshalling": (calls(r"marshal\.loads?"), {"live/codes.py"}),
-    "marshalling": (calls(r"marshal\.dumps?"), {"source.py"}),
+    "marshalling": (calls(r"marshal\.dumps?"), {"unit.py"}),
     "pickling": (imports("pickle", "shelve", "dill"), set()),
     "running code": (
         calls(r"exec|eval|runpy\..*"),

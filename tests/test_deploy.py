@@ -15,7 +15,7 @@ from flask_habanero.change import Request
 from flask_habanero.envelope import Keyring, pack, sha256
 from flask_habanero.errors import EnvelopeError, SignatureError
 from flask_habanero.release import Report, digest_of
-from flask_habanero.source import Statement, Unit, python_tag
+from flask_habanero.unit import Statement, Unit, python_tag
 
 from tests.fakes import FakeProgram, tree_of
 from tests.hosts import APP, Host, Member, PeerOf

@@ -25,7 +25,7 @@ from flask_habanero.errors import ConflictError, StoreError
 from flask_habanero.ledger import Ledger
 from flask_habanero.record import Record, link, seal_record
 from flask_habanero.release import Bundle, digest_of
-from flask_habanero.source import Unit, build_unit, python_tag
+from flask_habanero.unit import Unit, build_unit, python_tag
 
 from tests.ledgers import APP, K1, K2, KEYS, NOW, ROOT, TREE, Author, author_at, program, run, tree_of
 

@@ -20,7 +20,8 @@ from flask_habanero.release import (
     loads_json,
     tree_digest,
 )
-from flask_habanero.source import Source, Statement, Unit, build_unit
+from flask_habanero.source import Source
+from flask_habanero.unit import Statement, Unit, build_unit
 
 VIEWS = Source("shop.views", "shop/views.py", False, "x = 1\n\ndef index():\n    return 'caf\u00e9'\n")
 EMPTY = Source("shop", "shop/__init__.py", True, "")

@@ -13,16 +13,9 @@ from pathlib import Path
 import pytest
 from flask_habanero.envelope import REQUEST_CLAIMS
 from flask_habanero.errors import BuildError
-from flask_habanero.source import (
-    Source,
-    build_unit,
-    compile_nodes,
-    compile_piece,
-    decode_source,
-    digest_node,
-    dump_code,
-    python_tag,
-)
+from flask_habanero.piece import digest_node
+from flask_habanero.source import Source, decode_source
+from flask_habanero.unit import build_unit, compile_nodes, compile_piece, dump_code, python_tag
 
 
 def source(text: str, *, name: str = "shop.views", package: bool = False) -> Source:
@@ -219,7 +212,9 @@ class TestUnits:
     def test_the_same_source_gives_the_same_bytes_in_another_process(self):
         text = "x = a in {'u', 'v'}\nclass A:\n    def f(self):\n        self.b = self.a = self.c = 300\n"
         program = (
-            "import sys, hashlib; from flask_habanero.source import Source, build_unit\n"
+            "import sys, hashlib\n"
+            "from flask_habanero.source import Source\n"
+            "from flask_habanero.unit import build_unit\n"
             f"unit = build_unit(Source('m', 'm.py', False, {text!r}))\n"
             "data = b''.join(s.digest.encode() + s.code for s in unit.statements)\n"
             "print(hashlib.sha256(data).hexdigest())\n"

@@ -22,7 +22,8 @@ from flask_habanero.asset import Asset
 from flask_habanero.envelope import Key, Keyring, seal, unpack, unseal
 from flask_habanero.errors import ConfigError, RejectedError
 from flask_habanero.release import Bundle, Report, tree_digest
-from flask_habanero.source import Source, Statement, Unit
+from flask_habanero.source import Source
+from flask_habanero.unit import Statement, Unit
 
 VECTORS = Path(__file__).parent / "vectors"
 SCHEMAS = {

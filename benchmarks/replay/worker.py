@@ -219,7 +219,8 @@ def _there(root: str, top: str) -> bool:
 def push(running: Any, job: Job) -> Job:
     """Push the changed modules as the server would: plan, stage, commit."""
     from flask_habanero.errors import BuildError, ColdChangeError, CommitError, UndoError
-    from flask_habanero.source import Source, build_unit
+    from flask_habanero.source import Source
+    from flask_habanero.unit import build_unit
 
     steps: list[str] = []
     try:

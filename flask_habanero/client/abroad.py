@@ -19,7 +19,8 @@ import sys
 
 from ..errors import BuildError
 from ..release import Bundle, digest_of, loads_json
-from ..source import Source, build_unit, python_tag
+from ..source import Source
+from ..unit import build_unit, python_tag
 
 NOWHERE = digest_of({})
 

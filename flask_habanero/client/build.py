@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from ..errors import BuildError, TooLargeError
 from ..release import Bundle
-from ..source import Source, Unit, build_unit
+from ..source import Source
+from ..unit import Unit, build_unit
 from .decide import Decision
 from .tree import Tree
 from .view import View

@@ -15,7 +15,8 @@ from typing import Any
 
 from ..errors import BuildError, ConfigError, PythonMismatchError, RejectedError
 from ..release import Bundle, loads_json
-from ..source import Source, Unit, python_tag
+from ..source import Source
+from ..unit import Unit, python_tag
 from .build import compile_all
 from .pythons import find, how_to_get, version_in
 from .tree import Tree

@@ -15,7 +15,8 @@ import ast
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..errors import BuildError
-from ..source import Piece, Source
+from ..piece import Piece
+from ..source import Source
 
 Known = Callable[[str], Source | None]
 """Module name -> the version that the server runs, if it was ever seen here."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import ConfigError, ConflictError, Reason, RejectedError, StoreError
 from ..release import Report
-from ..source import python_tag
+from ..unit import python_tag
 from .compiler import Compiler
 from .decide import ABSENT, Decision, decide
 from .history import is_taken_back, makers

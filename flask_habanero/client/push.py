@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import DeliveryError, Reason, UndecidedError
 from ..release import Bundle, Report
-from ..source import Unit
+from ..unit import Unit
 from .build import check_size, make_bundle
 from .decide import ABSENT, Decision
 from .desk import (

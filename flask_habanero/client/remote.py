@@ -7,7 +7,7 @@ import time
 
 from .. import __version__
 from ..errors import DeliveryError, HabaneroError, PythonMismatchError, RejectedError
-from ..source import python_tag
+from ..unit import python_tag
 from .compiler import Compiler
 from .desk import request_for
 from .finding import Case, Told, fail, ok, warn

@@ -31,7 +31,8 @@ from ..errors import (
     UndecidedError,
 )
 from ..release import Report
-from ..source import Source, Unit
+from ..source import Source
+from ..unit import Unit
 from . import desk, git, push
 from .build import make_bundle
 from .decide import ABSENT, Decision, hold

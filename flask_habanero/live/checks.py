@@ -210,6 +210,9 @@ def _first_runs(tree: imports.Tree, roots: list[str]) -> dict[str, int]:
 
 def journals(draft: Draft) -> None:
     """Registrations may only change on apps whose journal tells all that is there."""
+    out = draft.out
+    if not (out.withdraw or out.moved or out.parts or out.relocate or draft.registers):
+        return  # most saves: nothing that any app has registered ends, moves, or comes
     draft.out.journals = [
         target
         for target in list(registrations.targets)

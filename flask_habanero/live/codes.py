@@ -16,7 +16,7 @@ from types import CodeType
 from typing import Any
 
 from ..errors import BundleError
-from ..source import dump_code
+from ..unit import dump_code
 
 _COMPREHENSIONS = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>")
 _MAX_CODES = 50_000  # in one statement; bounds the walk of a hostile or broken one
@@ -104,9 +104,11 @@ def children(code: CodeType) -> list[CodeType]:
 
 def walk(code: CodeType) -> Iterator[CodeType]:
     """Yield a code object and all that it holds."""
-    yield code
-    for child in children(code):
-        yield from walk(child)
+    todo = [code]
+    while todo:
+        one = todo.pop()
+        yield one
+        todo += reversed(children(one))
 
 
 def named_children(code: CodeType) -> dict[tuple[str, int], CodeType]:

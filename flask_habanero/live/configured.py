@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask.config import Config
 
-from ..source import Piece
+from ..piece import Piece
 from . import configs, names
 from .judge.findings import Effect
 from .judge.values import Class, Live, Made

@@ -10,12 +10,13 @@ from __future__ import annotations
 import ast
 import builtins
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flask.sansio.app import App
 
+from ..piece import once_for_each_node
 from ..source import Source, once_for_each_source
 from . import names, reading, written
 from .judge import computed, known
@@ -52,12 +53,20 @@ class Place:
 class Constants:
     """Tells the constants of one tree.
 
+    `is_stored` says whether the tree's code sets an attribute of a name, of whatever it may be.
+
     Attributes:
         keys: the variables of the environment that were looked up.
     """
 
-    def __init__(self, program: Program, tree: Mapping[str, Source], before: Constants | None = None) -> None:
-        self._program, self._tree, self._before = program, tree, before
+    def __init__(
+        self,
+        program: Program,
+        tree: Mapping[str, Source],
+        is_stored: Callable[[str], bool],
+        before: Constants | None = None,
+    ) -> None:
+        self._program, self._tree, self._is_stored, self._before = program, tree, is_stored, before
         self.keys: set[str] = set()
 
     def value(self, node: ast.expr, place: Place) -> Any:
@@ -114,7 +123,7 @@ class Constants:
 
     def _by_others(self, name: str, source: Source) -> bool:
         """Whether something else than a statement of the module may bind a name."""
-        return _is_open(source) or name in _rebound(source) or written.is_stored(self._tree, name)
+        return _is_open(source) or name in _rebound(source) or self._is_stored(name)
 
     def _bound(self, node: ast.stmt, name: str, place: Place) -> Any:
         if not isinstance(node, ast.Assign) or [ast.unparse(one) for one in node.targets] != [name]:
@@ -340,16 +349,15 @@ def _is_open(source: Source) -> bool:
 @once_for_each_source
 def _rebound(source: Source) -> frozenset[str]:
     """Return the names that functions of a module bind, or that statements delete."""
-    rows = names.of_source(source)
-    deleted = {
-        target.id
-        for piece in source.parsed.pieces
-        for one in ast.walk(piece.node)
-        if isinstance(one, ast.Delete)
-        for target in one.targets
-        if isinstance(target, ast.Name)
-    }
-    return frozenset(deleted.union(*(body.rebinds for row in rows for body in row.bodies.values())))
+    bodies = (body for row in names.of_source(source) for body in row.bodies.values())
+    deleted = (_deleted_in(piece.node) for piece in source.parsed.pieces)
+    return frozenset().union(*deleted, *(body.rebinds for body in bodies))
+
+
+@once_for_each_node
+def _deleted_in(node: ast.AST) -> frozenset[str]:
+    deletes = (one for one in ast.walk(node) if isinstance(one, ast.Delete))
+    return frozenset(goal.id for one in deletes for goal in one.targets if isinstance(goal, ast.Name))
 
 
 _MOST, _DEEPEST = 100, 10  # of what is in a container, and of containers in containers

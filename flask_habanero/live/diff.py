@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import Enum
 
-from ..source import Parsed, Piece, Source, digest_node, once_for_each_source
+from ..piece import Parsed, Piece, digest_node
+from ..source import Source, once_for_each_source
 from . import names
 from .skeleton import same_skeleton
 

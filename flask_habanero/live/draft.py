@@ -10,14 +10,15 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from flask.config import Config
 
 from ..errors import Reason
-from ..source import Parsed, Piece, Unit
+from ..piece import Parsed, Piece
+from ..unit import Unit
 from . import (
     codes,
     effects,
@@ -31,6 +32,7 @@ from . import (
     startup,
     steps,
     unran,
+    written,
 )
 from .plan import Action, Plan, Step
 from .world import World
@@ -218,6 +220,12 @@ class Draft:
         held = imports.referred({unit: tree[unit] for unit in first if unit in tree})
         # what came before us left no chain: among those, the ones that none of the others imports
         return list(dict.fromkeys([*(unit for unit in first if unit not in held), *first, *units]))
+
+    @cached_property
+    def is_stored(self) -> tuple[Callable[[str], bool], Callable[[str], bool]]:
+        """Whether the app's own code sets an attribute of that name: before, and after."""
+        asked = [partial(written.is_stored, tree) for tree in (self.program.tree, self.out.target)]
+        return cache(asked[0]), cache(asked[1])
 
     @cached_property
     def own(self) -> frozenset[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from ..source import Piece
+from ..piece import Piece
 from . import slots, steps
 from .judge.findings import Effect
 from .judge.values import Live

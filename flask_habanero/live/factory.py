@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from flask.sansio.app import App
 
-from ..source import Piece, compile_nodes
+from ..piece import Piece
+from ..unit import compile_nodes
 from . import (
     bodies,
     codes,

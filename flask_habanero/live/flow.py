@@ -28,6 +28,7 @@ from . import (
     names,
     reading,
     rebinding,
+    redefined,
     sameness,
     stars,
     statements,
@@ -364,7 +365,7 @@ class Flow:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             definitions.redo(draft, module, piece, uid)
         elif isinstance(node, ast.ClassDef):
-            definitions.members_again(draft, module, piece, uid, local, why)
+            redefined.members_again(draft, module, piece, uid, local, why)
         elif (problem := draft.judge(module).statement(node)) is not None:
             draft.acted.add((module, uid))
             text = ast.unparse(node).splitlines()[0][:60]

@@ -18,7 +18,8 @@ import sys
 from collections.abc import Callable, Sequence
 from types import CodeType, ModuleType
 
-from ..source import Source, compile_nodes
+from ..source import Source
+from ..unit import compile_nodes
 from . import startup
 from .registrations import Frame, stack
 

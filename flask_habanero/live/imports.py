@@ -10,7 +10,8 @@ import ast
 import builtins
 import functools
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -117,35 +118,58 @@ def referred(tree: Tree) -> set[str]:
 
 
 def let_go(old: Tree, new: Tree) -> bool:
-    """Whether some module of `old` is named by fewer imports in `new`."""
+    """Whether some module of `old` is named by fewer imports in `new`, of modules or of functions."""
     changed = [name for name, source in old.items() if new.get(name) is not source]
-    return any(
-        (_named(old[name]) - (_named(new[name]) if name in new else frozenset()) - {name}) & old.keys()
-        for name in changed
-    )
+    sides = {n: [names.of_source(tree[n]) if n in tree else () for tree in (old, new)] for n in changed}
+    return any(name in old and name != n for n, rows in sides.items() for _, name in _fewer(*rows))
 
 
-def reached(tree: Tree, roots: Iterable[str]) -> set[str]:
-    """Return the app's modules that are loaded once some are: all that their imports name, and so on."""
+def _fewer(old: Sequence[names.Names], new: Sequence[names.Names]) -> Counter[tuple[bool, str]]:
+    """Return what imports name more often in `old`: (whether in a function, name) -> so many times more."""
+    stay = {id(row) for row in old} & {id(row) for row in new}  # unchanged statements' are the same objects
+    before, after = (_mentions(row for row in rows if id(row) not in stay) for rows in (old, new))
+    return before - after
+
+
+def _mentions(rows: Iterable[names.Names]) -> Counter[tuple[bool, str]]:
+    found: Counter[tuple[bool, str]] = Counter()
+    for row in rows:
+        for inside, items in ((False, row.imports), (True, row.inner_imports)):
+            found.update((inside, name) for item in items for name in named([item]))
+    return found
+
+
+def reached(
+    tree: Tree, roots: Iterable[str], named_by: Callable[[Source], AbstractSet[str]] | None = None
+) -> set[str]:
+    """Return the app's modules that are loaded once some are: all that their imports name, and so on.
+
+    Args:
+        tree: the app's modules.
+        roots: those to begin with.
+        named_by: what the imports of a module name that count; all of them, functions' too, if not given.
+    """
+    follow = named_by or _named
     found: set[str] = set()
     todo = list(roots)
     while todo:
         for name in parents(todo.pop()):
             if name in tree and name not in found:
                 found.add(name)
-                todo += _named(tree[name])
+                todo += follow(tree[name])
     return found
 
 
 @once_for_each_source
 def _named(source: Source) -> frozenset[str]:
-    """Return all that a source's imports may name: modules, their packages, and what may be a module."""
-    items = {
-        (item.module, item.name)
-        for row in names.of_source(source)
-        for item in (*row.imports, *row.inner_imports)
-    }
-    return frozenset(name for module, one in items for name in (*parents(module), f"{module}.{one}"))
+    """Return all that a source's imports may name, those in functions, too."""
+    return named(item for row in names.of_source(source) for item in (*row.imports, *row.inner_imports))
+
+
+def named(items: Iterable[Import]) -> frozenset[str]:
+    """Return all that imports may name: modules, their packages, and what may be a module."""
+    asked = {(item.module, item.name) for item in items}
+    return frozenset(name for module, one in asked for name in (*parents(module), f"{module}.{one}"))
 
 
 def newly_loaded(items: list[Import], tree: Tree, loaded: AbstractSet[str]) -> list[str]:
@@ -332,6 +356,8 @@ def used_too_early(source: Source, indices: set[int] | None, tree: Tree) -> Iter
         indices: the statements to look at; None for all.
         tree: the modules of the app: what star imports of them bring is known.
     """
+    if indices is not None and not indices:
+        return
     rows = names.of_source(source)
     brought = [
         star_names(tree[i.module], tree) if i.module in tree else None

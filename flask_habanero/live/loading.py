@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..source import Piece
+from ..piece import Piece
 from . import names
 from .diff import Kind, Pair, crosses
 from .judge.findings import Findings

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ..errors import Reason
-from ..source import Piece
+from ..piece import Piece
 from . import functions, learnt, mapped, names, reading, steps
 from .diff import title
 from .judge.findings import Effect

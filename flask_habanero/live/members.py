@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from types import ModuleType
 
 from ..errors import Reason
-from ..source import Parsed, Piece, Source, compile_nodes
+from ..piece import Parsed, Piece
+from ..source import Source
+from ..unit import compile_nodes
 from . import adapters, diff, effects, mapped, names
 from .codes import children
 from .diff import Kind

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..source import Piece, Source, once_for_each_source
+from ..piece import Piece
+from ..source import Source, once_for_each_source
 from . import bodies
 from .bodies import Body, Function, parameters
 

@@ -11,7 +11,7 @@ import ast
 import itertools
 from typing import TYPE_CHECKING
 
-from ..source import Piece
+from ..piece import Piece
 from .effects import WRITTEN_DOWN
 from .judge.findings import Effect, Findings
 from .judge.values import Live

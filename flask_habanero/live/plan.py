@@ -130,7 +130,7 @@ class Plan:
 
     def touches(self, chain: tuple[Any, ...]) -> bool:
         """Whether what a chain led to may end, or stand elsewhere from now on."""
-        ended = any(place[:2] in self.withdraw or place[:2] in self.moved for place in chain)
+        ended = any(place[:2] in ends for ends in (self.withdraw, self.moved) if ends for place in chain)
         return ended or self.ends(chain) or self.moved_chain(chain) != chain
 
     def moved_chain(self, chain: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -13,7 +13,8 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import Reason
-from ..source import Source, Unit
+from ..source import Source
+from ..unit import Unit
 from . import (
     anew,
     bodies,
@@ -25,11 +26,12 @@ from . import (
     early,
     entries,
     factory,
-    imports,
     listing,
     mapping,
     names,
     ordering,
+    orphans,
+    redefined,
     rivals,
     state,
     statements,
@@ -87,15 +89,15 @@ def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str
 
 def _modules(draft: Draft) -> None:
     """Say what becomes of each module."""
-    orphans = _orphans(draft)
+    ending = orphans.find(draft)
     for name, unit in draft.units.items():
-        if name in orphans:
+        if name in ending:
             when = "releases changed it: a worker that starts has to do both at once" if draft.boots else ""
             what = f"nothing imports {name} any more, and {when or 'it changes at the same time'}"
             draft.refuse("removed-effect", name, what, "save one after the other, or restart")
         else:
             _module(draft, unit)
-    _ended(draft, orphans)
+    orphans.end(draft, ending)
 
 
 def _module(draft: Draft, unit: Unit) -> None:
@@ -162,7 +164,7 @@ def _statements(draft: Draft, unit: Unit, old: Source) -> None:
 
 def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, CodeType]) -> None:
     assert pair.old and pair.new
-    if code[0] != code[1]:
+    if code[0] is not code[1] and code[0] != code[1]:  # comparing goes through all that they hold
         found = list(codes.pairs(code[0], codes.own(code[1])))
         draft.code_pairs[name] += found
         for was, now in found:  # lambdas, and what functions made: at the start somebody may have called it
@@ -180,37 +182,6 @@ def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, C
         if functions_both:
             definitions.function(draft, name, pair, uid)
         elif isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):
-            definitions.class_(draft, name, pair, uid)
+            redefined.changed(draft, name, pair, uid)
         else:
             statements.again(draft, name, pair, uid)
-
-
-def _ended(draft: Draft, orphans: list[str]) -> None:
-    """Deleted modules, and those that nothing imports any more: a cold start would not have them."""
-    for name in draft.out.deletions:
-        draft.say(name, "-module")
-    program, tree = draft.program, draft.program.tree
-    for name in (*draft.out.deletions, *orphans):
-        module = program.loaded(name)
-        if name in tree and module is not None and module.__name__ == name:
-            draft.out.dropped.append(name)
-            _drop(draft, name)
-
-
-def _orphans(draft: Draft) -> list[str]:
-    """Return the loaded modules that no import of the app's own leads to any more."""
-    program, tree, target = draft.program, draft.program.tree, draft.out.target
-    loaded = {name: source for name, source in tree.items() if name in draft.loaded}
-    if not imports.let_go(loaded, target):
-        return []
-    # only what an import of the app's own brought in: the server's are no business of the text
-    brought = {n for n in loaded if any(p[0] in tree for p in program.books.chains.get(n, ())[-1:])}
-    held = imports.reached(target, loaded.keys() - brought)
-    return sorted((brought & target.keys()) - held)
-
-
-def _drop(draft: Draft, name: str) -> None:
-    """All of a module's statements end, and the module."""
-    for piece, uid in zip(draft.program.tree[name].parsed.pieces, draft.program.uids(name), strict=True):
-        statements.removed(draft, name, piece, uid, quiet=True)
-    draft.first(name, steps.DropModule(name))

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from ..asset import Assets
 from ..errors import BundleError, Reason
-from ..source import Source, Unit, compile_piece
+from ..source import Source
+from ..unit import Unit, compile_piece
 from . import belongs, codes, configs, importer, libraries, names, origin, registrations, startup
 from .books import Books, Left, Place
 from .overlay import Overlay

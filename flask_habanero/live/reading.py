@@ -6,7 +6,8 @@ import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from ..source import Piece, Source, once_for_each_source
+from ..piece import Piece
+from ..source import Source, once_for_each_source
 from . import bodies, imports, names
 from .names import Names
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from ..source import Piece
+from ..piece import Piece
 from . import diff, names, reading, stars
 
 if TYPE_CHECKING:

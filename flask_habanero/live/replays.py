@@ -21,7 +21,7 @@ from flask.config import Config
 from flask.sansio.app import App
 from flask.sansio.blueprints import Blueprint
 
-from ..source import Piece
+from ..piece import Piece
 from . import (
     bodies,
     configs,

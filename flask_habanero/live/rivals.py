@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import defaults
 from werkzeug.routing import Map
 
-from ..source import Piece
+from ..piece import Piece
 from . import members, names, ordering, reading, registrations
 from .entries import Entry
 from .judge.findings import Effect, Findings

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask.sansio.app import App
 
-from ..source import Piece
+from ..piece import Piece
 from .constants import Constants, Place, UntoldError, bound_in, word
 from .diff import Kind, Pair
 
@@ -83,8 +83,9 @@ def _value(node: ast.stmt, target: str) -> ast.expr:
 
 
 def _sides(draft: Draft) -> tuple[Constants, Constants]:
-    before = Constants(draft.program, draft.program.tree)
-    return before, Constants(draft.program, draft.out.target, None if draft.boots else before)
+    stored = draft.is_stored
+    before = Constants(draft.program, draft.program.tree, stored[0])
+    return before, Constants(draft.program, draft.out.target, stored[1], None if draft.boots else before)
 
 
 def _is_same(draft: Draft, module: str, pieces: tuple[Piece, Piece]) -> bool:

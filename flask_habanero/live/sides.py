@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ..source import Piece
+from ..piece import Piece
 from . import bodies, names
 from .parts import first_line
 

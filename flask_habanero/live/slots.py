@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ..source import Piece
+from ..piece import Piece
 from . import codes, names
 from .judge.findings import Effect
 from .judge.values import Class, Function, Live, Made, Value

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from ..source import Piece
+from ..piece import Piece
 from . import bodies, diff, names, registrations, variables
 
 if TYPE_CHECKING:

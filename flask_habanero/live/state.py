@@ -5,7 +5,7 @@ A statement that runs in a serving process would compute something else from wha
 
 from __future__ import annotations
 
-from ..source import Piece
+from ..piece import Piece
 from . import configs, entries, lasting, memos, names, rebinding, statements
 from .draft import Draft
 from .flow import Flow

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Container
 
 from ..errors import Reason
-from ..source import Piece
+from ..piece import Piece
 from . import (
     configured,
     diff,

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ..source import Piece, Source
+from ..piece import Piece
+from ..source import Source
 from . import names
 
 if TYPE_CHECKING:

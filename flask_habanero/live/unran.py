@@ -231,8 +231,9 @@ def settle(draft: Draft) -> None:
     """Let what is known of the lines that ran fit the functions as they will be; forget what does not."""
     known = draft.program.books.lines
     put: dict[Function, frozenset[int]] = {}
+    same = _Same(draft)
     for key in [key for key in known if key[0] in draft.units]:
-        new = _moved(draft, key)
+        new = same.moved(key)
         found = _lines_of(draft, key, known[key]) if new is not None else None
         if new is not None and found is not None:
             put[new] = found
@@ -243,20 +244,37 @@ def settle(draft: Draft) -> None:
     draft.out.unlined = tuple(key for key in known if key[0] in draft.units and key not in put)
 
 
-def _moved(draft: Draft, key: Function) -> Function | None:
-    """Return how a function will be known; None if it ends, or is made anew."""
-    module, pair = key[0], _pair(draft, key)
-    if pair is not None:
-        return module, key[1], pair[1].co_firstlineno
-    if module not in draft.out.codes:
-        return None
-    was, now = (_code_of(key, side) for side in (draft.program.codes(module), draft.out.codes[module]))
-    return key if was is not None and was == now else None
+class _Same:
+    """Finds out which functions of the modules that change stay as they are."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._codes: dict[str, tuple[dict[tuple[str, int], CodeType], ...]] = {}  # module -> both sides'
+
+    def moved(self, key: Function) -> Function | None:
+        """Return how a function will be known; None if it ends, or is made anew."""
+        module, pair = key[0], _pair(self._draft, key)
+        if pair is not None:
+            return module, key[1], pair[1].co_firstlineno
+        if module not in self._draft.out.codes:
+            return None
+        was, now = (side.get(key[1:]) for side in self._sides(module))
+        return key if was is not None and (was is now or was == now) else None
+
+    def _sides(self, module: str) -> tuple[dict[tuple[str, int], CodeType], ...]:
+        if module not in self._codes:
+            both = self._draft.program.codes(module), self._draft.out.codes[module]
+            self._codes[module] = tuple(map(_by_place, both))
+        return self._codes[module]
 
 
-def _code_of(key: Function, statements: list[CodeType]) -> CodeType | None:
-    every = (code for one in statements for code in codes.walk(one))
-    return next((code for code in every if (code.co_qualname, code.co_firstlineno) == key[1:]), None)
+def _by_place(statements: list[CodeType]) -> dict[tuple[str, int], CodeType]:
+    """Return the first code of each (qualified name, first line)."""
+    found: dict[tuple[str, int], CodeType] = {}
+    for one in statements:
+        for code in codes.walk(one):
+            found.setdefault((code.co_qualname, code.co_firstlineno), code)
+    return found
 
 
 def _lines_of(draft: Draft, key: Function, ran: frozenset[int]) -> frozenset[int] | None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..piece import once_for_each_node
 from ..source import Source, once_for_each_source
 from . import names
 
@@ -104,7 +105,7 @@ _WRITING = re.compile(
 
 def is_stored(tree: Mapping[str, Source], attribute: str) -> bool:
     """Whether the app's own code sets or deletes an attribute of that name, of anything but `self`."""
-    return any(attribute in source.text and _stores(source, attribute) for source in tree.values())
+    return any(attribute in source.text and attribute in _stored(source) for source in tree.values())
 
 
 def is_filled(tree: Mapping[str, Source], attribute: str) -> bool:
@@ -118,21 +119,25 @@ _FILLING = (
 )
 
 
-def _stores(source: Source, attribute: str) -> bool:
-    if not re.search(rf"\b{re.escape(attribute)}\b", source.text):
-        return False
-    pieces = [piece.node for piece in source.parsed.pieces]
-    return any(_is_store(one, attribute) for node in pieces for one in ast.walk(node))
+@once_for_each_source
+def _stored(source: Source) -> frozenset[str]:
+    """Return the attributes that a module's code sets or deletes, of anything but `self`."""
+    return frozenset().union(*(_stored_in(piece.node) for piece in source.parsed.pieces))
 
 
-def _is_store(node: ast.AST, attribute: str) -> bool:
+@once_for_each_node
+def _stored_in(node: ast.AST) -> frozenset[str]:
+    return frozenset(name for one in ast.walk(node) for name in [_stores(one)] if name is not None)
+
+
+def _stores(node: ast.AST) -> str | None:
     if isinstance(node, ast.Attribute):
         own = isinstance(node.value, ast.Name) and node.value.id == "self"
-        return node.attr == attribute and not own and isinstance(node.ctx, ast.Store | ast.Del)
+        return node.attr if not own and isinstance(node.ctx, ast.Store | ast.Del) else None
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SETTERS:
         second = node.args[1] if len(node.args) > 1 else None
-        return isinstance(second, ast.Constant) and second.value == attribute
-    return False
+        return second.value if isinstance(second, ast.Constant) and isinstance(second.value, str) else None
+    return None
 
 
 def is_set_by_name(tree: Mapping[str, Source]) -> bool:

@@ -15,7 +15,7 @@ from flask_habanero.client.command import EXIT, exit_code
 from flask_habanero.envelope import Key, new_secret
 from flask_habanero.errors import HabaneroError
 from flask_habanero.release import Report
-from flask_habanero.source import python_tag
+from flask_habanero.unit import python_tag
 
 NEW = "def index():\n    return 2\n"
 
@@ -28,7 +28,7 @@ def test_secret_prints_one_that_parses_and_nothing_else_on_stdout(run):
 
 
 # What a prompt or a completion would wait for: HTTP, the watcher, the compiler, and what travels
-HEAVY = {"requests", "urllib3", "watchdog", "sqlite3", "flask_habanero.source", "flask_habanero.release"}
+HEAVY = {"requests", "urllib3", "watchdog", "sqlite3", "symtable"}
 LIGHT = {
     "flask_habanero",
     "flask_habanero.client",

@@ -13,7 +13,7 @@ from flask_habanero.client.tree import read_tree
 from flask_habanero.client.view import View
 from flask_habanero.errors import ConfigError
 from flask_habanero.release import Report
-from flask_habanero.source import python_tag
+from flask_habanero.unit import python_tag
 
 NEW = "def index():\n    return 2\n"
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"

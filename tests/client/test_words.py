@@ -25,7 +25,7 @@ from flask_habanero.errors import (
     SignatureError,
 )
 from flask_habanero.release import Report, WorkerCount
-from flask_habanero.source import python_tag
+from flask_habanero.unit import python_tag
 
 
 def plain(text):

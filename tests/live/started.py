@@ -11,7 +11,8 @@ START = """\
 import importlib, json, sys
 sys.path.insert(0, "")
 from flask_habanero.live import functions, program, startup
-from flask_habanero.source import Source, build_unit
+from flask_habanero.source import Source
+from flask_habanero.unit import build_unit
 program.install()
 import flask_habanero.live.planner  # as a server may: while the start is recorded
 app = importlib.import_module("app")

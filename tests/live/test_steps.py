@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask_habanero.live import steps
-from flask_habanero.source import Source, compile_nodes
+from flask_habanero.source import Source
+from flask_habanero.unit import compile_nodes
 
 from tests.oracle.graph import Graph
 

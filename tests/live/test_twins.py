@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from flask_habanero.live import program, startup
 from flask_habanero.live.program import Program
-from flask_habanero.source import Source, build_unit
+from flask_habanero.source import Source
+from flask_habanero.unit import build_unit
 
 from tests.properties.processes import Farm, Sources, folder, hot_imports, start, write
 

@@ -298,7 +298,8 @@ def warm(app: Any) -> None:
 
 def release(running: Any, target: Sources) -> Release:
     from flask_habanero.errors import ColdChangeError, CommitError, UndoError
-    from flask_habanero.source import Source, build_unit
+    from flask_habanero.source import Source
+    from flask_habanero.unit import build_unit
 
     wanted = {}
     for path, text in target.items():

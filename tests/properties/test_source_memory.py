@@ -12,7 +12,8 @@ import pytest
 from flask_habanero import remembered
 from flask_habanero import source as module
 from flask_habanero.errors import BuildError
-from flask_habanero.source import Source, Unit, build_unit, parse
+from flask_habanero.source import Source, parse
+from flask_habanero.unit import Unit, build_unit
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from flask_habanero.errors import BuildError
-from flask_habanero.source import Source, compile_piece, decode_source, dump_code
+from flask_habanero.source import Source, decode_source
+from flask_habanero.unit import compile_piece, dump_code
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 

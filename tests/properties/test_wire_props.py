@@ -12,7 +12,8 @@ from flask_habanero.asset import Asset, is_asset_name
 from flask_habanero.envelope import REQUEST, REQUEST_CLAIMS, Key, Keyring, pack, seal, unpack, unseal
 from flask_habanero.errors import BundleError, EnvelopeError, RejectedError, SignatureError
 from flask_habanero.release import Bundle, Report, loads_json
-from flask_habanero.source import Source, Statement, Unit
+from flask_habanero.source import Source
+from flask_habanero.unit import Statement, Unit
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 

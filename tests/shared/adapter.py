@@ -18,7 +18,7 @@ from flask_habanero import Habanero
 from flask_habanero.envelope import Key, new_secret
 from flask_habanero.errors import BuildError
 from flask_habanero.live.belongs import read_source
-from flask_habanero.source import build_unit
+from flask_habanero.unit import build_unit
 
 from tests.peer import Peer, over_client
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ...piece import once_for_each_node
 from ..names import never_runs
 from . import attributes
 from .comprehensions import UNROLLED
@@ -21,7 +22,6 @@ from .values import (
     Value,
     alternatives,
     join,
-    once_for_each_node,
     text_of,
 )
 

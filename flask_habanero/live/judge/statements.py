@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ...piece import once_for_each_node
 from . import attributes, computed, containers
 from .blocks import Blocks, own_nodes
 from .findings import Effect
@@ -23,7 +24,6 @@ from .values import (
     Value,
     alternatives,
     join,
-    once_for_each_node,
     text_of,
 )
 
@@ -47,6 +47,7 @@ class Statements(Blocks):
         self._returns.append(found)
         self._in.notes.trail.append(f"{scope.module}.{node.name}")
         before = self._in.perhaps
+        scope.shared.update(_declared(node))  # wherever it stands: also in a branch that is not taken
         try:
             ended = self.block(node.body, scope)
         finally:
@@ -238,6 +239,13 @@ class Statements(Blocks):
         cls.members.update(inside.names)
         found = self._in.classes.complete(cls, keywords, text_of(node))
         self._in.stores.bind(node.name, self.decorated(node, found, scope), scope)
+
+
+@once_for_each_node
+def _declared(node: ast.FunctionDef | ast.AsyncFunctionDef) -> frozenset[str]:
+    """Return the names that a function declares to be somebody else's."""
+    said = (one for one in own_nodes(node) if isinstance(one, ast.Global | ast.Nonlocal))
+    return frozenset(name for one in said for name in one.names)
 
 
 @once_for_each_node

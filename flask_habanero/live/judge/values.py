@@ -17,10 +17,11 @@
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
+
+from ...piece import once_for_each_node
 
 MOST_ALTERNATIVES = 8  # more are as good as anything
 
@@ -305,25 +306,6 @@ def _truth(value: Value) -> bool | None:
 def text_in(value: Value | None) -> str:
     """Return a string that is known, or an empty one."""
     return value.object if isinstance(value, Live) and isinstance(value.object, str) else ""
-
-
-_Node = TypeVar("_Node", bound=ast.AST)
-_Told = TypeVar("_Told")
-
-
-def once_for_each_node(tell: Callable[[_Node], _Told]) -> Callable[[_Node], _Told]:
-    """Let a function that tells something of a node do it once: what it told is kept with the node."""
-    key = f"_habanero_{tell.__name__}"
-
-    @functools.wraps(tell)
-    def ask(node: _Node) -> _Told:
-        kept = node.__dict__
-        if key not in kept:
-            kept[key] = tell(node)
-        told: _Told = kept[key]
-        return told
-
-    return ask
 
 
 @once_for_each_node
