@@ -15,7 +15,7 @@ from ..unit import python_tag
 from .compiler import Compiler
 from .decide import ABSENT, Decision, decide
 from .history import is_taken_back, makers
-from .memory import Held, Memory, Store
+from .memory import ROLLED_BACK, Held, Memory, Store
 from .target import Target
 from .transport import Request, Wire
 from .tree import Tree, is_on_disk, read_tree
@@ -100,6 +100,9 @@ def survey(desk: Desk, view: View, tree: Tree) -> Situation:
     if taken_back:
         memory = desk.store.update(lambda m: m.rolled_back(taken_back))
         decision = compare(tree, view, memory)
+    unheard = _taken_back_unheard(desk, view, tree, memory, decision)
+    if unheard:
+        memory = desk.store.update(lambda m: m.hold(unheard))
     return Situation(view, tree, memory, decision)
 
 
@@ -122,6 +125,21 @@ def _taken_back(desk: Desk, view: View, memory: Memory, decision: Decision) -> d
         return {}
     records = who_changed(desk, view)
     return {name: digest for name, digest in known.items() if is_taken_back(records.get(name))}
+
+
+def _taken_back_unheard(
+    desk: Desk, view: View, tree: Tree, memory: Memory, decision: Decision
+) -> dict[str, Held]:
+    """Return what was sent by someone who was killed before it was told so, and then was rolled back."""
+    mine = tree.digests
+    names = [*decision.send, *decision.delete]
+    sent = [n for n in names if n not in memory.held and mine.get(n, ABSENT) in memory.sent.get(n, ())]
+    records = who_changed(desk, view) if sent else {}
+    return {
+        name: Held(mine.get(name, ABSENT), "rolled-back", ROLLED_BACK)
+        for name in sent
+        if is_taken_back(records.get(name), memory.release)
+    }
 
 
 def read_log(desk: Desk, view: View) -> Report:

@@ -24,6 +24,7 @@ from typing import Any
 
 VERSION = 1
 UNDER_WAY = 5  # digests kept per module of which no answer came
+ROLLED_BACK = "was rolled back on the server"
 PAST = 20  # earlier digests kept per module; as many as the server's status lists releases
 
 
@@ -123,7 +124,7 @@ class Memory:
             digests: module name -> digest that the server went back to.
         """
         held = {
-            name: Held(self.agreed[name], "rolled-back", "was rolled back on the server")
+            name: Held(self.agreed[name], "rolled-back", ROLLED_BACK)
             for name, digest in digests.items()
             if self.agreed[name] != digest
         }

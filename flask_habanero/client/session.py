@@ -176,10 +176,10 @@ class Session:
 
     def _flush(self, begun: float) -> None:
         """Send what can be sent, until nothing is left or the server is away."""
-        self._postponed = self._is_merging()
-        if self._postponed:
-            return
         try:
+            self._postponed = self._is_merging()
+            if self._postponed:
+                return
             if self._retry_at:
                 self._view = desk.look(self.desk)
                 self.desk.compiler.other(self._view)

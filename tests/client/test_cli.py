@@ -48,7 +48,7 @@ LIGHT = {
         (["watch", "--help"], set()),
         (["secret"], {"flask_habanero.envelope", "flask_habanero.strict"}),
     ],
-    ids=" ".join,
+    ids=["help", "help of push", "help of watch", "secret"],
 )
 def test_help_and_secret_load_next_to_nothing(project, words, more):
     """Each module takes its milliseconds: what is loaded here is what is listed here."""
