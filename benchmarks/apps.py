@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -38,33 +39,46 @@ SQLALCHEMY_DATABASE_URI = "sqlite:///{0}/privacyidea.db"
 
 
 @dataclass(frozen=True)
-class App:
-    """An app in a folder, and one edit of it.
+class Edit:
+    """One edit of a file.
 
     Attributes:
-        python: the interpreter that has what it needs.
-        sources: folder that is copied to server and laptop.
-        file: what is edited, below that folder.
+        file: what is edited, below the app's folder.
         old: text in it.
         new: what stands in its place, with ``{}`` for the number of the edit.
         path: page that shows it.
         shown: how, in headers or body.
     """
 
-    name: str
-    python: Path
-    sources: Path
     file: str
     old: str
     new: str
     path: str
     shown: str
 
+
+@dataclass(frozen=True)
+class App:
+    """An app in a folder, and edits of it.
+
+    Attributes:
+        python: the interpreter that has what it needs.
+        sources: folder that is copied to server and laptop.
+        code: an edit of a view.
+        assets: edits of a template and of static files, by what they are.
+    """
+
+    name: str
+    python: Path
+    sources: Path
+    code: Edit
+    assets: Mapping[str, Edit] = field(default_factory=dict)
+
     @property
     def lines(self) -> dict[str, int]:
         """Lines of Python: of the whole app, and of the file that is edited."""
         files = [f for f in self.sources.rglob("*.py") if "tests" not in f.parts]
-        return {"app": sum(map(count, files)), "file": count(self.sources / self.file)}
+        return {"app": sum(map(count, files)), "file": count(self.sources / self.code.file)}
 
 
 def count(path: Path) -> int:
@@ -78,11 +92,29 @@ def sample(_work: Path) -> App:
         name="sample_app",
         python=Path(sys.executable),
         sources=ROOT / "sample_app",
-        file="shop/views.py",
-        old='title="The Pepper Shop"',
-        new='title="Peppers {}"',
-        path="/",
-        shown="<h1>Peppers {}</h1>",
+        code=Edit(
+            file="shop/views.py",
+            old='title="The Pepper Shop"',
+            new='title="Peppers {}"',
+            path="/",
+            shown="<h1>Peppers {}</h1>",
+        ),
+        assets={
+            "template": Edit(
+                file="shop/templates/base.html",
+                old=">Catalog</a>",
+                new=">Catalog {}</a>",
+                path="/",
+                shown=">Catalog {}</a>",
+            ),
+            "stylesheet": Edit(
+                file="shop/static/shop.css",
+                old="max-width: 40rem",
+                new="max-width: 40.{}rem",
+                path="/static/shop.css",
+                shown="max-width: 40.{}rem",
+            ),
+        },
     )
 
 
@@ -96,11 +128,13 @@ def ihatemoney(work: Path) -> App:
         name="ihatemoney",
         python=python,
         sources=sources,
-        file="ihatemoney/web.py",
-        old='return render_template("download_mobile_app.html")',
-        new='return render_template("download_mobile_app.html"), 200, {{"X-Release": "number {}"}}',
-        path="/mobile",
-        shown="X-Release: number {}",
+        code=Edit(
+            file="ihatemoney/web.py",
+            old='return render_template("download_mobile_app.html")',
+            new='return render_template("download_mobile_app.html"), 200, {{"X-Release": "number {}"}}',
+            path="/mobile",
+            shown="X-Release: number {}",
+        ),
     )
 
 
@@ -125,11 +159,13 @@ def privacyidea(work: Path) -> App:
         name="privacyidea",
         python=python,
         sources=sources,
-        file="privacyidea/api/healthcheck.py",
-        old="""return send_result({"status": "OK"}), 200""",
-        new="""return send_result({{"status": "OK", "number": {}}}), 200""",
-        path="/healthz/livez",
-        shown='"number": {},',
+        code=Edit(
+            file="privacyidea/api/healthcheck.py",
+            old="""return send_result({"status": "OK"}), 200""",
+            new="""return send_result({{"status": "OK", "number": {}}}), 200""",
+            path="/healthz/livez",
+            shown='"number": {},',
+        ),
     )
 
 

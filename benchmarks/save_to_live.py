@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from apps import APPS, App
+from apps import APPS, App, Edit
 from flask_habanero.envelope import new_secret
 from machine import machine
 from servers import Server, Watcher, cpu_ms, environment, serving, watching
@@ -29,26 +29,27 @@ SERVER_STAGES = ("verify", "plan", "prepare", "quiesce", "commit", "record", "co
 SETTLE_S = 0.3  # between rounds: what one leaves to do is not paid by the next
 
 
-def edit(app: App, folder: Path, number: int) -> float:
+def save(edit: Edit, app: App, folder: Path, number: int) -> float:
     """Save the edit of a number in a copy of the app; return when its text was written."""
-    text = (app.sources / app.file).read_text("utf-8")
-    assert text.count(app.old) == 1
-    fresh = folder / f"{app.file}.new"
-    fresh.write_text(text.replace(app.old, app.new.format(number)), "utf-8")
+    text = (app.sources / edit.file).read_text("utf-8")
+    assert text.count(edit.old) == 1
+    path = folder / edit.file
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text.replace(edit.old, edit.new.format(number)), "utf-8")
     written = time.monotonic()
-    fresh.replace(folder / app.file)  # as most editors save
+    fresh.replace(path)  # as most editors save
     return written
 
 
-def by_us(app: App, server: Server, watcher: Watcher, folder: Path, number: int) -> dict[str, float]:
+def by_us(edit: Edit, server: Server, watcher: Watcher, folder: Path, number: int) -> dict[str, float]:
     """Save; return milliseconds until it is live, shown, and answered by all workers, and the split."""
     saved = time.monotonic()
-    written = edit(app, folder, number)
+    written = save(edit, server.app, folder, number)
     event = watcher.next()
     heard = time.monotonic()
     assert event["outcome"] == "live", event
     assert event["workers"]["at_head"] == 2, event
-    answered = server.await_all(app.shown.format(number))
+    answered = server.await_all(edit.path, edit.shown.format(number))
     ms, at = event["ms"], event["at"]
     split = {stage: ms.get(stage, 0.0) for stage in SERVER_STAGES}
     return {
@@ -69,10 +70,10 @@ def by_us(app: App, server: Server, watcher: Watcher, folder: Path, number: int)
 
 def by_hup(app: App, server: Server, number: int) -> float:
     """Save on the server, send HUP; return milliseconds until all workers have answered with the new code."""
-    edit(app, server.folder, number)
+    save(app.code, app, server.folder, number)
     begun = time.monotonic()
     server.process.send_signal(signal.SIGHUP)
-    return (server.await_all(app.shown.format(number)) - begun) * 1000
+    return (server.await_all(app.code.path, app.code.shown.format(number)) - begun) * 1000
 
 
 def measure(app: App, work: Path, rounds: int) -> dict[str, Any]:
@@ -89,13 +90,14 @@ def measure(app: App, work: Path, rounds: int) -> dict[str, Any]:
         for number in range(1, rounds + 2):
             if number == 2:  # the first round warms both up
                 cpu = [-cpu_ms(server.process.pid) - cpu_ms(watcher.process.pid), -cpu_ms(plain.process.pid)]
-            ours.append(by_us(app, server, watcher, folder / "laptop", number))
+            ours.append(by_us(app.code, server, watcher, folder / "laptop", number))
             time.sleep(SETTLE_S)
             hup.append(by_hup(app, plain, number))
             time.sleep(SETTLE_S)
             print(f"  {ours[-1]['live']:8.1f} ms {ours[-1]['answered']:8.1f} ms   HUP {hup[-1]:8.1f} ms")
         cpu[0] += cpu_ms(server.process.pid) + cpu_ms(watcher.process.pid)
         cpu[1] += cpu_ms(plain.process.pid)
+        assets = by_kind(app, server, watcher, folder / "laptop", rounds)
     ours, hup = ours[1:], hup[1:]
     return {
         "lines": app.lines,
@@ -103,7 +105,19 @@ def measure(app: App, work: Path, rounds: int) -> dict[str, Any]:
         "hup": spread(hup),
         "times faster": ratios(ours, hup),
         "cpu": {"ours": round(cpu[0] / rounds, 1), "hup": round(cpu[1] / rounds, 1)},  # ms for one release
+        "assets": assets,
     }
+
+
+def by_kind(app: App, server: Server, watcher: Watcher, folder: Path, rounds: int) -> dict[str, Any]:
+    """Return what a save of code, and one of each kind of asset, takes, measured in turns."""
+    edits = {"code": app.code, **app.assets} if app.assets else {}
+    rows: dict[str, list[dict[str, float]]] = {kind: [] for kind in edits}
+    for number in range(1, rounds + 2):
+        for kind, edit in edits.items():
+            rows[kind].append(by_us(edit, server, watcher, folder, 1000 + number))
+            time.sleep(SETTLE_S)
+    return {kind: summary(values[1:]) for kind, values in rows.items()}
 
 
 def ratios(ours: list[dict[str, float]], hup: list[float]) -> dict[str, float]:
@@ -120,6 +134,9 @@ def show(name: str, result: dict[str, Any]) -> None:
     print(f"  {'':<14} {'median':>9} {'min':>9} {'max':>9}")
     for row, values in [*ours.items(), ("gunicorn HUP", hup)]:
         print(f"  {row:<14} {values['median']:9.2f} {values['min']:9.2f} {values['max']:9.2f}")
+    for kind, row in result["assets"].items():
+        times = f"live {row['live']['median']:.1f}, answered {row['answered']['median']:.1f}"
+        print(f"  a save of {kind}, in turns with the others: {times} ms")
     print(f"  HUP takes {result['times faster']['answered']} times as long, both asked over HTTP")
     print(f"  processor time of a release: {result['cpu']['ours']} ms, of a HUP {result['cpu']['hup']} ms\n")
 

@@ -36,8 +36,8 @@ class Server:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
 
-    def ask(self) -> dict[int, str]:
-        """Return what the workers answer: process id -> headers and body.
+    def ask(self, path: str) -> dict[int, str]:
+        """Return what the workers answer at a path: process id -> headers and body.
 
         As many connections as workers, the last one asked first: a sync worker waits for the request of the
         connection that it accepted, so each is with another.
@@ -51,21 +51,21 @@ class Server:
                 stack.callback(line.close)
                 line.connect()
             for line in reversed(lines):
-                line.request("GET", self.app.path)
+                line.request("GET", path)
                 answer = line.getresponse()
                 text = f"{answer.headers}\n{answer.read().decode()}"
                 assert answer.status == 200, text
                 answers[int(answer.headers["X-Worker"])] = text
         return answers
 
-    def await_all(self, text: str) -> float:
+    def await_all(self, path: str, text: str) -> float:
         """Ask until all workers have answered with a text; return when the last of them did."""
         seen: set[int] = set()
         deadline = time.monotonic() + BOOT_S
         while len(seen) < WORKERS:
             assert time.monotonic() < deadline, (self.folder, text)
             with suppress(OSError, http.client.HTTPException):  # a worker that is just ending
-                seen |= {pid for pid, answer in self.ask().items() if text in answer}
+                seen |= {pid for pid, answer in self.ask(path).items() if text in answer}
         return time.monotonic()
 
 
@@ -97,7 +97,7 @@ def serving(app: App, folder: Path, environ: dict[str, str]) -> Iterator[Server]
             )
     server = Server(app, folder, process, port)
     try:
-        server.await_all("")
+        server.await_all(app.code.path, "")
         yield server
     finally:
         process.terminate()

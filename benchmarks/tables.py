@@ -36,6 +36,33 @@ def live_table(result: Result) -> str:
         _row("**HUP takes so many times as long** (answered / live)", [_times(app) for app in apps.values()]),
         _row("processor's time, of a release / of a HUP", [_cpu(app) for app in apps.values()]),
     ]
+    return "\n".join([*lines, *_asset_lines(apps)])
+
+
+def _asset_lines(apps: Result) -> list[str]:
+    """Return what templates and static files take beside code, where that was measured."""
+    lines: list[str] = []
+    for name, app in apps.items():
+        kinds = app.get("assets", {})
+        if kinds:
+            lines += [
+                "",
+                f"| {name}, ms, medians, in turns | {' | '.join(kinds)} |",
+                f"|---|{'--:|' * len(kinds)}",
+            ]
+            for row in ("live", "answered"):
+                lines.append(_row(row, [f"{kind[row]['median']:.1f}" for kind in kinds.values()]))
+    return lines
+
+
+def startup_table(result: Result) -> str:
+    """Return what commands take to start, and how much more than Flask's own."""
+    lines = ["| command | ms | ms more | ms more of the processor's time |", "|---|--:|--:|--:|"]
+    for name, row in result["commands"].items():
+        more = row["more"]
+        lines.append(
+            _row(f"`{name}`", [f"{row['ms']['median']:.0f}", f"{more['ms']:.0f}", f"{more['cpu']:.0f}"])
+        )
     return "\n".join(lines)
 
 
@@ -125,6 +152,7 @@ TABLES = {
     "engine": ("engine.json", engine_table),
     "ledger": ("ledger_growth.json", growth_table),
     "fan-out": ("fan_out.json", fan_out_table),
+    "startup": ("startup.json", startup_table),
 }
 
 

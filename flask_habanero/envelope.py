@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from itsdangerous import BadSignature, Signer
 
 from .errors import ConfigError, EnvelopeError, SignatureError, StaleError
-from .release import loads_json
+from .strict import loads_json
 
 PREFIX = "hbn1"
 MAX_HEADER = 2_048  # characters; proxies pass 4 KiB and more

@@ -19,7 +19,7 @@ ROOT = Path(flask_habanero.__file__).parent
 # Left to right; a group's modules may know those of all groups before it, and each other without a circle.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("asset", "region", "remembered", "piece", "unit", "source"),
+    ("asset", "region", "remembered", "piece", "unit", "source", "strict"),
     ("release",),
     ("envelope",),
     ("live.*",),
@@ -211,10 +211,20 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "sockets": (calls(r"socket\.(socket|create_.*)"), {"post.py", DEMO}),
     "signals to others": (
         calls(r"os\.(kill|killpg|abort|_exit)|signal\.raise_signal"),
-        {"manager.py", "fresh.py", "client/hooks.py", DEMO},
+        {
+            "manager.py",
+            "fresh.py",
+            "client/hooks.py",
+            "client/terminal.py",
+            DEMO,
+        },  # the terminal's are to ourselves
     ),
-    "signals to us": (calls(r"signal\.(signal|set_wakeup_fd)"), {"client/cli.py", DEMO}),
+    "signals to us": (
+        calls(r"signal\.(signal|set_wakeup_fd)"),
+        {"client/cli.py", "client/terminal.py", DEMO},
+    ),
     "timers that end us": (calls(r"signal\.(setitimer|alarm)|faulthandler\.\w+"), {"guard.py"}),
+    "setting a terminal": (imports("termios", "tty"), {"client/terminal.py"}),
     "HTTP out": (
         imports("requests", "urllib3", "urllib.request", "http.client"),
         {"client/transport.py", "webhook.py", DEMO},
@@ -230,7 +240,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "ending the process": (calls(r"sys\.exit|exit|quit"), {"client/command.py"}),
     "printing": (
         calls(r"print|click\.echo|click\.secho|sys\.std(out|err)\.write"),
-        {"client/show.py", "client/cli.py", "client/command.py"},
+        {"client/show.py", "client/printer.py", "client/cli.py", "client/command.py"},
     ),
     "the environment": (
         lambda module: "os.environ" in {ast.unparse(node) for node in module.nodes(ast.Attribute)},
@@ -291,6 +301,10 @@ BROAD = {
         "client/doctor.py",
         "Exception",
     ): "a check that breaks must not hide what the others find: it is a finding itself",
+    (
+        "client/keys.py",
+        "Exception",
+    ): "what a key does: a fault of ours is shown whole, and the saves go on",
     (
         "client/session.py",
         "Exception",

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..envelope import new_secret
 from ..errors import AbandonedError, Reason, UndecidedError
 from . import gates_cli, reading_cli
 from .command import (
@@ -60,6 +59,8 @@ def cli(context: click.Context) -> None:
 @guarded
 def secret() -> int:
     """Print a new secret for the server and the laptop."""
+    from ..envelope import new_secret
+
     click.echo(new_secret())
     click.echo("hint: the same on both:  export HABANERO_SECRET=hab_...   (keep it out of git)", err=True)
     return 0
@@ -129,6 +130,7 @@ def watch(**options: Any) -> int:
     """Make every save live, until Ctrl-C."""
     from . import choose
     from .hooks import refuse_unasked
+    from .keys import keys_for
     from .session import Session
 
     desk, screen = gates_cli.rehearsing(make_desk(options), options), screen_of(options)
@@ -137,7 +139,8 @@ def watch(**options: Any) -> int:
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
     try:
         with sigterm_interrupts():
-            Session(desk, screen, choice, hooks).run(Event())
+            session, stop = Session(desk, screen, choice, hooks), Event()
+            session.run(stop, keys_for(session, screen, stop, for_programs=options["json"]))
     except AbandonedError as error:
         screen.error(error.delivery)
     except KeyboardInterrupt:

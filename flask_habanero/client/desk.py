@@ -15,7 +15,7 @@ from ..unit import python_tag
 from .compiler import Compiler
 from .decide import ABSENT, Decision, decide
 from .history import is_taken_back, makers
-from .memory import Held, Memory, Store
+from .memory import ROLLED_BACK, Held, Memory, Store
 from .rehearsal import Wish
 from .target import Target
 from .transport import Request, Wire
@@ -100,11 +100,17 @@ def survey(desk: Desk, view: View, tree: Tree) -> Situation:
     memory = desk.store.load()
     if memory.app != view.app:
         memory = Memory()
+    arrived = memory.arrived(view.digests)
+    if arrived:  # the one who sent it was killed before it was told so
+        memory = desk.store.update(lambda m: m.agree(arrived))
     decision = compare(tree, view, memory)
     taken_back = _taken_back(desk, view, memory, decision)
     if taken_back:
         memory = desk.store.update(lambda m: m.rolled_back(taken_back))
         decision = compare(tree, view, memory)
+    unheard = _taken_back_unheard(desk, view, tree, memory, decision)
+    if unheard:
+        memory = desk.store.update(lambda m: m.hold(unheard))
     return Situation(view, tree, memory, decision)
 
 
@@ -127,6 +133,21 @@ def _taken_back(desk: Desk, view: View, memory: Memory, decision: Decision) -> d
         return {}
     records = who_changed(desk, view)
     return {name: digest for name, digest in known.items() if is_taken_back(records.get(name))}
+
+
+def _taken_back_unheard(
+    desk: Desk, view: View, tree: Tree, memory: Memory, decision: Decision
+) -> dict[str, Held]:
+    """Return what was sent by someone who was killed before it was told so, and then was rolled back."""
+    mine = tree.digests
+    names = [*decision.send, *decision.delete]
+    sent = [n for n in names if n not in memory.held and mine.get(n, ABSENT) in memory.sent.get(n, ())]
+    records = who_changed(desk, view) if sent else {}
+    return {
+        name: Held(mine.get(name, ABSENT), "rolled-back", ROLLED_BACK)
+        for name in sent
+        if is_taken_back(records.get(name), memory.release)
+    }
 
 
 def read_log(desk: Desk, view: View) -> Report:

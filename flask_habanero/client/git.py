@@ -106,13 +106,34 @@ def _batch(data: bytes, count: int) -> Iterator[bytes]:
         at += 1
 
 
-def lock_of(folder: Path) -> Path | None:
-    """Return the path of the lock that git holds while it changes the work tree."""
+def home_of(folder: Path) -> Path | None:
+    """Return the folder in which git notes what it does with the work tree."""
     for place in (folder, *folder.parents):
         entry = place / ".git"
         if entry.is_dir():
-            return entry / "index.lock"
+            return entry
         if entry.is_file():  # a worktree or a submodule: the file names the real folder
             text = entry.read_text(errors="replace").strip()
-            return place / text.removeprefix("gitdir:").strip() / "index.lock"
+            return place / text.removeprefix("gitdir:").strip()
     return None
+
+
+def lock_of(folder: Path) -> Path | None:
+    """Return the path of the lock that git holds while it changes the work tree."""
+    home = home_of(folder)
+    return home / "index.lock" if home else None
+
+
+STOPPED = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply")
+
+
+def unmerged(folder: Path) -> tuple[str, ...]:
+    """Return the files that a merge, rebase, cherry-pick or revert left in conflict, until they are added.
+
+    Where git has nothing to go on with this costs a look at a few names.
+    """
+    home = home_of(folder)
+    if home is None or not any((home / name).exists() for name in STOPPED):
+        return ()
+    found = run(folder, "ls-files", "-u", "-z", "--", ":/") or b""
+    return tuple(sorted({os.fsdecode(row.partition(b"\t")[2]) for row in found.split(b"\0") if row}))

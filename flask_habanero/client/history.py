@@ -38,9 +38,9 @@ def had(log: Log, first: int) -> set[str]:
     return {str(name) for record in log if int(record["number"]) > first for name in record["modules"]}
 
 
-def is_taken_back(record: Mapping[str, Any] | None) -> bool:
-    """Whether a module is what it is because a person rolled it back."""
-    return record is not None and record["kind"] == "rollback"
+def is_taken_back(record: Mapping[str, Any] | None, after: int = -1) -> bool:
+    """Whether a module is what it is because a person rolled it back, by a release after a number."""
+    return record is not None and record["kind"] == "rollback" and int(record["number"]) > after
 
 
 _Made = dict[str, tuple[int, Mapping[str, Any]]]

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 VERSION = 1
+UNDER_WAY = 5  # digests kept per module of which no answer came
+ROLLED_BACK = "was rolled back on the server"
 PAST = 20  # earlier digests kept per module; as many as the server's status lists releases
 
 
@@ -45,6 +47,7 @@ class Memory:
         agreed: module name -> digest at which tree and server last agreed; "" for "on neither".
         past: module name -> digests that were agreed earlier, oldest first.
         held: module name -> why it waits.
+        sent: module name -> digests that were sent and of which no answer is remembered, oldest first.
     """
 
     app: str = ""
@@ -53,6 +56,7 @@ class Memory:
     agreed: Mapping[str, str] = field(default_factory=dict)
     past: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     held: Mapping[str, Held] = field(default_factory=dict)
+    sent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_first_contact(self) -> bool:
@@ -72,7 +76,27 @@ class Memory:
                 past[name] = (*past.get(name, ()), before)[-PAST:]
             agreed[name] = digest
         held = {name: why for name, why in self.held.items() if name not in digests}
-        return replace(self, agreed=agreed, past=past, held=held)
+        return replace(self, agreed=agreed, past=past, held=held, sent=self._still_under_way(digests))
+
+    def _still_under_way(self, digests: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """Return what was sent after those that arrived now."""
+        sent = dict(self.sent)
+        for name in sent.keys() & digests.keys():
+            after = _after(sent.pop(name), digests[name])
+            if after:
+                sent[name] = after
+        return sent
+
+    def sends(self, digests: Mapping[str, str]) -> Memory:
+        """Return the memory before something is sent: whoever is killed then does not know if it arrived."""
+        more = {name: (*self.sent.get(name, ()), digest)[-UNDER_WAY:] for name, digest in digests.items()}
+        return replace(self, sent={**self.sent, **more})
+
+    def arrived(self, theirs: Mapping[str, str]) -> dict[str, str]:
+        """Return module name -> digest of what was sent from here, and is what the server has."""
+        return {
+            name: theirs.get(name, "") for name, sent in self.sent.items() if theirs.get(name, "") in sent
+        }
 
     def hold(self, reasons: Mapping[str, Held]) -> Memory:
         """Return the memory with some modules held."""
@@ -100,7 +124,7 @@ class Memory:
             digests: module name -> digest that the server went back to.
         """
         held = {
-            name: Held(self.agreed[name], "rolled-back", "was rolled back on the server")
+            name: Held(self.agreed[name], "rolled-back", ROLLED_BACK)
             for name, digest in digests.items()
             if self.agreed[name] != digest
         }
@@ -116,6 +140,7 @@ class Memory:
             "agreed": dict(self.agreed),
             "past": {name: list(digests) for name, digests in self.past.items()},
             "held": {name: [h.digest, h.code, h.why] for name, h in self.held.items()},
+            "sent": {name: list(digests) for name, digests in self.sent.items()},
         }
 
     @classmethod
@@ -130,7 +155,14 @@ class Memory:
             {str(k): str(v) for k, v in value["agreed"].items()},
             {str(k): tuple(map(str, v)) for k, v in value["past"].items()},
             {str(k): Held(str(d), str(c), str(w)) for k, (d, c, w) in value["held"].items()},
+            {str(k): tuple(map(str, v)) for k, v in value.get("sent", {}).items()},
         )
+
+
+def _after(digests: tuple[str, ...], one: str) -> tuple[str, ...]:
+    """Return those after the last that is the one; none if it is not there."""
+    places = [place for place, digest in enumerate(digests) if digest == one]
+    return digests[places[-1] + 1 :] if places else ()
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
@@ -146,6 +178,7 @@ class Store:
     def __init__(self, folder: Path, endpoint: str, project: Path) -> None:
         name = hashlib.sha256(f"{endpoint}\0{project}".encode()).hexdigest()[:24]
         self.path = folder / f"{name}.json"
+        self._sent = self.path.with_suffix(".sent")
         self.problem = ""
         self._unkept: Memory | None = None  # what the disk did not take, for as long as we run
 
@@ -154,7 +187,7 @@ class Store:
         if self._unkept is not None:
             return self._unkept
         try:
-            return Memory.from_json(json.loads(self.path.read_bytes()))
+            return self._with_sent(Memory.from_json(json.loads(self.path.read_bytes())))
         except FileNotFoundError:
             return Memory()
         except OSError as error:
@@ -172,12 +205,27 @@ class Store:
                 new = change(old)
                 if new != old:
                     self._write(json.dumps(new.as_json(), separators=(",", ":")).encode())
+                    self._sent.unlink(missing_ok=True)  # it is in the memory now, as far as it matters
         except OSError as error:
             self.problem = f"{self.path}: {error.strerror}: this is not remembered for the next push"
             self._unkept = change(self.load())
             return self._unkept
         self._unkept = None
         return new
+
+    def sends(self, digests: Mapping[str, str]) -> None:
+        """Note what is about to be sent: a line in a file of its own, not synced, as each save waits for it.
+
+        It is for a process that is killed; without it, the next edit of the same file is a conflict.
+        """
+        with contextlib.suppress(OSError), self._sent.open("a") as file:
+            file.write(json.dumps(digests) + "\n")
+
+    def _with_sent(self, memory: Memory) -> Memory:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # none, or half a line
+            for line in self._sent.read_text().splitlines():
+                memory = memory.sends({str(k): str(v) for k, v in json.loads(line).items()})
+        return memory
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -219,6 +219,11 @@ def deliver(desk: Desk, view: View, bundle: Bundle, unsure: Unsure) -> Report:
         if rehearsed.outcome != "live":
             return rehearsed
         told = rehearsed.data
+    desk.store.sends(
+        {unit.name: unit.source.digest for unit in bundle.units}
+        | {asset.name: asset.digest for asset in bundle.assets}
+        | dict.fromkeys(bundle.deletions, ABSENT)
+    )
     report = _delivered(desk, view, request_for("push", view, _body(bundle, view)), unsure)
     return replace(report, data={**told, **report.data})
 

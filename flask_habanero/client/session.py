@@ -5,6 +5,7 @@
 - What can't be sent (broken, cold, refused, rolled back) is held until its file changes; the
   rest goes, unless it rests on something held. An edit on both sides is shown, never sent.
 - What was shown is not shown again in the same state.
+- Nothing goes while git waits for the person to solve the conflicts of a merge.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event
 from typing import Protocol
 
@@ -31,19 +33,21 @@ from ..errors import (
 from ..release import Report
 from ..source import Source
 from ..unit import Unit
-from . import desk, push
+from . import desk, git, push
 from .build import make_bundle
 from .decide import ABSENT, Decision, hold
 from .depends import named, waiting
 from .desk import Desk, Situation
 from .hooks import CheckError, Hooks
+from .keys import Keys, NoKeys
 from .memory import Held
 from .push import Choice, Result
 from .rehearsal import REHEARSAL
 from .tree import Tree, reread_tree
-from .watch import Folders, watch
+from .watch import WOKEN, Folders, watch
 
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)  # after the server went away; the last repeats
+NO_KEYS = NoKeys()
 ROUNDS = 100  # of one flush: each sends or holds something, or learns of a newer head
 
 
@@ -87,8 +91,9 @@ class Session:
         self._shown: dict[tuple[str, str], Hashable] = {}
         self._failures = 0
         self._retry_at = 0.0  # 0: the server is there
+        self._postponed = False  # until git has merged
 
-    def run(self, stop: Event) -> None:
+    def run(self, stop: Event, keys: Keys = NO_KEYS) -> None:
         """Watch until `stop` is set, which what is under way does not see, or until interrupted.
 
         Raises:
@@ -100,17 +105,35 @@ class Session:
         if met is None:  # stopped while the server was away
             return
         folders = Folders(met.tree.roots, met.tree.allowed, met.tree.folders)
-        with closing(watch(folders, stop, self.screen.note, self._ahead)) as batches:
+        events: SimpleQueue[tuple[str, Path]] = SimpleQueue()
+        with closing(watch(folders, stop, self.screen.note, self._ahead, events)) as batches:
             next(batches)  # from here on no event is lost
             self._view, self._tree = met.view, desk.read(self.desk, met.view)
             self._know(self._tree)
             self.screen.begin(met)
-            self._flush(time.monotonic())
-            for batch in batches:
-                begun = time.monotonic()
-                self._read(batch)
-                if begun >= self._retry_at if self._retry_at else batch:
-                    self._flush(begun)
+            with keys.listening(lambda: events.put(WOKEN)):
+                self._flush(time.monotonic())
+                for batch in batches:
+                    self._take(batch)
+                    keys.act()
+
+    def _take(self, batch: Iterable[Path]) -> None:
+        """Send what a batch brought, or what waits, if its time has come."""
+        begun = time.monotonic()
+        self._read(batch)
+        if begun >= self._retry_at if self._retry_at else batch or self._postponed:
+            self._flush(begun)
+
+    def send_again(self) -> None:
+        """Send what is held as it is, also what was rolled back; and at once, if the server was away."""
+        self.desk.store.update(lambda memory: replace(memory, held={}))
+        self._shown.clear()
+        self._flush(time.monotonic())
+
+    def look_again(self) -> None:
+        """See the server as it is now, after it was changed other than by a save."""
+        self._view = desk.look(self.desk)
+        self._flush(time.monotonic())
 
     def _meet(self, stop: Event) -> Situation | None:
         """Meet the server, as often as it takes, and settle the first contact."""
@@ -155,6 +178,9 @@ class Session:
     def _flush(self, begun: float) -> None:
         """Send what can be sent, until nothing is left or the server is away."""
         try:
+            self._postponed = self._is_merging()
+            if self._postponed:
+                return
             if self._retry_at:
                 self._view = desk.look(self.desk)
                 self.desk.compiler.other(self._view)
@@ -169,6 +195,13 @@ class Session:
             self.screen.fault(error)
         if self.desk.store.problem and self._is_news("memory", "", self.desk.store.problem):
             self.screen.note(self.desk.store.problem)
+
+    def _is_merging(self) -> bool:
+        """Whether git waits for the person: what lies in the tree then is half of two versions."""
+        files = sorted({name for root in self._tree.roots for name in git.unmerged(root)})
+        if self._is_news("merge", "", tuple(files)) and files:
+            self.screen.note(f"git merges, nothing is sent until it is done: conflicts in {', '.join(files)}")
+        return bool(files)
 
     def _pending(self) -> int:
         """Return how many files go when the server is back, without asking it."""

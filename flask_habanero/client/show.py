@@ -23,6 +23,7 @@ from .drift import Drift
 from .finding import Finding
 from .lookup import Found
 from .patch import unified
+from .printer import Printer, width_of_screen
 from .push import Result
 from .records import (
     drift_json,
@@ -48,16 +49,25 @@ from .words import (
     python_name,
     reach,
     reason_lines,
+    report_lines,
     report_of,
     result_line,
     shorten,
     status_lines,
     tag,
+    verbs,
 )
+
+
+def _beneath(report: Report) -> list[str]:
+    return [*report_lines(report), *rehearsal_lines(report)]
 
 
 class Lines:
     """The screen of a person."""
+
+    def __init__(self) -> None:
+        self._printer = Printer()
 
     def begin(self, now: Situation) -> None:
         """Say what is watched, and for whom."""
@@ -75,21 +85,22 @@ class Lines:
     def result(self, result: Result, held: int = 0) -> None:
         """Show one push."""
         report = result.report
-        click.echo(result_line(report.outcome, result, held))
-        self._reasons(report)
+        line = result_line(report.outcome, result, held, width_of_screen())
+        said = (report.outcome, result.paths, verbs(result), held, report.workers, report.reasons)
+        self._printer.block(line, _beneath(report), said)
 
     def confirmed(self, report: Report) -> None:
         """Show what confirming came to."""
         words = {"live": "confirmed", "unchanged": "not on trial, and live"}.get(report.outcome, "")
         click.echo(f"{dim(clock())}  {tag(report.outcome)} #{report.release:<3} {words}".rstrip())
-        self._reasons(report)
+        self._beneath(report)
 
     def rehearsal(self, result: Result) -> None:
         """Show how a change did in a fresh process."""
         outcome = result.report.outcome
         is_held = outcome == "live" and "rehearsed" in result.report.data
         click.echo(result_line("rehearsed" if is_held else outcome, result))
-        self._reasons(result.report)
+        self._beneath(result.report)
 
     def plan(self, result: Result) -> None:
         """Show what a push would do."""
@@ -101,15 +112,11 @@ class Lines:
             click.echo(
                 f"  {'-' if name in deleted else '~'} {path:<{PATH_WIDTH}}  {'  '.join(steps)}".rstrip()
             )
-        self._reasons(result.report)
+        self._beneath(result.report)
         click.echo(f"Plan: {len(result.decision.send)} to send, {len(deleted)} to remove, {also(result)}")
 
-    def _reasons(self, report: Report) -> None:
-        for line in (
-            *reason_lines(report.reasons),
-            *(f"          behind: {text}" for text in report.workers.behind),
-            *rehearsal_lines(report),
-        ):
+    def _beneath(self, report: Report) -> None:
+        for line in _beneath(report):
             click.echo(line)
 
     def others(self, result: Result) -> None:
@@ -122,15 +129,14 @@ class Lines:
     def broken(self, error: BuildError) -> None:
         """Show a file that does not compile."""
         place = f"{error.path}:{error.line}:{error.column}"
-        click.echo(f"{dim(clock())}  {tag('error')}  {place}  {error.why}   not sent")
-        for line in caret_lines(error):
-            click.echo(line)
+        first = f"{dim(clock())}  {tag('error')}  {place}  {error.why}   not sent"
+        self._printer.block(first, caret_lines(error), (place, error.why, error.text))
 
     def notice(self, outcome: str, path: str, reason: Reason) -> None:
         """Show a file that is not sent."""
-        click.echo(f"{dim(clock())}  {tag(outcome)}  {shorten(path)}   {reason.what}")
-        if reason.hint:
-            click.echo(f"          hint: {reason.hint}")
+        hint = [f"          hint: {reason.hint}"] if reason.hint else []
+        first = f"{dim(clock())}  {tag(outcome)}  {shorten(path)}   {reason.what}"
+        self._printer.block(first, hint, (outcome, path, reason))
 
     def held(self, paths: Sequence[str], error: HabaneroError) -> None:
         """Show files that are not sent together."""
@@ -140,7 +146,7 @@ class Lines:
         """Say once that the server takes nothing now."""
         waits = f"; {pending} to send when it is back" if pending else ""
         label = "away" if isinstance(error, DeliveryError | StoreError) else error.outcome
-        click.echo(f"{dim(clock())}  {tag(label)}  {report_of(error).reasons[0].what}{waits}")
+        self._printer.block(f"{dim(clock())}  {tag(label)}  {report_of(error).reasons[0].what}{waits}")
 
     def unsure(self, error: DeliveryError) -> None:
         """Say that what was sent may be live, and that the server is asked."""
@@ -148,7 +154,7 @@ class Lines:
 
     def back(self) -> None:
         """Say that the server is there again."""
-        click.echo(f"{dim(clock())}  {tag('back')}  the server answers again")
+        self._printer.block(f"{dim(clock())}  {tag('back')}  the server answers again")
 
     def fault(self, error: Exception) -> None:
         """Show a fault of ours, whole: for a report."""
@@ -157,10 +163,27 @@ class Lines:
 
     def note(self, text: str) -> None:
         """Show progress."""
+        self._printer.interrupted()
         click.echo(text, err=True)
+
+    def hint(self, text: str) -> None:
+        """Show what may be pressed."""
+        self.note(dim(text))
+
+    def clear(self) -> None:
+        """Make the screen blank, where it is one."""
+        self._printer.interrupted()
+        click.clear()
+
+    def recall(self) -> None:
+        """Show once more what was shown of each save and push since the start."""
+        self.note(dim(f"the log of this window, {len(self._printer.shown)} lines:"))
+        for line in self._printer.shown:
+            click.echo(line)
 
     def error(self, error: HabaneroError) -> None:
         """Show what ended a command."""
+        self._printer.interrupted()
         report = report_of(error)
         first = report.reasons[0]
         where = f"{first.where}: " if first.where else ""
@@ -181,6 +204,7 @@ class Lines:
 
     def status(self, report: Report, now: Situation, drift: Drift) -> None:
         """Show what the server runs, and what of it is in no git."""
+        self._printer.interrupted()
         for line in status_lines(report, now, drift_lines(drift)):
             click.echo(line)
 

@@ -37,6 +37,7 @@ SILENCE_S = 0.06  # git checkout pauses up to 48 ms between files
 JUST_S = 0.5  # for so long after git has written its index, the events of what it checked out may still come
 CAP_S = 3.0  # for a tree that never stands still
 LOCK_S = 30.0  # the longest that git works on a tree; older locks are left from a crash
+STEP_S = 1.0  # a rebase that still runs takes its next step before that
 RESCAN_S = 2.0
 POLL_S = 0.3  # instead, where the system gives no events
 END_S = 2.0  # for its threads to end; they are no reason to stay
@@ -45,6 +46,8 @@ TICK_S = 0.5  # how often an empty batch lets the consumer look at its own clock
 COMPLETE = "complete"  # the file is whole
 PARTIAL = "partial"  # something happened, more may come
 FOLDER = "folder"  # a folder came or went, and what is in it
+REBASES = ("rebase-merge", "rebase-apply")  # there while git rebases; each step changes it
+WOKEN = ("woken", Path())
 VIMS_PROBE = "4913"  # vim makes and deletes it to see whether it may write to a folder
 MOUNTS = Path("/proc/self/mountinfo")
 REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "vboxsf", "prl_fs"})
@@ -111,7 +114,11 @@ def changed(old: dict[Path, Stamp], new: dict[Path, Stamp]) -> set[Path]:
 
 
 def watch(
-    folders: Folders, stop: Event, note: Callable[[str], None], ahead: Callable[[Path], None]
+    folders: Folders,
+    stop: Event,
+    note: Callable[[str], None],
+    ahead: Callable[[Path], None],
+    events: queue.SimpleQueue[tuple[str, Path]],
 ) -> Generator[frozenset[Path], None, None]:
     """Yield batches of files to look at, until `stop` is set: the first, empty, once all is watched.
 
@@ -120,8 +127,8 @@ def watch(
         stop: ends it, within TICK_S.
         note: takes a sentence if events can't be had.
         ahead: may prepare for a file that is probably in the next batch. It must take milliseconds.
+        events: where they come in. Who puts WOKEN there gets a batch at once, be it empty.
     """
-    events: queue.SimpleQueue[tuple[str, Path]] = queue.SimpleQueue()
     mount = remote_mount(folders.roots)
     observer, problem = (None, f"{mount} gives no events") if mount else _observe(folders, events)
     try:
@@ -221,6 +228,7 @@ class Collector:
         self._indexes = [
             lock.with_suffix("") for lock in self._locks
         ]  # git ends by renaming one to the other
+        self._rebases = [lock.with_name(name) for lock in self._locks for name in REBASES]
         self._index_seen = snapshot(self._indexes)
         self._seen = snapshot(folders.files())
         self._next_scan = time.monotonic() + rescan_s
@@ -286,7 +294,9 @@ class Collector:
             del self._batch[path]  # its own event will come, or the next rescan finds it
 
     def _is_locked(self) -> bool:
-        return any(_is_fresh(lock) for lock in self._locks)
+        return any(_is_fresh(lock, LOCK_S) for lock in self._locks) or any(
+            _is_fresh(folder, STEP_S) for folder in self._rebases
+        )
 
     def _is_git_at_work(self) -> bool:
         """Whether git holds its lock, or let go of it just now: events come later than what they tell."""
@@ -313,10 +323,10 @@ class Collector:
         return frozenset(self._batch)
 
 
-def _is_fresh(lock: Path) -> bool:
-    """Whether a lock is there and held: one that a crash left behind must not slow every save."""
+def _is_fresh(path: Path, within_s: float) -> bool:
+    """Whether a file is there and somebody at work: what a crash left behind must not slow every save."""
     try:
-        return time.time() - lock.stat().st_mtime < LOCK_S
+        return time.time() - path.stat().st_mtime < within_s
     except OSError:
         return False
 

@@ -18,10 +18,12 @@ from ..errors import BuildError, ConfigError, HabaneroError, PythonMismatchError
 from ..release import Report, WorkerCount
 from .compiler import NoPythonError
 from .desk import Situation, path_of
+from .printer import cut, seen
 from .push import Result
 
 PATH_WIDTH = 40
 STEPS_WIDTH = 60
+LEAST = 12  # columns that a path, and what was done, keep on a narrow screen
 COLOURS = {
     "live": "green",
     "unchanged": "green",
@@ -97,20 +99,39 @@ def reach(workers: WorkerCount) -> str:
     return f"{workers.at_head}/{workers.total - workers.asleep} workers{asleep}"
 
 
-def result_line(outcome: str, result: Result, held: int = 0) -> str:
-    """Return the one line of a push."""
+def result_line(outcome: str, result: Result, held: int = 0, width: int = 0) -> str:
+    """Return the one line of a push. On a screen that is narrower, it says less: shorter names, no times."""
+    path, done = files(result.paths) if result.paths else "", verbs(result)
+    line = _result_line(outcome, result, held, path, done)
+    if not width or seen(line) <= width:
+        return line
+    for timed in (True, False):
+        bare = seen(_result_line(outcome, result, held, "", "", timed=timed)) + 6  # with what parts columns
+        done = cut(done, max(width - bare - len(path), min(len(done), LEAST)))
+        path = shorten(path, max(width - bare - len(done), LEAST))
+        line = _result_line(outcome, result, held, path, done, timed=timed)
+        if seen(line) <= width:
+            break
+    return line
+
+
+def _result_line(outcome: str, result: Result, held: int, path: str, done: str, *, timed: bool = True) -> str:
     report = result.report
-    columns = [
-        f"{dim(clock())}  {tag(outcome)} #{report.release:<3} {files(result.paths) if result.paths else ''}"
-    ]
-    columns.append(verbs(result))
-    if "total" in report.ms:
+    when = f"{dim(clock())}  " if timed else ""
+    columns = [f"{when}{tag(outcome)} #{report.release:<3} {path}", done]
+    if timed and "total" in report.ms:
         columns.append(dim(f"{report.ms['total']:.1f} ms"))
     if report.workers.total:
         columns.append(reach(report.workers))
     if held:
         columns.append(click.style(f"{held} held", fg="yellow"))
     return "   ".join(column.rstrip() for column in columns if column)
+
+
+def report_lines(report: Report) -> list[str]:
+    """Return what stands beneath the line of a push: reasons, and workers that are not at head."""
+    behind = [f"          behind: {text}" for text in report.workers.behind]
+    return [*reason_lines(report.reasons), *behind]
 
 
 def reason_lines(reasons: Iterable[Reason]) -> list[str]:

@@ -59,6 +59,24 @@ def test_a_rollback_is_agreed_and_what_was_taken_back_is_held():
     assert memory.held["m"].digest == "new"
 
 
+def test_what_was_sent_is_known_until_it_is_known_to_have_arrived(tmp_path):
+    """Also what was sent after it, and what is only a line in the file beside it; half a line is none."""
+    kept = store(tmp_path)
+    kept.update(lambda m: m.met("shop", "e", 0).agree({"a": "0", "b": "0"}))
+    for digest in ("1", "2", "3"):
+        kept.sends({"a": digest})
+    kept.sends({"gone": ""})
+    memory = kept.load()
+    assert memory.arrived({"a": "2", "b": "0"}) == {"a": "2", "gone": ""}
+    assert memory.arrived({"a": "0", "gone": "1"}) == {}
+    assert kept.update(lambda m: m.agree({"a": "2"})).sent == {"a": ("3",), "gone": ("",)}
+    with kept.path.with_suffix(".sent").open("a") as file:
+        file.write('{"b": "1"}\n{"b": "2')
+    assert kept.load().sent == {"a": ("3",), "gone": ("",), "b": ("1",)}
+    assert kept.update(lambda m: m.agree({"a": "3", "gone": "", "b": "1"})).sent == {}
+    assert kept.load().sent == {}
+
+
 def test_two_writers_at_once_lose_nothing(tmp_path):
     def write(names):
         for name in names:

@@ -33,7 +33,7 @@ class Watched:
             (self.folder / f"{name}.py").write_text(f"x = '{name}'\n")
         self.notes, self.ahead, self.stop = [], [], threading.Event()
         folders = Folders((folder,), frozenset({"shop"}))
-        self.batches = watch(folders, self.stop, self.notes.append, self.ahead.append)
+        self.batches = watch(folders, self.stop, self.notes.append, self.ahead.append, queue.SimpleQueue())
         assert next(self.batches) == frozenset()  # all is watched from here on
 
     def path(self, name):
@@ -170,6 +170,38 @@ def test_git_at_work_is_waited_for(tmp_path):
     assert watched.collect({"views.py"}) == [{"views.py"}]
     assert 0.4 <= time.monotonic() - begun < CAP_S
     timer.join()
+    watched.stop.set()
+    watched.batches.close()
+
+
+def test_a_rebase_between_two_steps_is_waited_for(tmp_path):
+    """It holds no lock then, and may think longer than any silence."""
+    rebase = tmp_path / ".git" / "rebase-merge"
+    rebase.mkdir(parents=True)
+    watched = Watched(tmp_path)
+
+    def next_step():
+        watched.path("pricing.py").write_text("x = 3\n")
+        rebase.rmdir()
+
+    os.utime(rebase)
+    timer = threading.Timer(0.3, next_step)
+    watched.path("views.py").write_text("x = 2\n")
+    timer.start()
+    assert watched.collect({"views.py", "pricing.py"}) == [{"views.py", "pricing.py"}]
+    timer.join()
+    watched.stop.set()
+    watched.batches.close()
+
+
+def test_a_rebase_that_stopped_slows_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "CAP_S", 3600)
+    rebase = tmp_path / ".git" / "rebase-merge"
+    rebase.mkdir(parents=True)
+    os.utime(rebase, (1, 1))
+    watched = Watched(tmp_path)
+    in_place(watched)
+    assert watched.collect({"views.py"}) == [{"views.py"}]
     watched.stop.set()
     watched.batches.close()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,19 +175,19 @@ Serve = Callable[..., Server]
 Start = Callable[..., Server]
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Give a function that runs a command, which listens at a port, in a folder of sources."""
+@contextmanager
+def starting(place: Path) -> Iterator[Start]:
+    """Give a function that runs a command, which listens at a port, in a folder of sources below a place."""
     servers: list[Server] = []
     secret = new_secret("e2e")
 
     def start(command: list[str], port: int, files: Mapping[str, str] | None) -> Server:
-        folder = tmp_path / "site"
+        folder = place / "site"
         folder.mkdir(exist_ok=True)
         for name, text in (files if files is not None else {"app": APP, "texts": TEXTS}).items():
             (folder / f"{name}.py").write_text(text)
         ours = {"HABANERO_SECRET": secret, "PYTHONPATH": str(ROOT), "FLASK_RUN_PORT": str(port)}
-        log = tmp_path / f"log{len(servers)}"
+        log = place / f"log{len(servers)}"
         with log.open("wb") as out:
             process = subprocess.Popen(
                 command, cwd=folder, env={**os.environ, **ours}, stdout=out, stderr=out
@@ -203,8 +203,20 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Give what `starting` gives, for one test."""
+    with starting(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture
 def serve(start: Start) -> Serve:
     """Give a function that starts gunicorn: ``serve("-w", "4", files={"app": "..."}, target="app:app")``."""
+    return with_gunicorn(start)
+
+
+def with_gunicorn(start: Start) -> Serve:
+    """Return how gunicorn is started."""
 
     def serve(*options: str, files: Mapping[str, str] | None = None, target: str = "app:app") -> Server:
         port = free_port()

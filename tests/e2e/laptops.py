@@ -86,16 +86,34 @@ class Watch:
                     self.words,
                 )
 
+    def next(self) -> Event:
+        """Return the next event, whatever it is; it must come."""
+        with self._news:
+            came = self._news.wait_for(lambda: self._told < len(self.events), SAYS_S)
+            assert came, self.words
+            self._told += 1
+            return self.events[self._told - 1]
+
+    def says(self, words: str) -> None:
+        """Wait until it says something that is no event."""
+        with self._news:
+            assert self._news.wait_for(lambda: any(words in w for w in self.words), SAYS_S), self.words
+
     def end(self) -> int:
         """End it as a person does who is done; return its exit code."""
-        assert self.process.stdout is not None
         self.process.terminate()
         try:
             return self.process.wait(10)
         finally:
-            self.process.kill()
-            self._listener.join()
-            self.process.stdout.close()
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once; what it said until then was heard."""
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self._listener.join()
+        self.process.stdout.close()
 
 
 @dataclass
@@ -198,11 +216,18 @@ Clone = Callable[..., Laptop]
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Iterator[Clone]:
+    """Give what `cloning` gives, for one test."""
+    with cloning(tmp_path) as clone:
+        yield clone
+
+
+@contextmanager
+def cloning(where: Path) -> Iterator[Clone]:
     """Give a function that makes a working copy of a server's sources: ``clone(server, "ann")``."""
     laptops: list[Laptop] = []
 
     def clone(server: Server, name: str = "ann") -> Laptop:
-        place = tmp_path / name
+        place = where / name
         folder = place / "work"
         shutil.copytree(server.folder, folder, ignore=shutil.ignore_patterns("instance", "__pycache__"))
         environ = {
