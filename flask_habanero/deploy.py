@@ -26,11 +26,11 @@ from .errors import (
     Reason,
     TooLargeError,
 )
-from .fleet import Round
 from .moves import foresee, plan_to
-from .post import Message, label
+from .post import label
 from .record import PUSH, ROLLBACK
 from .release import Report
+from .round import Round
 from .signals import release_refused
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Deployer:
         return self.answers.report("unchanged", data=self.archive.read(request))
 
     def _plan(self, request: Request, clock: Clock) -> Report:
-        self.worker.catch_up()
+        self.answers.refresh()
         with clock.stage("verify"):
             change = self._asked(request)
             self._check_code(request, change)
@@ -119,7 +119,8 @@ class Deployer:
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
 
     def _push(self, request: Request, clock: Clock) -> Report:
-        with self.fleet.lock():
+        with self.fleet.leading():
+            self.ledger.refresh()
             self.worker.catch_up()
             try:
                 with clock.stage("verify"):
@@ -199,7 +200,7 @@ class Deployer:
         if not trouble:
             return error
         what = f"this worker is not at head: {trouble}"
-        reason = Reason("behind", label(f"{self.worker.pid}-"), what, "restart it")
+        reason = Reason("behind", label(self.fleet.own), what, "restart it")
         return ColdChangeError((reason, *error.reasons))
 
     def _release(self, request: Request, change: Change, clock: Clock) -> Report:
@@ -221,13 +222,13 @@ class Deployer:
             with clock.stage("commit"):
                 undo = worker.commit_first(others.id)
             with clock.stage("record"):
-                record = self._record(request, change, undo)
+                record = self._record(request, change, undo, others)
             others.tell("commit")
             worker.settle(others.id, record)
             with clock.stage("converge"):
                 siblings = self.fleet.siblings()  # while the others commit
-                arrived, late = self._arrived(others, record)
-        workers = counted(arrived, (*behind, *late), siblings)
+                arrived, late, asleep = self._arrived(others, record)
+        workers = counted(arrived, (*behind, *late), siblings | asleep)
         outcome = "diverged" if workers.behind else "live"
         log.info("#%d by %s: %s", record.number, request.claims["cid"], outcome)
         return self.answers.report(outcome, steps=tuple(map(str, plan.steps)), workers=workers)
@@ -253,7 +254,7 @@ class Deployer:
                 raise BusyError((f"{label(name)}: no answer",))
             if answer.get("outcome") == "conflict":  # it runs an old deploy, or could not come to head
                 behind.append(f"{label(name)}: {words_of(answer)}")
-                others.names.remove(name)
+                others.leave_out(name)
             elif "no" in answer:
                 raise refusal_of(name, answer)
         return tuple(behind)
@@ -269,7 +270,7 @@ class Deployer:
 
     def _quiesce_once(self, others: Round) -> tuple[str, ...]:
         others.tell("quiesce")
-        holders = [f"{label(f'{self.worker.pid}-')}: {h}" for h in self.worker.moves.quiesce(others.id)]
+        holders = [f"{label(self.fleet.own)}: {h}" for h in self.worker.moves.quiesce(others.id)]
         for name, answer in others.answers(self.config.quiesce_ms / 1000 + 2.0):  # 2.0: a loaded machine
             if answer and answer.get("outcome") == "cold":
                 raise refusal_of(name, answer)  # one of its threads is inside what would change
@@ -279,9 +280,10 @@ class Deployer:
             others.tell("reopen")
         return tuple(holders)
 
-    def _record(self, request: Request, change: Change, undo: Callable[[], None]) -> Record:
+    def _record(self, request: Request, change: Change, undo: Callable[[], None], others: Round) -> Record:
         claims = request.claims
         try:
+            others.check_still()
             return self.ledger.record(
                 epoch=claims["epoch"],
                 base=claims["base"],
@@ -298,11 +300,14 @@ class Deployer:
             self.worker.take_back(undo)
             raise
 
-    def _arrived(self, others: Round, record: Record) -> tuple[list[Message], tuple[str, ...]]:
-        arrived, behind = [self.fleet.describe()], []
+    def _arrived(self, others: Round, record: Record) -> tuple[list[str], tuple[str, ...], set[str]]:
+        """Return who has come to a release, who has not and why, and who has not served yet."""
+        arrived, behind, asleep = [label(self.fleet.own)], [], set()
         for name, answer in others.answers(CONVERGE_S):
-            if answer is not None and answer.get("release") == record.number and not answer.get("trouble"):
-                arrived.append(answer)
+            if answer is not None and "asleep" in answer:
+                asleep.add(label(name))
+            elif answer is not None and answer.get("release") == record.number and not answer.get("trouble"):
+                arrived.append(label(name))
             else:
                 behind.append(f"{label(name)}: {words_of(answer)}")
-        return arrived, tuple(behind)
+        return arrived, tuple(behind), asleep

@@ -93,5 +93,7 @@ def pid_of(name: str) -> int:
 
 
 def label(name: str) -> str:
-    """Return how people know a worker: host/pid."""
-    return f"{socket.gethostname()}/{pid_of(name)}"
+    """Return how people know a worker: host/pid; or, if no worker is named, the host."""
+    host, _, own = name.rpartition("/")
+    host = host or socket.gethostname()
+    return f"{host}/{pid_of(own)}" if own else host
