@@ -154,9 +154,11 @@ class Mirror(Ledger):
         """Fetch what other hosts decided; put back what the shared store has lost. Raises StoreError."""
         with self._store.reading() as db:
             at = newest(db)
-            mine = "" if at is None else self._link(db, at.epoch, at.head)
-        if at is None:
-            return
+            if at is None:
+                return
+            mine = self._link(db, at.epoch, at.head)
+            if self._counter.value() < at.counter:
+                self._store.ring(db)  # who wrote the last record died before it did
         there, index = self._shared.position(at.epoch), at.head - at.first
         if there.length == index + 1 and there.last == mine:
             return

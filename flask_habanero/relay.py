@@ -38,12 +38,14 @@ class Relay:
 
     def __init__(self, fleet: Fleet, mirror: Mirror) -> None:
         self._fleet, self._mirror = fleet, mirror
-        self._speaks = self._left = False
+        self._lock = -1  # held open: the kernel drops it when we die
+        self._left = False
         self._said = ""  # the last trouble that was logged
+        os.register_at_fork(after_in_child=self._let_go)  # a child that outlives us must not speak for us
 
     def stand(self) -> None:
         """Speak for this host from now on, if no other worker does. Called once a second."""
-        if self._speaks or self._left:
+        if self._lock >= 0 or self._left:
             return
         try:
             fd = os.open(self._fleet.folder / "relay.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -51,19 +53,25 @@ class Relay:
             log.error("nobody speaks for this host: %s", error)
             return
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # kept open: the kernel drops it when we die
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(fd)
             return
-        self._speaks = True
+        self._lock = fd
         threading.Thread(target=self._speak, name="habanero-host", daemon=True).start()
 
     def leave(self) -> None:
-        """Say that the host is no more, if this was its last worker."""
-        self._left = True
+        """Let another worker speak; say that the host is no more, if this was its last one."""
+        self._let_go()
         if not any(self._fleet.folder.glob(f"*{WORKER}")):
             with suppress(StoreError):  # it is noticed
                 self._mirror.hosts.leave()
+
+    def _let_go(self) -> None:
+        self._left = True
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
 
     def _speak(self) -> None:
         while not self._left:
