@@ -107,10 +107,7 @@ class Answers:
 
     def outcome(self, nonce: str) -> Report:
         """Return what became of the push with a nonce. Raises StoreError."""
-        record = self._ledger.by_nonce(nonce)
-        if record is None:
-            self._ledger.refresh()  # another host may have recorded it
-            record = self._ledger.by_nonce(nonce)
+        record = self._ledger.became(nonce)
         return self.report("unknown", data={"recorded": False}) if record is None else self.recorded(record)
 
     def recorded(self, record: Record) -> Report:

@@ -119,7 +119,7 @@ class Deployer:
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
 
     def _push(self, request: Request, clock: Clock) -> Report:
-        with self.fleet.leading():
+        with self.fleet.leading(request.nonce):
             self.ledger.refresh()
             self.worker.catch_up()
             try:

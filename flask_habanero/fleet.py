@@ -221,9 +221,9 @@ class Fleet:
             os.close(fd)
 
     @contextmanager
-    def leading(self) -> Iterator[None]:
+    def leading(self, nonce: str) -> Iterator[None]:
         """Be the only one of all hosts that leads a push. Raises InProgressError, StoreError."""
-        with self.lock(), self.worker.ledger.leading() as leads:
+        with self.lock(), self.worker.ledger.leading(nonce) as leads:
             if not leads:
                 raise InProgressError("another push is in progress")
             yield

@@ -23,7 +23,7 @@ from .shared import Shared
 
 SILENT_S = 4.0  # each host is heard of once a second: one that is not for so long is asked nothing
 GONE_S = 15.0  # ... and for so long is no host any more
-_NAME = re.compile(r"\A[A-Za-z0-9.-]{1,80}-[0-9a-f]{4}\Z")
+_NAME = re.compile(r"\A[A-Za-z0-9.-]{1,80}-[0-9a-f]{6}\Z")
 log = logging.getLogger("flask_habanero")
 
 Message = dict[str, Any]
@@ -61,7 +61,7 @@ class Hosts:
 
     @property
     def own(self) -> str:
-        """This host's name: that of the machine, and four digits, which are those of its store."""
+        """This host's name: that of the machine, and six digits, which are those of its store."""
         if not self._own:
             self._own = _name_in(self._folder)
         return self._own
@@ -111,7 +111,7 @@ def box_of(host: str) -> str:
 
 
 def _name_in(folder: Path) -> str:
-    """Return the name that lies in a store. One that was copied from another machine is another host's."""
+    """Return the name that lies in a store. One that was copied there is another host's."""
     machine = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:80] or "host"
     try:
         fd = os.open(folder / "host", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -119,11 +119,12 @@ def _name_in(folder: Path) -> str:
         raise StoreError(f"{folder / 'host'}: {error.strerror}") from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        name = os.pread(fd, 200, 0).decode("ascii", "replace").strip()
-        if not _NAME.match(name) or name[:-5] != machine:
-            name = f"{machine}-{secrets.token_hex(2)}"
+        name, _, place = os.pread(fd, 200, 0).decode("ascii", "replace").strip().partition(" ")
+        here = str(os.fstat(fd).st_ino)  # a copy lies elsewhere
+        if not _NAME.match(name) or (name[:-7], place) != (machine, here):
+            name = f"{machine}-{secrets.token_hex(3)}"
             os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{name}\n".encode(), 0)
+            os.pwrite(fd, f"{name} {here}\n".encode(), 0)
         return name
     except OSError as error:
         raise StoreError(f"{folder / 'host'}: {error.strerror}") from error

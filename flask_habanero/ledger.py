@@ -269,9 +269,13 @@ class Ledger:
         """Fetch what other hosts recorded. Raises StoreError."""
 
     @contextmanager
-    def leading(self) -> Iterator[bool]:
-        """Be the only host that leads a push; whether that is so. Raises StoreError."""
+    def leading(self, _nonce: str) -> Iterator[bool]:
+        """Be the only host that leads a push, for this request; whether that is so. Raises StoreError."""
         yield True
+
+    def became(self, nonce: str) -> Record | None:
+        """Return the release that a request became, wherever; or None: it did not, and will not by itself."""
+        return self.by_nonce(nonce)
 
     # --- what only lasts for one push ---
 

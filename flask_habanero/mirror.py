@@ -239,9 +239,9 @@ class Mirror(Ledger):
     # --- records ---
 
     @contextmanager
-    def leading(self) -> Iterator[bool]:
-        """Be the only host that leads a push; whether that is so. Raises StoreError."""
-        leader = f"{self.hosts.own}:{secrets.token_hex(8)}"
+    def leading(self, nonce: str) -> Iterator[bool]:
+        """Be the only host that leads a push, for this request; whether that is so. Raises StoreError."""
+        leader = f"{nonce}:{secrets.token_hex(8)}"  # the same request may be on its way to two hosts
         if not self._shared.lead(leader):
             yield False
             return
@@ -252,6 +252,15 @@ class Mirror(Ledger):
             self._leader = ""
             with suppress(StoreError):  # it ends by itself
                 self._shared.resign(leader)
+
+    def became(self, nonce: str) -> Record | None:
+        """Return the release that a request became, on whichever host. Raises StoreError: nobody can tell."""
+        found = self.by_nonce(nonce)
+        if found is None:
+            self._shared.resign(nonce)  # what its leader sent, and is still under way, comes to nothing
+            self.refresh()
+            found = self.by_nonce(nonce)
+        return found
 
     def go_on_leading(self) -> None:
         """Prolong that. Raises StoreError."""

@@ -86,7 +86,7 @@ class Shared(Protocol):
         """Let nobody else lead a push, for some seconds. Returns whether it could be; again prolongs it."""
 
     def resign(self, leader: str) -> None:
-        """Let others lead. What this one sent to be appended, and is still under way, comes to nothing."""
+        """Let others lead, if who does begins so. What it sent, and is still under way, comes to nothing."""
 
     # --- messages ---
 

@@ -103,7 +103,7 @@ class MemoryStore:
 
     def resign(self, leader: str) -> None:
         with self._reach():
-            self.leader = "" if self.leader == leader else self.leader
+            self.leader = "" if self.leader.startswith(leader) else self.leader
 
     def send(self, box: str, data: bytes) -> None:
         with self._reach():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,8 @@ MakeHost = Callable[..., Host]
 
 
 @pytest.fixture
-def store() -> MemoryStore:
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    monkeypatch.setattr(relay, "BEAT_S", 0.1)
     return MemoryStore()
 
 
@@ -197,7 +199,7 @@ def test_while_another_host_leads_a_push_is_in_progress(host: MakeHost, store: M
     peer = two.peer(two.members[0])
     peer.hello()
     bundle = peer.bundle({"shop": "x = 2"}).encode()
-    with one.members[0].fleet.leading():
+    with one.members[0].fleet.leading("somebody's"):
         report = peer.ask("push", bundle)
         assert (report.outcome, report.reasons[0].code, report.data["status"]) == (
             "refused",
@@ -636,6 +638,9 @@ def test_a_copied_folder_is_another_host(host: MakeHost, monkeypatch: pytest.Mon
     name = mirror(one).hosts.own
     again = Hosts(one.folder / "store", APP, Keyring([KEY]), MemoryStore())
     assert again.own == name
+    shutil.copytree(one.folder / "store", one.folder / "copy", ignore=shutil.ignore_patterns("run"))
+    copy = Hosts(one.folder / "copy", APP, Keyring([KEY]), MemoryStore())
+    assert copy.own != name
     monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
     other = Hosts(one.folder / "store", APP, Keyring([KEY]), MemoryStore())
     assert other.own.startswith("elsewhere-")

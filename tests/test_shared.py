@@ -87,8 +87,10 @@ def test_one_leads_and_what_others_send_comes_to_nothing(store: Shared) -> None:
     assert not store.lead("y")
     store.resign("x")
     assert not store.append("e1", 1, BASE.link, ONE, "n", "x")  # it was too slow
-    assert store.lead("y")
-    assert store.append("e1", 1, BASE.link, ONE, "n", "y")
+    assert store.lead("y:1")
+    assert store.append("e1", 1, BASE.link, ONE, "n", "y:1")
+    store.resign("y")
+    assert store.lead("x")
 
 
 def test_of_those_who_append_at_once_one_wins(store: Shared) -> None:
