@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,7 @@ from .replay import bounds
 from .shared import Entry, Shared, packed, unpacked
 from .store import Newest, newest, rows
 
+EMPTY_S = 2.0  # hosts put back what was lost within a second
 _BATCH = 16  # records at once
 _AT = "epoch = ? AND number = ?"
 log = logging.getLogger("flask_habanero")
@@ -103,8 +105,27 @@ class Mirror(Ledger):
         elif mine:
             self.refresh()
         else:
-            self._least = self._last_number()
+            theirs = self._looked_twice()
         return theirs or mine
+
+    def _looked_twice(self) -> str:
+        """Return the epoch of other hosts, if there is one: one that begins anew must not hide what was lost.
+
+        Raises:
+            StoreError: another host knows the deploy, and has not put it back yet.
+        """
+        if not self._shared.known(self._names).newest:
+            time.sleep(EMPTY_S)  # nothing at all: if it was lost, it is put back by now
+        roster = self.hosts.roster()
+        theirs = self._theirs("", roster.values())
+        if theirs:
+            self._follow(theirs)
+            return theirs
+        for beat in roster.values():
+            if beat.deploy == self.deploy and beat.epoch and beat.host != self.hosts.own:
+                raise StoreError(f"{self._shared.place} has lost what {beat.host} knows of this deploy")
+        self._least = self._last_number()
+        return ""
 
     def _theirs(self, mine: str, roster: Iterable[Beat]) -> str:
         """Return the epoch to take over from other hosts, or "" to go on with one's own, or a new one."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from .change import Request
 from .errors import HabaneroError, StoreError
 from .hosts import box_of
-from .mirror import ForkedError, Mirror
+from .mirror import Mirror
 from .moves import LEASE_S, PREPARED_S
 from .post import FOLLOWER, WORKER, Message, pid_of
 from .round import Round
@@ -90,7 +90,7 @@ class Relay:
         try:
             self._mirror.refresh()
             self._note("")
-        except ForkedError as error:
+        except StoreError as error:  # if it is away, the next call says so, too
             self._note(str(error))
         message = hosts.receive(box_of(hosts.own), BEAT_S)
         if message is not None and message.get("k") in Deputy.begins:

@@ -156,7 +156,12 @@ class RedisServer:
                 probe.bind(("127.0.0.1", 0))
                 self.port = int(probe.getsockname()[1])
         options = {"--port": self.port, "--bind": "127.0.0.1", "--dir": self.folder}
-        options |= {"--appendonly": "yes", "--appendfsync": "always", "--save": ""}
+        options |= {
+            "--unixsocket": self.folder / "socket",
+            "--appendonly": "yes",
+            "--appendfsync": "always",
+            "--save": "",
+        }
         command = [redis_program(), *(str(word) for pair in options.items() for word in pair)]
         with (self.folder / "log").open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask_habanero import deploy, moves, relay, wide
+from flask_habanero import mirror as mirror_module
 from flask_habanero.envelope import Key, Keyring, new_secret
 from flask_habanero.errors import StoreError
 from flask_habanero.hosts import Hosts, box_of
@@ -29,6 +30,7 @@ MakeHost = Callable[..., Host]
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     monkeypatch.setattr(relay, "BEAT_S", 0.1)
+    monkeypatch.setattr(mirror_module, "EMPTY_S", 0.0)
     return MemoryStore()
 
 
@@ -437,6 +439,58 @@ def test_what_the_store_has_lost_is_put_back(host: MakeHost, store: MemoryStore,
     eventually(lambda: store.logs.get(epoch) == before)
     assert push(two, "x = 4").outcome == "live"
     assert texts(one, two, host("three")) == {"x = 4"}
+
+
+def test_a_host_that_starts_when_all_was_lost_waits_until_it_is_put_back(
+    host: MakeHost, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror_module, "EMPTY_S", 0.5)
+    one = host("one")
+    push(one, "x = 2")
+    with store.news:
+        for lost in (store.logs, store.deploys, store.said):
+            lost.clear()
+        store.newest = ""
+    two = host("two")
+    assert texts(two) == {"x = 2"}
+    assert len(store.logs) == 1
+
+
+def test_a_host_that_starts_before_it_is_put_back_does_not_begin_anew(
+    host: MakeHost, store: MemoryStore
+) -> None:
+    one = host("one")
+    push(one, "x = 2")
+    begin = store.begin
+    store.begin = lambda *_: ""  # type: ignore[method-assign]  # it can't be put back
+    with store.news:
+        for lost in (store.logs, store.deploys):
+            lost.clear()
+    with pytest.raises(StoreError, match=r"has lost what .* knows of this deploy"):
+        host("two")
+    store.begin = begin  # type: ignore[method-assign]
+    eventually(lambda: len(store.logs) == 1)
+    assert texts(host("three")) == {"x = 2"}
+
+
+def test_a_host_that_can_not_believe_what_is_there_says_so_to_who_pushes(
+    host: MakeHost, store: MemoryStore
+) -> None:
+    one, two = host("one"), host("two")
+    refresh, mine = Mirror.refresh, mirror(two)
+
+    def doubts(self: Mirror) -> None:
+        if self is mine:
+            raise StoreError("record #1: its seal is of another content")
+        refresh(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Mirror, "refresh", doubts)
+        report = push(one, "x = 2")
+    assert (report.outcome, report.reasons[0].code) == ("failed", "store")
+    assert report.reasons[0].what == f"{mine.hosts.own}: record #1: its seal is of another content"
+    eventually(lambda: push(one, "x = 2").outcome == "live")
+    assert texts(one, two) == {"x = 2"}
 
 
 def test_a_host_that_knows_more_than_the_store_lets_nobody_push_until_it_has_told(

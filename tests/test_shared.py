@@ -156,6 +156,12 @@ def test_a_redis_that_is_not_there_is_a_sentence_without_the_password() -> None:
 
 
 @pytest.mark.slow
+def test_a_redis_is_reached_by_its_socket_and_by_valkeys_name(redis: RedisServer) -> None:
+    begun(RedisStore(f"unix://{redis.folder / 'socket'}?db=0", "sockets"))
+    assert RedisStore(redis.url.replace("redis:", "valkey:"), "sockets").known(["d"]) == Known("e1", "e1")
+
+
+@pytest.mark.slow
 def test_apps_in_one_redis_do_not_meet(redis: RedisServer) -> None:
     one, two = RedisStore(redis.url, "one"), RedisStore(redis.url, "two")
     begun(one)

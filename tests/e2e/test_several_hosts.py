@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from redis import Redis
 
-from tests.e2e.conftest import APP, TEXTS, Serve, Server, accepts
+from tests.e2e.conftest import APP, TEXTS, Serve, Server, accepts, over_http
 from tests.e2e.laptops import restart
 from tests.e2e.test_workers import asking, numbered, with_text
 from tests.hosts import eventually
+from tests.peer import PATH, Peer
 from tests.stores import RedisServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-TWO = ("-w", "2")
 SEVERAL = 'app.config["HABANERO_STORE"] = "{url}"\nHabanero(app)'
 
 
@@ -38,9 +40,10 @@ def sharing(redis: RedisServer, changed: dict[str, str]) -> dict[str, str]:
     return {n: t.replace("Habanero(app)", SEVERAL.format(url=redis.url)) for n, t in changed.items()}
 
 
-def hosts(serve: Serve, redis: RedisServer, count: int, workers: int = 2) -> list[Server]:
+def hosts(serve: Serve, redis: RedisServer, count: int, workers: int = 2, *kind: str) -> list[Server]:
     """Start hosts, and have all their workers serve."""
-    servers = [serve("-w", str(workers), files=files_for(redis), site=f"web{i}") for i in range(count)]
+    options = ("-w", str(workers), *kind)
+    servers = [serve(*options, files=files_for(redis), site=f"web{i}") for i in range(count)]
     for server in servers:
         server.ask_all(workers)
     return servers
@@ -116,17 +119,49 @@ def test_a_killed_worker_that_spoke_for_its_host_is_followed_by_another(
 ) -> None:
     one, two = hosts(serve, redis, 2)
     assert one.peer().push(sharing(redis, with_text("two"))).outcome == "live"
-    import os
-
     for pid in two.workers():
         os.kill(pid, signal.SIGKILL)
     assert two.texts(2) == {"two"}
     report = one.peer().push(sharing(redis, with_text("three")))
-    eventually(
-        lambda: one.peer().push(sharing(redis, with_text("three"))).outcome in ("live", "unchanged"), 30
-    )
-    assert report
+    assert (report.outcome, report.workers.at_head) == ("live", 4), report
     assert one.texts(2) == two.texts(2) == {"three"}
+
+
+def test_what_was_changed_in_redis_runs_nowhere_and_what_was_deleted_is_put_back(
+    serve: Serve, redis: RedisServer
+) -> None:
+    (one,) = hosts(serve, redis, 1)
+    peer = one.peer()
+    for number in (1, 2):
+        assert peer.push(sharing(redis, numbered(number))).outcome == "live"
+    with Redis.from_url(redis.url) as client:
+        (log,) = client.keys("habanero:*:log:*")
+        client.lset(log, 2, client.lindex(log, 2)[:-1] + b"x")
+        two = serve("-w", "2", files=files_for(redis), site="web9")
+        assert two.texts(2) == {"one"}  # what is on its disk
+        refused = Peer(two.key, over_http(two.url + PATH)).ask("hello")
+        assert (refused.outcome, refused.reasons[0].code) == ("failed", "store")
+        assert one.texts(2) == {"one2"}
+        client.delete(*client.keys("habanero:*"))
+    eventually(lambda: two.texts(2) == {"one2"}, 30)
+    report = two.peer().push(sharing(redis, numbered(3)))
+    assert (report.outcome, report.workers.at_head) == ("live", 4), report
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [("-k", "gevent"), ("-k", "gthread", "--threads", "4"), ("--preload",)])
+def test_below_other_kinds_of_workers(serve: Serve, redis: RedisServer, kind: tuple[str, ...]) -> None:
+    one, two = hosts(serve, redis, 2, 2, *kind)
+    for number in range(1, 6):
+        server = (one, two)[number % 2]
+        report = server.peer().push(sharing(redis, numbered(number)))
+        assert (report.outcome, report.workers.at_head, report.workers.total) == ("live", 4, 4), report
+    assert one.texts(2) == two.texts(2) == {"one5"}
+    end(two)
+    assert one.peer().push(sharing(redis, numbered(6))).outcome == "live"
+    restart(two)
+    eventually(lambda: accepts(two.port), 30)
+    assert two.get()["text"] == "one6"
 
 
 @pytest.mark.long
