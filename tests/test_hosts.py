@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -16,11 +17,12 @@ from flask_habanero.envelope import Key, Keyring, new_secret
 from flask_habanero.errors import StoreError
 from flask_habanero.hosts import Hosts, box_of
 from flask_habanero.mirror import Mirror
+from flask_habanero.record import seal_record
 from flask_habanero.shared import Entry, packed, unpacked
 from flask_habanero.source import Source
 
 from tests.fakes import tree_of
-from tests.hosts import APP, KEY, Host, Member, eventually
+from tests.hosts import APP, KEY, Host, eventually
 from tests.stores import MemoryStore
 
 BASE = tree_of(shop="x = 1", shop__views="y = 1")
@@ -79,8 +81,6 @@ def kill(one: Host, store: MemoryStore) -> None:
 
 
 def said_by(data: bytes) -> str:
-    import json
-
     return str(json.loads(data.split(b".", 1)[1].rsplit(b".", 1)[0])["host"])
 
 
@@ -498,25 +498,16 @@ def test_a_host_that_knows_more_than_the_store_lets_nobody_push_until_it_has_tol
 ) -> None:
     one, two = host("one"), host("two")
     push(one, "x = 2")
-    ahead = {"epoch": mirror(one).at()[0], "number": 7}
-    monkeypatch.setattr(Mirror, "at", lambda self: ("e", 0) if self is not mirror(two) else ("e", 7))
-    del ahead
+    monkeypatch.setattr(Mirror, "at", lambda self: ("e", 7 if self is mirror(two) else 0))
     eventually(lambda: any(b.number == 7 for b in mirror(one).hosts.roster().values()))
     with pytest.raises(StoreError, match="knows #7"):
         one.members[0].fleet.round()
 
 
-def fork(store: MemoryStore, one: Host) -> None:
-    """Exchange the newest record for another one that is sealed as well."""
-    (epoch,) = store.logs
-    record, _token = unpacked(store.logs[epoch][-1].data)
-    from flask_habanero.record import seal_record
-
-    with store.news:
-        prev = store.logs[epoch][-2].link
-        other = seal_record(record, prev, APP, Keyring([KEY]))
-        forked = packed(type(record)(**{**record.__dict__, "time": record.time + 1}), other)
-        store.logs[epoch][-1] = Entry("f" * 64, forked.data)
+def of_another_chain(entry: Entry) -> Entry:
+    """Return a record as it would be had another one come before it, sealed as ours are."""
+    record, _token = unpacked(entry.data)
+    return packed(record, seal_record(record, "0" * 64, APP, Keyring([KEY])))
 
 
 def test_a_store_with_another_history_is_not_believed_and_no_push_is_taken(
@@ -525,12 +516,13 @@ def test_a_store_with_another_history_is_not_believed_and_no_push_is_taken(
     one, two = host("one"), host("two")
     push(one, "x = 2")
     good = [list(log) for log in store.logs.values()]
-    fork(store, one)
+    (epoch,) = store.logs
+    with store.news:
+        store.logs[epoch][-1] = of_another_chain(store.logs[epoch][-1])
     report = push(two, "x = 3")
     assert (report.outcome, [r.code for r in report.reasons]) == ("failed", ["store"])
     assert "has other releases of this deploy than this host" in report.reasons[0].what
     assert texts(one, two) == {"x = 2"}
-    (epoch,) = store.logs
     with store.news:
         store.logs[epoch] = good[0]
     assert push(two, "x = 3").outcome == "live"
@@ -541,7 +533,6 @@ def test_a_record_that_can_not_be_written_down_here_is_live_elsewhere_and_told_s
 ) -> None:
     one, two = host("one", 2), host("two")
     ledger = mirror(one)
-    writing = ledger._store.writing
 
     def full(*_: object) -> Any:
         raise OSError(28, "No space left on device")
@@ -551,7 +542,6 @@ def test_a_record_that_can_not_be_written_down_here_is_live_elsewhere_and_told_s
     report = push(one, "x = 2")
     assert report.release == 1
     assert two.members[0].get() == "x = 2"
-    assert writing
     monkeypatch.undo()
     eventually(lambda: texts(one, two) == {"x = 2"})
 
@@ -567,13 +557,23 @@ def test_a_decision_that_was_not_answered_is_found_out(host: MakeHost, store: Me
     store.append = answers_late  # type: ignore[method-assign]
     assert push(one, "x = 2").outcome == "live"
 
-    def is_lost(*args: Any) -> bool:
+    late: list[Any] = []
+
+    def is_on_its_way(*args: Any) -> bool:
+        late.append(args)
         raise StoreError("memory: timed out")
 
-    store.append = is_lost  # type: ignore[method-assign]
+    def arrives_after_it_was_asked_for(*args: Any) -> str:
+        found = link_at(*args)
+        late.append(append(*late.pop()))
+        return found
+
+    link_at = store.link_at
+    store.append = is_on_its_way  # type: ignore[method-assign]
+    store.link_at = arrives_after_it_was_asked_for  # type: ignore[method-assign]
     report = push(one, "x = 3")
-    assert (report.outcome, report.reasons[0].code) == ("failed", "store")
-    store.append = append  # type: ignore[method-assign]
+    assert (report.outcome, report.reasons[0].code, late) == ("failed", "store", [False])
+    store.append, store.link_at = append, link_at  # type: ignore[method-assign]
     assert texts(one, two) == {"x = 2"}
     eventually(lambda: push(two, "x = 4").outcome == "live")
 
@@ -634,8 +634,12 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("what", [*CHANGES, "seal", "garbage", "other order", "one taken out", "other app"])
-def test_what_was_changed_in_the_store_runs_nowhere(host: MakeHost, store: MemoryStore, what: str) -> None:
+@pytest.mark.parametrize(
+    "what", [*CHANGES, "seal", "chain", "garbage", "other order", "one taken out", "other secret"]
+)
+def test_what_was_changed_in_the_store_runs_nowhere(
+    host: MakeHost, store: MemoryStore, tmp_path: Path, what: str
+) -> None:
     one = host("one")
     for number in (2, 3, 4):
         push(one, f"x = {number}")
@@ -648,6 +652,8 @@ def test_what_was_changed_in_the_store_runs_nowhere(host: MakeHost, store: Memor
             log[2] = Entry(log[2].link, changed.data)
         elif what == "seal":
             log[2] = Entry(log[2].link, packed(record, token[:-2] + "AA").data)
+        elif what == "chain":
+            log[2] = of_another_chain(log[2])
         elif what == "garbage":
             log[2] = Entry(log[2].link, b"garbage")
         elif what == "other order":
@@ -655,18 +661,18 @@ def test_what_was_changed_in_the_store_runs_nowhere(host: MakeHost, store: Memor
         elif what == "one taken out":
             del log[2]
         else:
-            log[:] = log_of_another_app(host)
+            log[:] = of_another_secret(tmp_path)
     with pytest.raises(StoreError):
         host("two")
     assert texts(one) == {"x = 4"}
+    fresh = Mirror(tmp_path / "fresh", APP, Keyring([KEY]), store)
+    with pytest.raises(StoreError):
+        fresh._fetch(epoch, 0)
+    assert fresh.at() == ("", 0)  # it is not even written down
 
 
-def log_of_another_app(host: MakeHost) -> list[Entry]:
+def of_another_secret(folder: Path) -> list[Entry]:
     store = MemoryStore()
-    folder = host.__closure__ and next(
-        c.cell_contents for c in host.__closure__ if isinstance(c.cell_contents, Path)
-    )
-    assert isinstance(folder, Path)
     (folder / "other").mkdir()
     other = Host(folder / "other", store, keys=Keyring([Key.parse(new_secret("k1"))]))
     other.workers(1, BASE)
@@ -698,7 +704,3 @@ def test_a_copied_folder_is_another_host(host: MakeHost, monkeypatch: pytest.Mon
     monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
     other = Hosts(one.folder / "store", APP, Keyring([KEY]), MemoryStore())
     assert other.own.startswith("elsewhere-")
-
-
-def members(*hosts: Host) -> list[Member]:
-    return [member for one in hosts for member in one.members]
