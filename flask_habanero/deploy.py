@@ -222,7 +222,7 @@ class Deployer:
             with clock.stage("commit"):
                 undo = worker.commit_first(others.id)
             with clock.stage("record"):
-                record = self._record(request, change, undo, others)
+                record = self._record(request, change, undo)
             others.tell("commit")
             worker.settle(others.id, record)
             with clock.stage("converge"):
@@ -280,10 +280,9 @@ class Deployer:
             others.tell("reopen")
         return tuple(holders)
 
-    def _record(self, request: Request, change: Change, undo: Callable[[], None], others: Round) -> Record:
+    def _record(self, request: Request, change: Change, undo: Callable[[], None]) -> Record:
         claims = request.claims
         try:
-            others.check_still()
             return self.ledger.record(
                 epoch=claims["epoch"],
                 base=claims["base"],

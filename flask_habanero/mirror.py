@@ -11,6 +11,7 @@ is to have something else: then nobody believes it, and no push is taken, until 
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import sqlite3
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from .asset import Assets
 from .envelope import Keyring
-from .errors import ConflictError, StoreError
+from .errors import BusyError, ConflictError, StoreError
 from .hosts import Beat, Hosts
 from .ledger import Ledger
 from .record import BASE, Record, deployed
@@ -50,6 +51,7 @@ class Mirror(Ledger):
 
     Attributes:
         hosts: this host among the others.
+        decide_by: until when, monotonic seconds, a release may be decided: then gates open by themselves.
     """
 
     def __init__(self, folder: Path, app_id: str, keys: Keyring, shared: Shared) -> None:
@@ -57,6 +59,7 @@ class Mirror(Ledger):
         self.hosts = Hosts(folder, app_id, keys, shared)
         self._shared, self._names, self._leader = shared, [""], ""
         self._decided: Record | None = None
+        self.decide_by = math.inf
 
     # --- epochs ---
 
@@ -266,7 +269,7 @@ class Mirror(Ledger):
         if not self._shared.lead(leader):
             yield False
             return
-        self._leader = leader
+        self._leader, self.decide_by = leader, math.inf
         try:
             yield True
         finally:
@@ -292,6 +295,7 @@ class Mirror(Ledger):
         """Let the shared store decide on a record that is about to be written here.
 
         Raises:
+            BusyError: it is too late.
             ConflictError: another release is there.
             StoreError: it can't be reached; then it has not.
             UnsureError: it may have.
@@ -299,6 +303,8 @@ class Mirror(Ledger):
         first, _last = bounds(db, record.epoch)
         entry = self._entry(db, record.epoch, record.number)
         prev = self._link(db, record.epoch, record.number - 1)
+        if time.monotonic() > self.decide_by:
+            raise BusyError(("the release was not ready when the first worker would have gone on",))
         place, name, leader = record.number - first, record.tree_digest, self._leader
         try:
             done = self._shared.append(record.epoch, place, prev, entry, name, leader)

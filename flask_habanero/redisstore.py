@@ -1,8 +1,8 @@
 """Redis, or Valkey, as the store that hosts share: the only file that speaks to it.
 
 What must happen at one moment is a Lua script. Lists and not streams: a record's place in its epoch is
-its index, and a box is emptied by who reads it. Each call has a bounded time, and is tried twice: a
-connection may have ended since the last one, and no call does harm when it is done twice.
+its index, and a box is emptied by who reads it. Each call has a bounded time, and all but one are tried
+twice: a connection may have ended since the last one, and none of them does harm when it is done twice.
 """
 
 from __future__ import annotations
@@ -122,7 +122,18 @@ class RedisStore:
     def append(self, epoch: str, place: int, prev: str, entry: Entry, name: str, leader: str) -> bool:
         keys = [self._key("log", epoch), self._key("links", epoch), self._key("deploys"), self._key("leader")]
         values = (place, prev, entry.link, entry.data, name, leader, epoch)
-        return bool(self._run(_APPEND, keys, *values))
+        with self._calling():
+            return bool(self._once("EVAL", _APPEND, len(keys), *keys, *values))
+
+    def _once(self, *words: Any) -> Any:
+        """Ask for what must not be done later than within its time, also if that means not at all."""
+        pool = self._redis.connection_pool
+        connection = pool.get_connection()  # one that works: it connects anew where it has to
+        try:
+            connection.send_command(*words)  # type: ignore[no-untyped-call]  # redis-py has no types there
+            return connection.read_response()
+        finally:
+            pool.release(connection)
 
     def position(self, epoch: str) -> Position:
         with self._calling():

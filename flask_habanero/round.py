@@ -57,9 +57,6 @@ class Round:
         """Go on without one that is not where the others are, and stays so."""
         self.names.remove(name)
 
-    def check_still(self) -> None:
-        """Check that who was still when asked is so yet; on one host the counter does. Raises BusyError."""
-
     def _dead(self) -> set[str]:
         # Not by their pids: a container that shares the folder has other ones
         ping: Message = {"k": "ping", "id": "", "turn": 0}

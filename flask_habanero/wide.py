@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from .errors import BusyError, Reason, StoreError
+from .errors import Reason, StoreError
 from .hosts import Beat, box_of
 from .mirror import Mirror
 from .moves import LEASE_S
@@ -18,7 +18,7 @@ from .post import Message, Post
 from .round import Round
 
 _LOOK_S = 0.5  # then look who is not there any more: it would never answer
-STILL_S = LEASE_S / 2  # the rest is for the decision, before the first gate opens by itself
+STILL_S = LEASE_S / 2  # the rest is for the store's answer, before the first gate opens by itself
 _ANSWERED = frozenset({"stage", "quiesce", "commit", "ask"})
 _RESTART = "restart the app there, or see docs/deployment.md, Several hosts"
 
@@ -34,7 +34,6 @@ class WideRound(Round):
         self._missing: set[str] = set()
         self._decided = False
         self._lost = ""  # why other hosts could not be asked after the decision
-        self._still_since = 0.0
 
     @classmethod
     def of_a_push(cls, post: Post, names: list[str], mirror: Mirror) -> WideRound:
@@ -74,7 +73,7 @@ class WideRound(Round):
             header, body = self._mirror.staged(fields["nonce"])
             self._hosts.shared.stage(fields["nonce"], header.encode("latin-1") + b"\n" + body)
         if kind == "quiesce":
-            self._still_since = time.monotonic()
+            self._mirror.decide_by = time.monotonic() + STILL_S
         self._decided = self._decided or kind in ("commit", "abort")
         super().tell(kind, **fields)
         try:
@@ -154,11 +153,6 @@ class WideRound(Round):
         host, _, own = name.rpartition("/")
         if host == self._hosts.own:
             self.names.remove(own)
-
-    def check_still(self) -> None:
-        """Check that no gate can have opened by itself yet. Raises BusyError."""
-        if time.monotonic() - self._still_since > STILL_S:
-            raise BusyError((f"the release was not ready within {STILL_S:g} s after all hosts were still",))
 
 
 def _why_apart(same_deploy: bool) -> Message:
