@@ -33,6 +33,9 @@ class Census:
             others.tell("ask")
             answers = list(others.answers(ASK_S))
         own = self._row(self._fleet.own, self._fleet.describe())
+        host, trouble = self._fleet.own.rpartition("/")[0], self._worker.ledger.trouble
+        if trouble and (f"{host}/") not in dict(answers):
+            answers.append((f"{host}/", {"trouble": trouble}))
         return [own, *(self._row(name, answer) for name, answer in answers)]
 
     def count(self, rows: Sequence[Row]) -> WorkerCount:

@@ -49,7 +49,12 @@ class Ledger:
 
     Nothing is touched before the first call. Each call may raise StoreError: the folder or the
     file can't be used, or what is in it can't be believed; with a sentence that says why.
+
+    Attributes:
+        trouble: why other hosts' records could not be had when they were last asked for, or "".
     """
+
+    trouble = ""
 
     def __init__(self, folder: Path, app_id: str, keys: Keyring) -> None:
         self._store = Store(folder, app_id)

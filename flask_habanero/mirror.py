@@ -100,7 +100,8 @@ class Mirror(Ledger):
         In this order: a leader that does not see this host yet has not decided yet, or it is seen here.
         """
         roster = self.hosts.roster()
-        if self.hosts.own not in roster:
+        before = roster.get(self.hosts.own)
+        if before is None or before.is_silent:  # nobody speaks for this host, or not any more
             self.hosts.beat(self.deploy, "", 0)
         theirs = self._theirs(mine, roster.values())
         if theirs:
@@ -133,7 +134,7 @@ class Mirror(Ledger):
     def _theirs(self, mine: str, roster: Iterable[Beat]) -> str:
         """Return the epoch to take over from other hosts, or "" to go on with one's own, or a new one."""
         known, running = self._shared.known(self._names), {beat.epoch for beat in roster}
-        if not known.epoch or known.epoch == mine:
+        if known.epoch in ("", mine) or not self._shared.position(known.epoch).length:
             return ""
         if mine in running and self._shared.position(mine).length:
             return ""
@@ -176,6 +177,14 @@ class Mirror(Ledger):
 
     def refresh(self) -> None:
         """Fetch what other hosts decided; put back what the shared store has lost. Raises StoreError."""
+        try:
+            self._align()
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
+
+    def _align(self) -> None:
         with self._store.reading() as db:
             at = newest(db)
             if at is None:

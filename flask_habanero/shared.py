@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from .errors import StoreError
 from .record import Record, link
 from .release import loads_json
+from .store import NUMBER_BITS
 
 _TYPES = {field.name: int if field.name in ("number", "time") else str for field in fields(Record)}
 
@@ -119,6 +120,7 @@ def unpacked(data: bytes) -> tuple[Record, str]:
         given = dict(zip(names, row, strict=True))
     except (ValueError, TypeError):
         raise StoreError("what lies in the shared store is no record") from None
-    if type(token) is not str or any(type(given[name]) is not _TYPES[name] for name in names):
+    types = [type(given[name]) is _TYPES[name] for name in names]
+    if type(token) is not str or not all(types) or not 0 <= given["number"] < 2**NUMBER_BITS:
         raise StoreError("what lies in the shared store is no record")
     return Record(**given, body=body), token

@@ -235,6 +235,22 @@ def test_a_host_that_starts_is_at_head_before_its_first_request(host: MakeHost) 
     assert mirror(two).at() == mirror(one).at()
 
 
+def test_a_host_that_starts_again_before_it_is_forgotten_says_that_it_starts(
+    host: MakeHost, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = host("one")
+    name = mirror(one).hosts.own
+    kill(one, store)
+    store.later += 10
+    said: list[tuple[str, str]] = []
+    beat = Hosts.beat
+    monkeypatch.setattr(
+        Hosts, "beat", lambda self, d, e, n: (said.append((self.own, e)), beat(self, d, e, n))
+    )
+    host("one")
+    assert said[0] == (name, "")
+
+
 def test_a_host_that_was_away_is_at_head_when_it_is_back(host: MakeHost) -> None:
     one, two = host("one"), host("two")
     push(one, "x = 2")
@@ -456,16 +472,18 @@ def test_a_host_that_starts_when_all_was_lost_waits_until_it_is_put_back(
     assert len(store.logs) == 1
 
 
+@pytest.mark.parametrize("also_names", [True, False])
 def test_a_host_that_starts_before_it_is_put_back_does_not_begin_anew(
-    host: MakeHost, store: MemoryStore
+    host: MakeHost, store: MemoryStore, also_names: bool
 ) -> None:
     one = host("one")
     push(one, "x = 2")
     begin = store.begin
     store.begin = lambda *_: ""  # type: ignore[method-assign]  # it can't be put back
     with store.news:
-        for lost in (store.logs, store.deploys):
-            lost.clear()
+        store.logs.clear()
+        if also_names:
+            store.deploys.clear()
     with pytest.raises(StoreError, match=r"has lost what .* knows of this deploy"):
         host("two")
     store.begin = begin  # type: ignore[method-assign]
@@ -522,6 +540,9 @@ def test_a_store_with_another_history_is_not_believed_and_no_push_is_taken(
     report = push(two, "x = 3")
     assert (report.outcome, [r.code for r in report.reasons]) == ("failed", ["store"])
     assert "has other releases of this deploy than this host" in report.reasons[0].what
+    status = two.peer(two.members[0]).ask("status")
+    assert status.outcome == "diverged"
+    assert f"{mirror(two).hosts.own}: memory has other releases" in status.workers.behind[0]
     assert texts(one, two) == {"x = 2"}
     with store.news:
         store.logs[epoch] = good[0]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask_habanero.errors import StoreError
+from flask_habanero.record import Record
 from flask_habanero.redisstore import RedisStore
 from flask_habanero.shared import Entry, Known, Position, Shared, packed, unpacked
+from flask_habanero.store import rows
 
 from tests.ledgers import APP, author_at
 from tests.stores import MemoryStore, RedisServer
@@ -187,10 +191,17 @@ def test_a_record_lies_there_with_its_seal_and_comes_out_the_same(tmp_path: Path
     author = author_at(tmp_path / "store")
     author.push(shop="N = 1\n")
     with author.ledger._store.reading() as db:
-        from flask_habanero.store import rows
-
         for record, token in rows(db, "epoch = ?", author.epoch):
             assert unpacked(packed(record, token).data) == (record, token)
+
+
+RECORD = Record(1, "e", "push", "n", "h", b"body", "d", "who", "k", 2, "note")
+
+
+@pytest.mark.parametrize("number", [-1, 2**40, 10**30, True, "1"])
+def test_a_number_that_can_be_none_is_none(number: Any) -> None:
+    with pytest.raises(StoreError, match="is no record"):
+        unpacked(packed(replace(RECORD, number=number), "token").data)
 
 
 @pytest.mark.parametrize(
