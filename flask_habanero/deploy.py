@@ -213,7 +213,9 @@ class Deployer:
                 plan = self._planned(change, plan_to)
                 self._check_restart(change)  # now that the libraries are there that it can't be told without
             with clock.stage("prepare"):
-                others.tell("stage")  # only now: what is cold here leaves no trace elsewhere
+                others.tell(
+                    "stage", nonce=request.nonce
+                )  # only now: what is cold here leaves no trace elsewhere
                 worker.moves.make(others.id, request, plan, change)
                 worker.moves.stage(others.id)
                 behind = self._prepared(others)

@@ -69,7 +69,8 @@ class Fleet:
         self._staged = worker.ledger.staged
         self._mirror = worker.ledger if isinstance(worker.ledger, Mirror) else None
         self._relay = Relay(self, self._mirror) if self._mirror is not None else None
-        self._refusal: HabaneroError | None = None  # why the last `prepare` was not possible
+        self._prepared = ""  # the id of the last move that was prepared, or could not be
+        self._refusal: HabaneroError | None = None  # why that was not possible
 
     def start(self) -> None:
         """Bind this worker's socket and listen. Raises StoreError: the folder can't be used."""
@@ -123,7 +124,7 @@ class Fleet:
         while True:
             try:
                 message = self._post.receive(self.worker.moves.patience_s)
-                if message and "k" in message:  # else it is an answer to a ping: nobody waits for it
+                if message:
                     self._post.send(str(message["from"]), self._answer(message))
                 self._look_around()
             except OSError:
@@ -145,8 +146,8 @@ class Fleet:
     def _prepare(self, message: Message) -> Message:
         """Plan while the leader plans, too. What it came to is asked for by `stage`."""
         time.sleep(ASIDE_S)
-        self._refusal = None
         header, body = self._staged(message["nonce"])
+        self._prepared, self._refusal = message["id"], None
         try:
             self.worker.prepare(message["id"], Request.verified(header, body, self.keys))
         except HabaneroError as error:
@@ -154,6 +155,8 @@ class Fleet:
         return {}
 
     def _stage(self, message: Message) -> Message:
+        if self._prepared != message["id"]:
+            self._prepare(message)  # the message was lost: this worker was busy, and its socket full
         if self._refusal is not None:
             raise self._refusal
         self.worker.moves.stage(message["id"])
@@ -185,7 +188,6 @@ class Fleet:
         "commit": _commit,
         "abort": _abort,
         "ask": _ask,
-        "ping": lambda _self, _message: {},
     }
 
     def describe(self) -> Message:
@@ -261,8 +263,7 @@ class Fleet:
 
         As people know them: see `post.label`.
         """
-        ping: Message = {"k": "ping", "id": "", "turn": 0}
-        following = {pid_of(name) for name in self._post.others(FOLLOWER) if self._post.send(name, ping)}
+        following = {pid_of(name) for name in self._post.others(FOLLOWER) if self._post.reaches(name)}
         others = (siblings() | following) - {os.getpid()}
         return frozenset(label(f"{self._host}{pid}-") for pid in others)
 

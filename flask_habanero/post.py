@@ -63,6 +63,19 @@ class Post:
             log.warning("no message to worker %s: %s", to, error)
         return True
 
+    def reaches(self, to: str) -> bool:
+        """Whether there is somebody, as `send` finds out, but without a message: a busy worker holds ten."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(self._address(to))
+            except (ConnectionRefusedError, FileNotFoundError):
+                with suppress(OSError):
+                    (self._folder / to).unlink()
+                return False
+            except OSError as error:
+                log.warning("worker %s can't be asked for: %s", to, error)
+        return True
+
     def receive(self, timeout_s: float) -> Message | None:
         """Return the next message that one of ours sent; None when there is none in time."""
         self._socket.settimeout(max(timeout_s, 0.001))  # 0 would mean: not blocking, another exception

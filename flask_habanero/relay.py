@@ -158,7 +158,7 @@ class Deputy:
             kind = message["k"]
             if kind == "commit":
                 return {"turn": message["turn"], "rows": self._committed(others)}
-            others.tell(kind)
+            others.tell(kind, nonce=self._nonce)
             if kind == "abort":
                 return None
             until = time.monotonic() + (LEASE_S * 0.75 if kind == "quiesce" else PREPARED_S)

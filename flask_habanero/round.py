@@ -59,7 +59,6 @@ class Round:
 
     def _dead(self) -> set[str]:
         # Not by their pids: a container that shares the folder has other ones
-        ping: Message = {"k": "ping", "id": "", "turn": 0}
-        dead = {name for name in self._waiting if not self.post.send(name, ping)}
+        dead = {name for name in self._waiting if not self.post.reaches(name)}
         self.names = [name for name in self.names if name not in dead]
         return dead

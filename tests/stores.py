@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -150,6 +151,9 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
+            return
         self.folder.mkdir(exist_ok=True)
         if not self.port:
             with socket.socket() as probe:
@@ -177,8 +181,14 @@ class RedisServer:
         except OSError:
             return False
 
+    def hang(self) -> None:
+        """Answer nothing any more, until it is started."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
     def stop(self) -> None:
         if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
             self.process.wait(10)
             self.process = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ def test_a_push_is_live_on_all_workers_of_all_hosts_and_on_one_that_comes_back(
 ) -> None:
     one, two = hosts(serve, redis, 2)
     report = one.peer().push(sharing(redis, with_text("two")))
-    assert (report.outcome, report.workers.at_head, report.workers.total) == ("live", 4, 4), report
+    assert (report.outcome, report.workers.at_head, report.workers.total) == ("live", 4, 4), report.reasons
     assert one.texts(2) == two.texts(2) == {"two"}
     status = two.peer().ask("status")
     assert len(status.data["fleet"]) == 4
@@ -78,14 +78,15 @@ def test_a_push_is_live_on_all_workers_of_all_hosts_and_on_one_that_comes_back(
     assert one.texts(2) == two.texts(2) == {"four"}
 
 
+@pytest.mark.parametrize("goes", [RedisServer.stop, pytest.param(RedisServer.hang, marks=pytest.mark.long)])
 def test_while_redis_is_away_no_request_fails_and_pushes_are_refused_with_a_sentence(
-    serve: Serve, redis: RedisServer
+    serve: Serve, redis: RedisServer, goes: Callable[[RedisServer], None]
 ) -> None:
     one, two = hosts(serve, redis, 2)
     peer = one.peer()
     assert peer.push(sharing(redis, numbered(1))).outcome == "live"
     with asking(one, [1]) as at_one, asking(two, [1]) as at_two:
-        redis.stop()
+        goes(redis)
         report = peer.push(sharing(redis, numbered(2)))
         assert (report.outcome, report.data["status"], report.reasons[0].code) == ("failed", 503, "store")
         assert redis.url in report.reasons[0].what
@@ -155,7 +156,9 @@ def test_below_other_kinds_of_workers(serve: Serve, redis: RedisServer, kind: tu
     for number in range(1, 6):
         server = (one, two)[number % 2]
         report = server.peer().push(sharing(redis, numbered(number)))
-        assert (report.outcome, report.workers.at_head, report.workers.total) == ("live", 4, 4), report
+        assert (report.outcome, report.workers.at_head, report.workers.total) == ("live", 4, 4), (
+            report.reasons
+        )
     assert one.texts(2) == two.texts(2) == {"one5"}
     end(two)
     assert one.peer().push(sharing(redis, numbered(6))).outcome == "live"
