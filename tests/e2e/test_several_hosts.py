@@ -99,6 +99,7 @@ def test_while_redis_is_away_no_request_fails_and_pushes_are_refused_with_a_sent
     assert peer.ask("status").workers.at_head == 4
 
 
+@pytest.mark.long
 def test_a_host_that_is_killed_is_forgotten_and_is_at_head_when_it_is_back(
     serve: Serve, redis: RedisServer
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_host_that_is_killed_is_forgotten_and_is_at_head_when_it_is_back(
     assert two.get()["text"] == "two"
 
 
+@pytest.mark.long
 def test_a_killed_worker_that_spoke_for_its_host_is_followed_by_another(
     serve: Serve, redis: RedisServer
 ) -> None:
@@ -128,6 +130,7 @@ def test_a_killed_worker_that_spoke_for_its_host_is_followed_by_another(
     assert one.texts(2) == two.texts(2) == {"three"}
 
 
+@pytest.mark.long
 def test_what_was_changed_in_redis_runs_nowhere_and_what_was_deleted_is_put_back(
     serve: Serve, redis: RedisServer
 ) -> None:
