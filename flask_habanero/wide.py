@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from .errors import Reason, StoreError
+from .errors import ConflictError, StoreError
 from .hosts import Beat, box_of
 from .mirror import Mirror
 from .moves import LEASE_S
@@ -156,7 +156,7 @@ class WideRound(Round):
 
 
 def _why_apart(same_deploy: bool) -> Message:
-    if same_deploy:
-        reason = Reason("store", "", "it has other releases of this deploy", _RESTART)
-        return {"no": [[reason.code, reason.where, reason.what, reason.hint]], "outcome": "failed"}
-    return {"no": [["conflict", "", "it runs another deploy", ""]], "outcome": "conflict"}
+    """Return the "no" of a host that runs something else: of the same code that is a fault."""
+    kind = StoreError if same_deploy else ConflictError
+    what = "it has other releases of this deploy" if same_deploy else "it runs another deploy"
+    return {"no": [[kind.slug, "", what, _RESTART if same_deploy else ""]], "outcome": kind.outcome}

@@ -350,6 +350,23 @@ def test_an_old_deploy_beside_a_new_one_keeps_its_releases(host: MakeHost) -> No
     }  # the old code deployed again: as on one host, nothing of its pushes
 
 
+def test_a_host_with_other_releases_of_the_same_deploy_stops_pushes(
+    host: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = host("one"), host("two")
+    beat = Hosts.beat
+
+    def other(self: Hosts, deploy: str, epoch: str, number: int) -> None:
+        beat(self, deploy, "0" * 32 if self is mirror(two).hosts else epoch, number)
+
+    monkeypatch.setattr(Hosts, "beat", other)
+    eventually(lambda: any(b.epoch == "0" * 32 for b in mirror(one).hosts.roster().values()))
+    report = push(one, "x = 2")
+    assert (report.outcome, [r.code for r in report.reasons]) == ("failed", ["store"])
+    assert report.reasons[0].what == f"{mirror(two).hosts.own}: it has other releases of this deploy"
+    assert texts(one, two) == {"x = 1"}
+
+
 def test_what_was_pushed_and_is_deployed_cold_goes_on_where_it_was(host: MakeHost) -> None:
     one = host("one")
     push(one, "x = 2")
