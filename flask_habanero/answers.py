@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .asset import digests
 from .census import Census
 from .change import Request
-from .errors import RejectedError
+from .errors import RejectedError, StoreError
 from .record import PUSH, Record
 from .release import Bundle, Report, WorkerCount
 from .unit import python_tag
@@ -42,13 +43,23 @@ class Answers:
         head = self._worker.head
         return Report(outcome, **{"release": head.number, "digest": head.digest, **fields})
 
+    def refresh(self) -> None:
+        """Come to head, as far as it can be known here: if other hosts can't be asked, the census says so.
+
+        Raises:
+            StoreError: the ledger of this host can't be read.
+        """
+        with suppress(StoreError):
+            self._ledger.refresh()
+        self._worker.catch_up()
+
     def count(self) -> WorkerCount:
         """Ask the workers where they are."""
         return self.census.count(self.census.ask())
 
     def hello(self) -> Report:
         """Return what a client must know to build a push. Raises StoreError."""
-        self._worker.catch_up()
+        self.refresh()
         head = self._worker.head  # taken once: a push may go on while the others are asked
         tree = {s.name: [s.digest, s.path, s.package] for s in head.tree.values()}
         folders = list(self._worker.program.overlay.folders)
@@ -56,10 +67,10 @@ class Answers:
 
     def status(self, server: str) -> Report:
         """Return who runs what, below which web server, and the newest releases. Raises StoreError."""
-        self._worker.catch_up()
+        self.refresh()
         newest = self._ledger.records(self._worker.epoch, NEWEST)
         log = [self._told(record) for record in newest]
-        around = self._around.told(server, self._config.store)
+        around = self._around.told(server, self._config.shared or self._config.store)
         around["crowded"] = sorted(self._worker.program.overlay.crowded)
         trial = self._trials.of_head()
         told = {"log": log, "surroundings": around, "trial": trial and trial.told()}
@@ -102,7 +113,7 @@ class Answers:
 
     def outcome(self, nonce: str) -> Report:
         """Return what became of the push with a nonce. Raises StoreError."""
-        record = self._ledger.by_nonce(nonce)
+        record = self._ledger.became(nonce)
         return self.report("unknown", data={"recorded": False}) if record is None else self.recorded(record)
 
     def recorded(self, record: Record) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from .errors import ColdChangeError, CommitError, HabaneroError, Reason, RefusedError, StoreError
@@ -32,21 +32,26 @@ class Census:
         with self._fleet.survey() as others:
             others.tell("ask")
             answers = list(others.answers(ASK_S))
-        own = self._row(f"{self._worker.pid}-", self._fleet.describe())
+        own = self._row(self._fleet.own, self._fleet.describe())
+        host, trouble = self._fleet.own.rpartition("/")[0], self._worker.ledger.trouble
+        if trouble and (f"{host}/") not in dict(answers):
+            answers.append((f"{host}/", {"trouble": trouble}))
         return [own, *(self._row(name, answer) for name, answer in answers)]
 
     def count(self, rows: Sequence[Row]) -> WorkerCount:
         """Return how many are where, of what `ask` returned."""
-        arrived = [row for row in rows if row["state"] == AT_HEAD]
-        behind = [row for row in rows if row["state"] not in (AT_HEAD, ASLEEP)]
-        words = tuple(f"{row['host']}/{row['pid']}: {row['state']}" for row in behind)
-        return counted(arrived, words, self._fleet.siblings())
+        asleep = {_label(row) for row in rows if row["state"] == ASLEEP}
+        arrived = [_label(row) for row in rows if row["state"] == AT_HEAD]
+        behind = [f"{_label(row)}: {row['state']}" for row in rows if row["state"] not in (AT_HEAD, ASLEEP)]
+        return counted(arrived, tuple(behind), asleep | self._fleet.siblings())
 
     def _row(self, name: str, answer: Message | None) -> Row:
         host, _, pid = label(name).partition("/")
-        row: Row = {"host": host, "pid": int(pid), "release": 0, "since": 0, "state": "no answer"}
-        if answer is None or "no" in answer:
-            return row
+        row: Row = {"host": host, "pid": int(pid or 0), "release": 0, "since": 0, "state": "no answer"}
+        if answer is not None and "asleep" in answer:
+            return {**row, "state": ASLEEP}
+        if answer is None or "release" not in answer:
+            return {**row, "state": words_of(answer)}
         return {**row, "release": answer["release"], "since": answer["since"], "state": self._state(answer)}
 
     def _state(self, answer: Message) -> str:
@@ -60,13 +65,17 @@ class Census:
         return ASLEEP if answer.get("follows") else "comes to head at its next request"
 
 
-def counted(arrived: Sequence[Row], behind: tuple[str, ...], siblings: frozenset[int]) -> WorkerCount:
+def _label(row: Row) -> str:
+    return f"{row['host']}/{row['pid']}" if row["pid"] else str(row["host"])
+
+
+def counted(arrived: Sequence[str], behind: tuple[str, ...], siblings: Set[str]) -> WorkerCount:
     """Return the count of those at head, those behind ("host/pid: why"), and siblings of neither.
 
     Those are asleep: they have not served yet, and come to head before they do.
     """
-    named = [int(text.partition(":")[0].rpartition("/")[2]) for text in behind]
-    asleep = len(siblings - {row["pid"] for row in arrived} - set(named))
+    named = {text.partition(":")[0] for text in behind}
+    asleep = len(siblings - set(arrived) - named)
     return WorkerCount(len(arrived), asleep, len(arrived) + asleep + len(behind), behind)
 
 

@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,14 +25,13 @@ SECRET, SECRET_FILE = "HABANERO_SECRET", "HABANERO_SECRET_FILE"
 APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"
 STORE, COLD, BUILD = "HABANERO_STORE", "HABANERO_COLD", "HABANERO_BUILD"
 QUIESCE_MS, MAX_BYTES, DISABLED = "HABANERO_QUIESCE_MS", "HABANERO_MAX_BYTES", "HABANERO_DISABLED"
-WEBHOOK = "HABANERO_WEBHOOK"
 APP, WEBHOOK = "HABANERO_APP", "HABANERO_WEBHOOK"
 KEYS = (
     SECRET, SECRET_FILE, APP_ID, APP, PATH, MODULES, STORE, COLD,
     QUIESCE_MS, MAX_BYTES, BUILD, WEBHOOK, DISABLED,
 )  # fmt: skip
 
-DEFAULT_PATH, DEFAULT_COLD = "/_habanero", "refuse"
+DEFAULT_PATH, DEFAULT_COLD, DEFAULT_STORE = "/_habanero", "refuse", "habanero"
 DEFAULT_QUIESCE_MS, LIMITS_QUIESCE_MS = 250, (0, 2_000)  # the lease of a closed gate is 2 s
 DEFAULT_MAX_BYTES, LIMITS_MAX_BYTES = 4 * 2**20, (2**10, 2**26)  # a body is held in memory whole
 
@@ -46,6 +46,8 @@ _ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _FOR_OTHERS = stat.S_IRWXO | stat.S_IWGRP
 _LIST_OF_MODULES = """'["shop", "shop_admin"]'"""
 _FOLDER = f"{STORE}=/var/lib/shop/habanero"
+_ADDRESS = f"""{STORE}='["redis://cache:6379/0", "/var/lib/shop/habanero"]'"""
+_SHARED = re.compile(r"\A(?:(?:redis|valkey)s?|unix)://[!-~]+\Z")
 _MIN_DISTINCT = 16  # of 32 random bytes fewer than this many differ once in 10**20 secrets
 
 
@@ -59,6 +61,7 @@ class Config:
         path: where the endpoint answers; begins with a slash and does not end in one.
         modules: top-level packages and modules that may change; None: what belongs to the app.
         store: folder of the ledger, absolute. Nothing is made there yet.
+        shared: address of the store that several hosts share, or None: there is one host.
         cold: what a cold change does: "refuse".
         quiesce_ms: how long a commit may wait for running requests, in milliseconds.
         max_bytes: largest body, on the wire.
@@ -73,6 +76,7 @@ class Config:
     path: str
     modules: tuple[str, ...] | None
     store: Path
+    shared: str | None
     cold: str
     quiesce_ms: int
     max_bytes: int
@@ -106,7 +110,8 @@ class Config:
             app_id=import_name if keys is None else _app_id(given.get(APP_ID, import_name)),
             path=_path(given.get(PATH, DEFAULT_PATH)),
             modules=_modules(given.get(MODULES)),
-            store=_store(given.get(STORE, "habanero"), instance_path),
+            store=_store(given.get(STORE, DEFAULT_STORE), instance_path),
+            shared=_shared(given.get(STORE, DEFAULT_STORE)),
             cold=_cold(given.get(COLD, DEFAULT_COLD)),
             quiesce_ms=_number(QUIESCE_MS, given.get(QUIESCE_MS, DEFAULT_QUIESCE_MS), *LIMITS_QUIESCE_MS),
             max_bytes=_number(MAX_BYTES, given.get(MAX_BYTES, DEFAULT_MAX_BYTES), *LIMITS_MAX_BYTES),
@@ -244,13 +249,45 @@ def _modules(value: Any) -> tuple[str, ...] | None:
 
 
 def _store(value: Any, instance_path: str) -> Path:
-    text = os.fspath(value) if isinstance(value, str | os.PathLike) else ""
-    if re.match(r"rediss?://", text):
-        raise ConfigError(STORE, "stores for several machines are not in this version", _FOLDER)
+    folders = [one for one in _places(value) if not _is_address(one)]
+    folder = folders[0] if folders else DEFAULT_STORE
+    text = os.fspath(folder) if isinstance(folder, str | os.PathLike) else ""
     if not text or "://" in text or "\0" in text:
-        raise ConfigError(STORE, f"{value!r} is no folder", _FOLDER)
+        raise ConfigError(STORE, f"{_without_password(folder)!r} is no folder", _FOLDER)
     # Workers may differ in their working directory, but not in their instance folder
     return Path(instance_path, Path(text).expanduser()).absolute()
+
+
+def _shared(value: Any) -> str | None:
+    addresses = [one for one in _places(value) if _is_address(one)]
+    if not addresses:
+        return None
+    if find_spec("redis") is None:
+        raise ConfigError(STORE, "redis is not installed here", "pip install 'Flask-Habanero[redis]'")
+    try:
+        urlsplit(addresses[0]).port  # noqa: B018  # it raises, if it is none
+    except ValueError:
+        place = _without_password(addresses[0])
+        raise ConfigError(
+            STORE, f"{place!r} has a port that is none", f"{STORE}=redis://cache:6379/0"
+        ) from None
+    return str(addresses[0])
+
+
+def _places(value: Any) -> list[Any]:
+    """Return a folder, an address, or one of each: then the ledger of each host rests in that folder."""
+    places = list(value) if isinstance(value, list | tuple) else [value]
+    if len(places) not in (1, 2) or (len(places) == 2 and sum(map(_is_address, places)) != 1):
+        raise ConfigError(STORE, "neither a place, nor an address and a folder", _ADDRESS)
+    return places
+
+
+def _is_address(place: Any) -> bool:
+    return isinstance(place, str) and _SHARED.match(place) is not None
+
+
+def _without_password(place: Any) -> Any:
+    return re.sub(r"//[^/]*@", "//", place) if isinstance(place, str) else place
 
 
 def _cold(value: Any) -> str:

@@ -28,15 +28,16 @@ from .errors import (
     Reason,
     TooLargeError,
 )
-from .fleet import InProgressError, Round
+from .fleet import InProgressError
 from .importable import name_of
 from .moves import check_restart, foresee, plan_to
-from .post import Message, label
+from .post import label
 from .record import PUSH, ROLLBACK
 from .rehearsing import rehearse
 from .release import Report
+from .round import Round
 from .signals import release_answered, release_refused
-from .trial import Promise, Trials
+from .trial import OneHostError, Promise, Trials
 from .webhook import Webhook
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Deployer:
         return self.answers.report("unchanged", data=self.archive.read(request))
 
     def _plan(self, request: Request, clock: Clock) -> Report:
-        self.worker.catch_up()
+        self.answers.refresh()
         with clock.stage("verify"):
             change = self._asked(request)
             self._check_code(request, change)
@@ -139,7 +140,8 @@ class Deployer:
         return self.answers.report(came.outcome, steps=came.steps, reasons=came.reasons, data=came.data)
 
     def _push(self, request: Request, clock: Clock) -> Report:
-        with self.fleet.lock():
+        with self.fleet.leading(request.nonce):
+            self.ledger.refresh()
             self.worker.catch_up()
             try:
                 with clock.stage("verify"):
@@ -156,6 +158,8 @@ class Deployer:
             return self._release(request, change, clock)
 
     def _trial(self, request: Request, _clock: Clock) -> Report:
+        if self.config.shared is not None:
+            raise OneHostError
         self.worker.catch_up()
         self._check_base(request.claims)
         promise = Promise.of(request, self.fleet.keys)
@@ -248,7 +252,7 @@ class Deployer:
         if not trouble:
             return error
         what = f"this worker is not at head: {trouble}"
-        reason = Reason("behind", label(f"{self.worker.pid}-"), what, "restart it")
+        reason = Reason("behind", label(self.fleet.own), what, "restart it")
         return ColdChangeError((reason, *error.reasons))
 
     def _release(self, request: Request, change: Change, clock: Clock) -> Report:
@@ -262,7 +266,8 @@ class Deployer:
                 # Now that the libraries are there that it can't be told without
                 check_restart(worker.program, change)
             with clock.stage("prepare"):
-                others.tell("stage")  # only now: what is cold here leaves no trace elsewhere
+                # Only now: what is cold here leaves no trace elsewhere
+                others.tell("stage", nonce=request.nonce)
                 worker.moves.make(others.id, request, plan, change)
                 worker.moves.stage(others.id)
                 behind = self._prepared(others)
@@ -276,8 +281,8 @@ class Deployer:
             worker.settle(others.id, record)
             with clock.stage("converge"):
                 siblings = self.fleet.siblings()  # while the others commit
-                arrived, late = self._arrived(others, record)
-        workers = counted(arrived, (*behind, *late), siblings)
+                arrived, late, asleep = self._arrived(others, record)
+        workers = counted(arrived, (*behind, *late), siblings | asleep)
         outcome = "diverged" if workers.behind else "live"
         log.info("#%d by %s: %s", record.number, request.claims["cid"], outcome)
         return self.answers.report(outcome, steps=tuple(map(str, plan.steps)), workers=workers)
@@ -303,7 +308,7 @@ class Deployer:
                 raise BusyError((f"{label(name)}: no answer",))
             if answer.get("outcome") == "conflict":  # it runs an old deploy, or could not come to head
                 behind.append(f"{label(name)}: {words_of(answer)}")
-                others.names.remove(name)
+                others.leave_out(name)
             elif "no" in answer:
                 raise refusal_of(name, answer)
         return tuple(behind)
@@ -319,7 +324,7 @@ class Deployer:
 
     def _quiesce_once(self, others: Round) -> tuple[str, ...]:
         others.tell("quiesce")
-        holders = [f"{label(f'{self.worker.pid}-')}: {h}" for h in self.worker.moves.quiesce(others.id)]
+        holders = [f"{label(self.fleet.own)}: {h}" for h in self.worker.moves.quiesce(others.id)]
         for name, answer in others.answers(self.config.quiesce_ms / 1000 + 2.0):  # 2.0: a loaded machine
             if answer and answer.get("outcome") == "cold":
                 raise refusal_of(name, answer)  # one of its threads is inside what would change
@@ -348,11 +353,14 @@ class Deployer:
             self.worker.take_back(undo)
             raise
 
-    def _arrived(self, others: Round, record: Record) -> tuple[list[Message], tuple[str, ...]]:
-        arrived, behind = [self.fleet.describe()], []
+    def _arrived(self, others: Round, record: Record) -> tuple[list[str], tuple[str, ...], set[str]]:
+        """Return who has come to a release, who has not and why, and who has not served yet."""
+        arrived, behind, asleep = [label(self.fleet.own)], [], set()
         for name, answer in others.answers(CONVERGE_S):
-            if answer is not None and answer.get("release") == record.number and not answer.get("trouble"):
-                arrived.append(answer)
+            if answer is not None and "asleep" in answer:
+                asleep.add(label(name))
+            elif answer is not None and answer.get("release") == record.number and not answer.get("trouble"):
+                arrived.append(label(name))
             else:
                 behind.append(f"{label(name)}: {words_of(answer)}")
-        return arrived, tuple(behind)
+        return arrived, tuple(behind), asleep

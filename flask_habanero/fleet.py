@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,11 @@ from .change import Request
 from .envelope import Keyring
 from .errors import HabaneroError, Reason, RefusedError, RejectedError, StoreError
 from .manager import siblings
-from .post import ANSWER_S, FOLLOWER, WORKER, Message, Post, pid_of
+from .mirror import Mirror
+from .post import ANSWER_S, FOLLOWER, WORKER, Message, Post, label, pid_of
+from .relay import Relay
+from .round import Round
+from .wide import WideRound
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -68,7 +71,10 @@ class Fleet:
         self.folder = folder / "run"
         self._post: Post
         self._staged = worker.ledger.staged
-        self._refusal: HabaneroError | None = None  # why the last `prepare` was not possible
+        self._mirror = worker.ledger if isinstance(worker.ledger, Mirror) else None
+        self._relay = Relay(self, self._mirror) if self._mirror is not None else None
+        self._prepared = ""  # the id of the last move that was prepared, or could not be
+        self._refusal: HabaneroError | None = None  # why that was not possible
 
     def start(self) -> None:
         """Bind this worker's socket and listen. Raises StoreError: the folder can't be used."""
@@ -78,12 +84,28 @@ class Fleet:
             raise StoreError(f"{self.folder}: {error}") from error
         self._post = Post(self.folder, f"{os.getpid()}-{secrets.token_hex(4)}{self._kind}", self.keys)
         atexit.register(self._leave_at_exit, os.getpid())
+        if self._relay is not None:
+            self._relay.stand()
         threading.Thread(target=self._listen, name="habanero", daemon=True).start()
 
     @property
     def name(self) -> str:
         """The name of this worker's socket."""
         return self._post.name
+
+    @property
+    def own(self) -> str:
+        """This worker among those of all hosts."""
+        return f"{self._host}{os.getpid()}-"
+
+    @property
+    def _host(self) -> str:
+        return "" if self._mirror is None else f"{self._mirror.hosts.own}/"
+
+    def _look_around(self) -> None:
+        self.tick()
+        if self._relay is not None:
+            self._relay.stand()
 
     def leave(self) -> None:
         """Take this worker's name out of the folder; the messages that are under way are still answered."""
@@ -93,6 +115,8 @@ class Fleet:
     def _leave_at_exit(self, pid: int) -> None:
         if os.getpid() == pid:  # not in a child that forked from this worker
             self.leave()
+            if self._relay is not None:
+                self._relay.leave()
 
     # --- listening ---
 
@@ -104,9 +128,9 @@ class Fleet:
         while True:
             try:
                 message = self._post.receive(self.worker.moves.patience_s)
-                if message and "k" in message:  # else it is an answer to a ping: nobody waits for it
+                if message:
                     self._post.send(str(message["from"]), self._answer(message), ANSWER_S)
-                self.tick()
+                self._look_around()
             except OSError:
                 return  # the socket was closed
             except Exception:
@@ -126,8 +150,8 @@ class Fleet:
     def _prepare(self, message: Message) -> Message:
         """Plan while the leader plans, too. What it came to is asked for by `stage`."""
         time.sleep(ASIDE_S)
-        self._refusal = None
         header, body = self._staged(message["nonce"])
+        self._prepared, self._refusal = message["id"], None
         try:
             self.worker.prepare(message["id"], Request.verified(header, body, self.keys))
         except HabaneroError as error:
@@ -135,6 +159,8 @@ class Fleet:
         return {}
 
     def _stage(self, message: Message) -> Message:
+        if self._prepared != message["id"]:
+            self._prepare(message)  # the message was lost: this worker was busy, and its socket full
         if self._refusal is not None:
             raise self._refusal
         self.worker.moves.stage(message["id"])
@@ -166,7 +192,6 @@ class Fleet:
         "commit": _commit,
         "abort": _abort,
         "ask": _ask,
-        "ping": lambda _self, _message: {},
     }
 
     def describe(self) -> Message:
@@ -201,73 +226,50 @@ class Fleet:
         finally:
             os.close(fd)
 
+    @contextmanager
+    def leading(self, nonce: str) -> Iterator[None]:
+        """Be the only one of all hosts that leads a push. Raises InProgressError, StoreError."""
+        with self.lock(), self.worker.ledger.leading(nonce) as leads:
+            if not leads:
+                raise InProgressError("another push is in progress")
+            yield
+
     def round(self) -> Round:
-        """Return a conversation with all the others; use it in ``with``."""
-        post = Post(self.folder, f"lead-{os.getpid()}-{secrets.token_hex(4)}", self.keys)
-        return Round(post, self._post.others(WORKER))
+        """Return a conversation with all the others; use it in ``with``. Raises StoreError."""
+        return self._conversation(WideRound.of_a_push)
 
     def survey(self) -> Round:
         """Return the same with those that follow: they are asked, and take no part in a push."""
-        everybody = self.round()
+        everybody = self._conversation(WideRound.with_everybody)
         everybody.names += self._post.others(FOLLOWER)
         return everybody
 
-    def siblings(self) -> frozenset[int]:
-        """Return all workers of our server, those too that have not served yet, and all that follow."""
-        ping: Message = {"k": "ping", "id": "", "turn": 0}
-        following = {pid_of(name) for name in self._post.others(FOLLOWER) if self._post.send(name, ping)}
-        return frozenset((siblings() | following) - {os.getpid()})
+    def _conversation(self, wide: Callable[[Post, list[str], Mirror], Round]) -> Round:
+        post, names = self._leads(), self._post.others(WORKER)
+        if self._mirror is None:
+            return Round(post, names)
+        try:
+            return wide(post, names, self._mirror)
+        except StoreError:
+            post.close()
+            raise
 
+    def for_another(self, round_id: str, *kinds: str) -> Round:
+        """Return a conversation with all workers of this host, this one too, for a leader on another host."""
+        post = self._leads()
+        return Round(post, [name for kind in kinds for name in post.others(kind)], round_id)
 
-@dataclass
-class Round:
-    """One push's conversation with the other workers of the host.
+    def _leads(self) -> Post:
+        return Post(self.folder, f"lead-{os.getpid()}-{secrets.token_hex(4)}", self.keys)
 
-    Left with an exception, it tells them to forget what they prepared.
+    def siblings(self) -> frozenset[str]:
+        """Return all workers of our server, those too that have not served yet, and all that follow.
 
-    Attributes:
-        names: who takes part; a worker that died is taken out.
-    """
-
-    post: Post
-    names: list[str]
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
-    _turn: int = 0  # an answer that comes too late must not count for the next question
-    _waiting: set[str] = field(default_factory=set)
-
-    def __enter__(self) -> Round:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        if raised[0] is not None:
-            self.tell("abort")  # nobody waits for the answers: a lease ends the same way
-        self.post.close()
-
-    def tell(self, kind: str, **fields: str) -> None:
-        """Send a message to everyone that is alive."""
-        self._turn += 1
-        message = {"k": kind, "id": self.id, "turn": self._turn, **fields}
-        self.names = [name for name in self.names if self.post.send(name, message)]
-        self._waiting = set(self.names)
-
-    def answers(self, timeout_s: float) -> Iterator[tuple[str, Message | None]]:
-        """Yield (name, answer) to the last `tell` as they come; None for who did not answer in time."""
-        deadline = time.monotonic() + timeout_s
-        while self._waiting and (left := deadline - time.monotonic()) > 0:
-            answer = self.post.receive(min(left, 0.25))  # then look who died: it would never answer
-            if answer is None:
-                self._waiting -= self._dead()
-            elif (answer.get("id"), answer.get("turn")) == (self.id, self._turn):
-                self._waiting.discard(answer["from"])
-                yield answer["from"], answer
-        yield from [(name, None) for name in sorted(self._waiting)]
-
-    def _dead(self) -> set[str]:
-        # Not by their pids: a container that shares the folder has other ones
-        ping: Message = {"k": "ping", "id": "", "turn": 0}
-        dead = {name for name in self._waiting if not self.post.send(name, ping)}
-        self.names = [name for name in self.names if name not in dead]
-        return dead
+        As people know them: see `post.label`.
+        """
+        following = {pid_of(name) for name in self._post.others(FOLLOWER) if self._post.reaches(name)}
+        others = (siblings() | following) - {os.getpid()}
+        return frozenset(label(f"{self._host}{pid}-") for pid in others)
 
 
 def _lock(fd: int, what: str) -> None:

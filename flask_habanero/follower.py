@@ -16,11 +16,10 @@ from flask import Flask
 
 from .errors import StoreError
 from .fleet import Fleet
-from .ledger import Ledger
 from .live import startup
 from .manager import Manager
 from .post import FOLLOWER
-from .server import NAME, STORE_AGAIN_S, Runtime, Skin, is_apart
+from .server import NAME, STORE_AGAIN_S, Runtime, Skin, is_apart, ledger_of
 from .signals import Announcer
 from .worker import Worker
 
@@ -99,7 +98,7 @@ class Follower:
     def _start(self, runtime: Runtime) -> Fleet:
         startup.stop()  # watching what starts costs time at each call
         config = runtime.config
-        ledger = Ledger(config.store, config.app_id, runtime.keys)
+        ledger = ledger_of(config, runtime.keys)
         worker = Worker(runtime.program, runtime.gate, ledger, config, Announcer(runtime.apps), follows=True)
         worker.start(Manager())
         fleet = Fleet(worker, config.store, runtime.keys, kind=FOLLOWER, tick=lambda: self._idle(runtime))

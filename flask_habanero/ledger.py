@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -55,13 +56,17 @@ class Ledger:
 
     Attributes:
         kept: sealed requests for later, which are no releases yet.
+        trouble: why other hosts' records could not be had when they were last asked for, or "".
     """
+
+    trouble = ""
 
     def __init__(self, folder: Path, app_id: str, keys: Keyring) -> None:
         self._store = Store(folder, app_id)
         self._app, self._keys, self._staging = app_id, keys, Staging(self._store)
         self._counter, self.kept = self._store.counter, Kept(self._store)
         self._replay = Replay(app_id, keys)
+        self._least = 0  # a new epoch counts on from there, if the last one here did not come so far
 
     # --- epochs ---
 
@@ -141,7 +146,7 @@ class Ledger:
         self, db: sqlite3.Connection, disk: Tree, assets: Assets, build: str | None, now: int
     ) -> tuple[str, int]:
         epoch, before = secrets.token_hex(16), newest(db)
-        number = 0 if before is None else before.head
+        number = max(self._least, 0 if before is None else before.head)
         kid, digest, body = self._keys.first.kid, digest_of(disk, assets), pack_tree(disk, assets)
         db.execute("INSERT INTO epochs(epoch, build, first) VALUES(?, ?, ?)", (epoch, build, number))
         base = Record(number, epoch, BASE, epoch, "", body, digest, "", kid, now, build or "")
@@ -211,12 +216,20 @@ class Ledger:
         try:
             with self._store.writing() as db:
                 known = self._append(db, record)
+                if known is None:
+                    self._decide(db, record)
         except StoreError as error:
-            # The last flush of a commit may fail after it took effect: only the file knows
-            known = None if was_locked(error) else self.by_nonce(nonce)
+            known = self._written(record, error)
             if known is None:
                 raise
         return known or record
+
+    def _decide(self, _db: sqlite3.Connection, _record: Record) -> None:
+        """Have a record that is about to be written decided on where other hosts see it, too."""
+
+    def _written(self, record: Record, error: StoreError) -> Record | None:
+        # The last flush of a commit may fail after it took effect: only the file knows
+        return None if was_locked(error) else self.by_nonce(record.nonce)
 
     def _append(self, db: sqlite3.Connection, record: Record) -> Record | None:
         known = self._find(db, "nonce = ?", record.nonce)
@@ -226,13 +239,18 @@ class Ledger:
         if at is None or (at.epoch, at.head) != (record.epoch, record.number - 1):
             raise ConflictError(at.epoch if at else "", at.head if at else 0)
         self._store.check_counter(at)
-        last = db.execute(_SEAL, (at.epoch, at.head)).fetchone()
-        check_types(last, (str,))
-        self._insert(db, record, link(last[0]))
+        self._insert(db, record, self._link(db, at.epoch, at.head))
         return None
 
+    def _link(self, db: sqlite3.Connection, epoch: str, number: int) -> str:
+        last = db.execute(_SEAL, (epoch, number)).fetchone()
+        check_types(last, (str,))
+        return link(last[0])
+
     def _insert(self, db: sqlite3.Connection, record: Record, prev: str) -> None:
-        token = seal_record(record, prev, self._app, self._keys)
+        self._keep(db, record, seal_record(record, prev, self._app, self._keys))
+
+    def _keep(self, db: sqlite3.Connection, record: Record, token: str) -> None:
         db.execute(_INSERT, (*(getattr(record, field.name) for field in fields(record)), token))
 
     def _find(self, db: sqlite3.Connection, where: str, value: str) -> Record | None:
@@ -284,6 +302,20 @@ class Ledger:
             at = newest(db)
             if at is not None and at.epoch == epoch:  # else it was superseded: nobody starts there
                 keep(db, made, KEPT)
+
+    # --- what several hosts share; here there is one ---
+
+    def refresh(self) -> None:
+        """Fetch what other hosts recorded. Raises StoreError."""
+
+    @contextmanager
+    def leading(self, _nonce: str) -> Iterator[bool]:
+        """Be the only host that leads a push, for this request; whether that is so. Raises StoreError."""
+        yield True
+
+    def became(self, nonce: str) -> Record | None:
+        """Return the release that a request became, wherever; or None: it did not, and will not by itself."""
+        return self.by_nonce(nonce)
 
     # --- what only lasts for one push ---
 

@@ -64,6 +64,19 @@ class Post:
             log.warning("no message to worker %s: %s", to, error)
         return True
 
+    def reaches(self, to: str) -> bool:
+        """Whether there is somebody, as `send` finds out, but without a message: a busy worker holds ten."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(self._address(to))
+            except (ConnectionRefusedError, FileNotFoundError):
+                with suppress(OSError):
+                    (self._folder / to).unlink()
+                return False
+            except OSError as error:
+                log.warning("worker %s can't be asked for: %s", to, error)
+        return True
+
     def receive(self, timeout_s: float) -> Message | None:
         """Return the next message that one of ours sent; None when there is none in time."""
         self._socket.settimeout(max(timeout_s, 0.001))  # 0 would mean: not blocking, another exception
@@ -94,5 +107,7 @@ def pid_of(name: str) -> int:
 
 
 def label(name: str) -> str:
-    """Return how people know a worker: host/pid."""
-    return f"{socket.gethostname()}/{pid_of(name)}"
+    """Return how people know a worker: host/pid; or, if no worker is named, the host."""
+    host, _, own = name.rpartition("/")
+    host = host or socket.gethostname()
+    return f"{host}/{pid_of(own)}" if own else host

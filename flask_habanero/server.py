@@ -30,6 +30,7 @@ from .ledger import Ledger
 from .live import startup
 from .live.program import Program, attach
 from .manager import Manager
+from .mirror import Mirror
 from .release import Report
 from .signals import Announcer
 from .surroundings import Surroundings
@@ -133,7 +134,7 @@ class Runtime:
         return self._host is not None and self._host.pid == os.getpid()
 
     def _start(self) -> Host:
-        ledger = Ledger(self.config.store, self.config.app_id, self.keys)
+        ledger = ledger_of(self.config, self.keys)
         worker = Worker(self.program, self.gate, ledger, self.config, Announcer(self.apps))
         worker.start(Manager())
         fleet = Fleet(worker, self.config.store, self.keys)
@@ -152,6 +153,16 @@ class Runtime:
             log.exception("a fault in flask-habanero")
             reason = Reason("fault", "", repr(error)[:500], "see the server's log")
             return Report("unknown", reasons=(reason,))
+
+
+def ledger_of(config: Config, keys: Keyring) -> Ledger:
+    """Return this process's ledger: one that mirrors a shared one, if several hosts share one."""
+    if config.shared is None:
+        return Ledger(config.store, config.app_id, keys)
+    from .redisstore import RedisStore  # only where there is one: it needs redis
+
+    shared = RedisStore(config.shared, config.app_id)
+    return Mirror(config.store, config.app_id, keys, shared)
 
 
 _shared: list[Runtime] = []  # none, or the one of this process
@@ -182,7 +193,7 @@ def _runtime_for(app: Flask, config: Config, keys: Keyring) -> Runtime:
     if not _equal(runtime.keys, keys):
         why = "two apps in one process have different secrets, and they share their modules"
         raise ConfigError("HABANERO_SECRET", why, "give both the same, or run each in a process of its own")
-    if runtime.config.store != config.store:
+    if (runtime.config.store, runtime.config.shared) != (config.store, config.shared):
         why = f"two apps in one process, with ledgers in {runtime.config.store} and {config.store}"
         raise ConfigError("HABANERO_STORE", why, f"HABANERO_STORE={runtime.config.store} for both")
     return runtime

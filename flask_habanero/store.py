@@ -63,12 +63,12 @@ _WORDS = {  # what SQLite's names of errors mean for a person
 }
 
 
-_NUMBER_BITS = 40  # a number is below 2**40, see the envelope's claims
+NUMBER_BITS = 40  # a number is below 2**40, see the envelope's claims
 
 
 def head_of(counter: int) -> int:
     """Return the number of the head of which a counter has this value."""
-    return counter & (1 << _NUMBER_BITS) - 1
+    return counter & (1 << NUMBER_BITS) - 1
 
 
 class Newest(NamedTuple):
@@ -83,7 +83,7 @@ class Newest(NamedTuple):
     @property
     def counter(self) -> int:
         """The counter's value at this head: it grows with each record and with each epoch."""
-        return self.ordinal << _NUMBER_BITS | self.head
+        return self.ordinal << NUMBER_BITS | self.head
 
 
 def _value(db: sqlite3.Connection) -> int:

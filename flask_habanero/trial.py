@@ -57,6 +57,22 @@ class NotOnTrialError(RefusedError):
         return (Reason(self.slug, "", str(self), "flask habanero log"),)
 
 
+class OneHostError(RefusedError):
+    """Several hosts share their releases, and what takes one back would be known to one of them only."""
+
+    slug = "one-host"
+
+    def __init__(self) -> None:
+        super().__init__("releases on trial are of one host, and several share this store")
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """One, with what there is instead."""
+        return (
+            Reason(self.slug, "", str(self), "rehearse it (--rehearse), and push without --confirm-within"),
+        )
+
+
 @dataclass(frozen=True)
 class Promise:
     """What a sender hands in before a push.

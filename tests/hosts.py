@@ -19,9 +19,11 @@ from flask_habanero.envelope import REQUEST, RESPONSE, Key, Keyring, new_secret,
 from flask_habanero.fleet import Fleet
 from flask_habanero.gate import Gate, Unavailable
 from flask_habanero.ledger import Ledger
+from flask_habanero.mirror import Mirror
 from flask_habanero.record import Record
 from flask_habanero.release import Report
 from flask_habanero.server import status_of
+from flask_habanero.shared import Shared
 from flask_habanero.signals import Announcer
 from flask_habanero.source import Source
 from flask_habanero.surroundings import Surroundings
@@ -141,9 +143,10 @@ class Member:
 
 @dataclass
 class Host:
-    """One machine: a store, and workers that share it."""
+    """One machine: a store, and workers that share it; with `shared`, one of several."""
 
     folder: Path
+    shared: Shared | None = None
     keys: Keyring = field(default_factory=lambda: Keyring([KEY]))
     stranger: Key = field(default_factory=lambda: Key.parse(new_secret("k1")))
     members: list[Member] = field(default_factory=list)
@@ -167,6 +170,8 @@ class Host:
             FakeProgram(dict(base), fails=fails, on_commit=on_commit),
         )
         ledger = Ledger(config.store, config.app_id, self.keys)
+        if self.shared is not None:
+            ledger = Mirror(config.store, config.app_id, self.keys, self.shared)
         one = Worker(program, gate, ledger, config, Announcer([program]))
         fleet = Fleet(one, config.store, self.keys)
         member = Member(program, gate, one, fleet, Deployer(one, fleet, config, AROUND))
@@ -200,3 +205,5 @@ class Host:
         self.pool.shutdown()
         for member in self.members:
             member.fleet.leave()
+            if member.fleet._relay is not None:
+                member.fleet._relay.leave()

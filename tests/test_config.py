@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask_habanero import config as config_module
 from flask_habanero.config import KEYS, Config
 from flask_habanero.envelope import Key, new_secret
 from flask_habanero.errors import ConfigError
@@ -260,6 +261,9 @@ def test_a_secret_and_a_file_of_it_are_one_too_many(file: Path) -> None:
         ("STORE", "/var/lib/shop", Path("/var/lib/shop")),
         ("STORE", Path("/var/lib/shop"), Path("/var/lib/shop")),
         ("STORE", "ledger", Path("/srv/shop/instance/ledger")),
+        ("STORE", "redis://cache:6379/0", Path("/srv/shop/instance/habanero")),
+        ("STORE", ["redis://cache:6379/0", "/var/lib/shop"], Path("/var/lib/shop")),
+        ("STORE", ("ledger", "rediss://:hush@cache"), Path("/srv/shop/instance/ledger")),
         ("COLD", "refuse", "refuse"),
         ("QUIESCE_MS", 0, 0),
         ("QUIESCE_MS", " 2000 ", 2000),
@@ -271,6 +275,26 @@ def test_a_secret_and_a_file_of_it_are_one_too_many(file: Path) -> None:
 )
 def test_a_good_value_is_taken(key: str, value: object, expected: object) -> None:
     assert getattr(secured(**{key: value}), key.lower()) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "shared"),
+    [
+        ("/var/lib/shop", None),
+        ("redis://cache:6379/0", "redis://cache:6379/0"),
+        ("valkeys://:hush@cache", "valkeys://:hush@cache"),
+        ("unix:///run/redis.sock?db=1", "unix:///run/redis.sock?db=1"),
+        (["rediss://cache", "/var/lib/shop"], "rediss://cache"),
+    ],
+)
+def test_an_address_is_a_store_that_hosts_share(value: object, shared: str | None) -> None:
+    assert secured(STORE=value).shared == shared
+
+
+def test_without_its_client_an_address_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config_module, "find_spec", lambda _name: None)
+    given = {"HABANERO_SECRET": SECRET, "HABANERO_STORE": "redis://cache"}
+    assert "pip install 'Flask-Habanero[redis]'" in wrong("STORE", given)
 
 
 @pytest.mark.parametrize(
@@ -297,8 +321,14 @@ def test_a_good_value_is_taken(key: str, value: object, expected: object) -> Non
         ("STORE", 7, "is no folder"),
         ("STORE", "a\0b", "is no folder"),
         ("STORE", "sqlite:///x", "is no folder"),
-        ("STORE", "redis://cache:6379/0", "not in this version"),
-        ("STORE", "rediss://cache", "not in this version"),
+        ("STORE", "redis://", "is no folder"),
+        ("STORE", "redis+sentinel://cache:26379/shop", "is no folder"),
+        ("STORE", "http://ann:hush@cache", "'http://cache' is no folder"),
+        ("STORE", "redis://ann:hush@cache:high/0", "'redis://cache:high/0' has a port"),
+        ("STORE", [], "neither a place"),
+        ("STORE", ["redis://cache", "redis://other"], "neither a place"),
+        ("STORE", ["/one", "/two"], "neither a place"),
+        ("STORE", ["redis://cache", ""], "is no folder"),
         ("COLD", "restart", "not in this version"),
         ("COLD", "force", "nothing that it can do"),
         ("QUIESCE_MS", -1, "whole number from 0 to 2000"),

@@ -270,6 +270,35 @@ def test_a_worker_that_missed_everything_comes_to_head_in_one_plan(host: Host) -
     assert two.program.calls.count("commit") == 1
 
 
+def test_a_worker_that_lost_the_first_message_prepares_at_the_second(host: Host) -> None:
+    one, two = host.workers(2, BASE)
+    send = Post.send
+
+    def lossy(self: Post, to: str, message: dict[str, object]) -> bool:
+        return message["k"] == "prepare" or send(self, to, message)  # its socket is full: it is there
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            Post, "send", lambda self, to, m: lossy(self, to, m) if "k" in m else send(self, to, m)
+        )
+        assert host.peer(one).push({"shop": "x = 2"}).workers.at_head == 2
+        two.program.fails = "#cold"
+        assert host.peer(one).push({"shop": "x = 3"}).outcome == "cold"
+        two.program.fails = ""
+        assert host.peer(one).push({"shop": "x = 3"}).workers.at_head == 2
+    assert two.get() == "x = 3"
+
+
+def test_who_is_asked_for_gets_no_message(host: Host) -> None:
+    (one,) = host.workers(1, BASE)
+    other = Post(one.fleet.folder, f"{os.getpid()}-other.sock", host.keys)
+    assert all(one.fleet._post.reaches(other.name) for _ in range(50))
+    assert other.receive(0.01) is None
+    other._socket.close()
+    assert not one.fleet._post.reaches(other.name)
+    assert not (one.fleet.folder / other.name).exists()
+
+
 def test_a_worker_that_lost_the_last_message_commits_at_its_next_request(host: Host) -> None:
     one, two = host.workers(2, BASE)
     with one.fleet.lock():

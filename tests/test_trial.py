@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -401,3 +402,14 @@ def test_the_deployer_looks_after_its_worker_too(
     monkeypatch.setattr(members[0].worker, "tick", lambda: ticked.append(1))
     members[0].deployer.tick()
     assert ticked == [1]
+
+
+def test_where_several_hosts_share_a_store_nothing_is_put_on_trial(
+    peer: PeerOf, members: list[Member]
+) -> None:
+    """The host that is asked to confirm may be another one than the one that knows of the trial."""
+    member = members[0].deployer
+    member.config = replace(member.config, shared="redis://store")
+    peer.hello()
+    report = peer.ask("trial", peer.promise(secrets.token_hex(16), 60))
+    assert (report.outcome, report.reasons[0].code) == ("refused", "one-host")

@@ -219,7 +219,9 @@ class Wire:
     def _ended(self, request: Request, report: Report, patience: _Patience) -> Report:
         """Return what came of a push that ended in a fault of the server: it says so, and is asked once."""
         asked = self._exchange(request.outcome(), patience)[1]
-        return asked if asked.data.get("recorded") else replace(report, outcome="failed")
+        if "recorded" not in asked.data:  # it can't read its ledger: nobody can tell
+            return report
+        return asked if asked.data["recorded"] else replace(report, outcome="failed")
 
     def _recover(self, request: Request, lost: _LostError, patience: _Patience) -> Report:
         for pause in _pauses(patience.deadline):
@@ -228,6 +230,9 @@ class Wire:
                 asked = self._exchange(request.outcome(), patience)[1]
                 if asked.data.get("recorded"):
                     return asked
+                if "recorded" not in asked.data:
+                    why = "; ".join(map(str, asked.reasons))
+                    raise _LostError(f"it can't tell what became of it: {why}", sent=True)
                 if lost.status == TOO_LARGE:
                     why = (
                         f"something before the server takes no body of {len(request.body)} bytes ({lost.why})"

@@ -15,8 +15,8 @@ from flask_habanero.client.desk import request_for
 from flask_habanero.client.transport import Request, Wire
 from flask_habanero.client.view import View
 from flask_habanero.envelope import Key
-from flask_habanero.errors import AbandonedError, DeliveryError, RejectedError
-from flask_habanero.release import Bundle, tree_digest
+from flask_habanero.errors import AbandonedError, DeliveryError, Reason, RejectedError
+from flask_habanero.release import Bundle, Report, tree_digest
 
 from tests.fake_server import Answer, FakeServer, stranger
 
@@ -307,6 +307,24 @@ def test_a_push_that_never_arrived_goes_again_under_its_nonce(wire, server):
     assert lost
     assert [c["op"] for c in server.seen] == ["hello", "outcome", "push"]
     assert server.seen[-1]["n"] == request.nonce
+
+
+CAN_NOT_TELL = Report("failed", reasons=(Reason("store", "", "it is away"),))
+
+
+def test_a_server_that_can_not_tell_what_became_of_a_push_is_asked_again(wire, server, monkeypatch):
+    request, honest = deletion(wire), server._outcome
+    told = [CAN_NOT_TELL, CAN_NOT_TELL]
+    monkeypatch.setattr(server, "_outcome", lambda c, b: told.pop() if told else honest(c, b))
+    server.lies.append(lambda answer: None)
+    assert wire.deliver(request, ignored).outcome == "live"
+    assert [c["op"] for c in server.seen] == ["hello", "push", "outcome", "outcome", "outcome"]
+
+
+def test_a_push_of_which_the_server_can_tell_nothing_is_unknown(wire, server, monkeypatch):
+    monkeypatch.setattr(server, "_push", lambda c, b: Report("unknown", reasons=CAN_NOT_TELL.reasons))
+    monkeypatch.setattr(server, "_outcome", lambda c, b: CAN_NOT_TELL)
+    assert wire.deliver(deletion(wire), ignored).outcome == "unknown"
 
 
 def test_a_forged_answer_to_a_push_is_no_answer(wire, server):

@@ -181,8 +181,8 @@ def starting(place: Path) -> Iterator[Start]:
     servers: list[Server] = []
     secret = new_secret("e2e")
 
-    def start(command: list[str], port: int, files: Mapping[str, str] | None) -> Server:
-        folder = place / "site"
+    def start(command: list[str], port: int, files: Mapping[str, str] | None, site: str = "site") -> Server:
+        folder = place / site
         folder.mkdir(exist_ok=True)
         for name, text in (files if files is not None else {"app": APP, "texts": TEXTS}).items():
             (folder / f"{name}.py").write_text(text)
@@ -218,7 +218,9 @@ def serve(start: Start) -> Serve:
 def with_gunicorn(start: Start) -> Serve:
     """Return how gunicorn is started."""
 
-    def serve(*options: str, files: Mapping[str, str] | None = None, target: str = "app:app") -> Server:
+    def serve(
+        *options: str, files: Mapping[str, str] | None = None, target: str = "app:app", site: str = "site"
+    ) -> Server:
         port = free_port()
         # The script, not -m: a second master is started with the first one's sys.argv
         bound = [
@@ -230,7 +232,7 @@ def with_gunicorn(start: Start) -> Serve:
             "5",
             *NO_CONTROL_SOCKET,
         ]
-        return start([*bound, *options, target], port, files)
+        return start([*bound, *options, target], port, files, site)
 
     return serve
 
