@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admission import check_names
 from .answers import Answers
 from .archive import Archive
-from .census import counted, holders_of, refusal_of, words_of
 from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .clock import Clock
 from .envelope import READING
 from .errors import (
     BundleError,
-    BusyError,
     ColdChangeError,
     ConflictError,
     HabaneroError,
@@ -30,12 +27,12 @@ from .errors import (
 )
 from .fleet import InProgressError
 from .importable import name_of
+from .leading import Leader
 from .moves import check_restart, foresee, plan_to
 from .post import label
 from .record import PUSH, ROLLBACK
 from .rehearsing import rehearse
 from .release import Report
-from .round import Round
 from .signals import release_answered, release_refused
 from .trial import OneHostError, Promise, Trials
 from .webhook import Webhook
@@ -47,16 +44,11 @@ if TYPE_CHECKING:
     from .fleet import Fleet
     from .live.plan import Plan
     from .live.program import Program
-    from .record import Record
     from .surroundings import Surroundings
     from .trial import Trial
     from .worker import Worker
 
-PREPARE_S = 20.0  # planning and importing what is new may be slow; nobody is held up meanwhile
-BUSY_FOR_S = 5.0  # how long a push tries again to find all workers still
-BACKOFF_S = (0.02, 0.05, 0.1, 0.2, 0.4)  # the last one again and again; requests run meanwhile
 AGAIN_S = 10.0  # until a release on trial that can't be taken back now is tried again
-CONVERGE_S = 5.0  # how long the answer waits for the other workers
 RELEASED = frozenset({"live", "diverged"})  # a release was made
 INFLATES_TO = 16  # a body may unpack to so many times its largest size on the wire: code packs 3 to 4 times
 log = logging.getLogger("flask_habanero")
@@ -77,6 +69,7 @@ class Deployer:
         self.trials, self._again_at = Trials(worker, fleet.keys), 0.0
         self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, self.trials)
         self.archive = Archive(worker)
+        self._leader = Leader(worker, fleet, config.quiesce_ms)
         url = config.webhook
         self.webhook = None if url is None else Webhook(url, config.app_id, fleet.keys.first)
 
@@ -135,7 +128,7 @@ class Deployer:
             self.worker.catch_up()
             with clock.stage("verify"):
                 self._check_code(request, self._asked(request))
-            with clock.stage("rehearse"), self._staged(request):
+            with clock.stage("rehearse"), self._leader.staged(request):
                 came = rehearse(name, request, *asked)
         return self.answers.report(came.outcome, steps=came.steps, reasons=came.reasons, data=came.data)
 
@@ -256,111 +249,16 @@ class Deployer:
         return ColdChangeError((reason, *error.reasons))
 
     def _release(self, request: Request, change: Change, clock: Clock) -> Report:
-        worker = self.worker
-        with worker.moving(), self._staged(request), self.fleet.round() as others:
-            others.tell("prepare", nonce=request.nonce)  # they plan while this worker checks and plans
+        def decide() -> Plan:
             with clock.stage("verify"):
                 self._check_code(request, change)
             with clock.stage("plan"):
                 plan = self._planned(change, plan_to)
                 # Now that the libraries are there that it can't be told without
-                check_restart(worker.program, change)
-            with clock.stage("prepare"):
-                # Only now: what is cold here leaves no trace elsewhere
-                others.tell("stage", nonce=request.nonce)
-                worker.moves.make(others.id, request, plan, change)
-                worker.moves.stage(others.id)
-                behind = self._prepared(others)
-            with clock.stage("quiesce"):
-                self._quiesce(others)
-            with clock.stage("commit"):
-                undo = worker.commit_first(others.id)
-            with clock.stage("record"):
-                record = self._record(request, change, undo)
-            others.tell("commit")
-            worker.settle(others.id, record)
-            with clock.stage("converge"):
-                siblings = self.fleet.siblings()  # while the others commit
-                arrived, late, asleep = self._arrived(others, record)
-        workers = counted(arrived, (*behind, *late), siblings | asleep)
+                check_restart(self.worker.program, change)
+            return plan
+
+        steps, workers = self._leader.release(request, change, clock, decide)
         outcome = "diverged" if workers.behind else "live"
-        log.info("#%d by %s: %s", record.number, request.claims["cid"], outcome)
-        return self.answers.report(outcome, steps=tuple(map(str, plan.steps)), workers=workers)
-
-    @contextmanager
-    def _staged(self, request: Request) -> Iterator[None]:
-        path = self.ledger.stage(request.nonce, request.header, request.body)
-        try:
-            yield
-        finally:
-            self.ledger.unstage(path)
-
-    def _prepared(self, others: Round) -> tuple[str, ...]:
-        """Wait until every other worker has prepared. Returns who was behind before, and stays so.
-
-        Raises:
-            ColdChangeError: it is not possible in one of them.
-            CommitError: one of them failed, or did not answer.
-        """
-        behind: list[str] = []
-        for name, answer in others.answers(PREPARE_S):
-            if answer is None:
-                raise BusyError((f"{label(name)}: no answer",))
-            if answer.get("outcome") == "conflict":  # it runs an old deploy, or could not come to head
-                behind.append(f"{label(name)}: {words_of(answer)}")
-                others.leave_out(name)
-            elif "no" in answer:
-                raise refusal_of(name, answer)
-        return tuple(behind)
-
-    def _quiesce(self, others: Round) -> None:
-        """Close all gates at one moment. Raises BusyError: they would not all be still in time."""
-        deadline, backoff = time.monotonic() + BUSY_FOR_S, iter(BACKOFF_S)
-        while holders := self._quiesce_once(others):
-            pause = next(backoff, BACKOFF_S[-1])
-            if time.monotonic() + pause > deadline:
-                raise BusyError(holders)
-            time.sleep(pause)  # all gates are open: the requests that hold us up go on
-
-    def _quiesce_once(self, others: Round) -> tuple[str, ...]:
-        others.tell("quiesce")
-        holders = [f"{label(self.fleet.own)}: {h}" for h in self.worker.moves.quiesce(others.id)]
-        for name, answer in others.answers(self.config.quiesce_ms / 1000 + 2.0):  # 2.0: a loaded machine
-            if answer and answer.get("outcome") == "cold":
-                raise refusal_of(name, answer)  # one of its threads is inside what would change
-            holders += holders_of(name, answer)
-        if holders:
-            self.worker.moves.reopen(others.id)
-            others.tell("reopen")
-        return tuple(holders)
-
-    def _record(self, request: Request, change: Change, undo: Callable[[], None]) -> Record:
-        claims = request.claims
-        try:
-            return self.ledger.record(
-                epoch=claims["epoch"],
-                base=claims["base"],
-                kind=request.op,
-                nonce=request.nonce,
-                header=request.header,
-                body=request.body,
-                tree_digest=change.digest,
-                claims=claims,
-                note=change.note,
-                now=int(time.time()),
-            )
-        except BaseException:
-            self.worker.take_back(undo)
-            raise
-
-    def _arrived(self, others: Round, record: Record) -> tuple[list[str], tuple[str, ...], set[str]]:
-        """Return who has come to a release, who has not and why, and who has not served yet."""
-        arrived, behind, asleep = [label(self.fleet.own)], [], set()
-        for name, answer in others.answers(CONVERGE_S):
-            if answer is not None and "asleep" in answer:
-                asleep.add(label(name))
-            elif answer is not None and answer.get("release") == record.number and not answer.get("trouble"):
-                arrived.append(label(name))
-            else:
-                behind.append(f"{label(name)}: {words_of(answer)}")
-        return arrived, tuple(behind), asleep
+        log.info("#%d by %s: %s", self.worker.head.number, request.claims["cid"], outcome)
+        return self.answers.report(outcome, steps=steps, workers=workers)

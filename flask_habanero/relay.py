@@ -40,6 +40,7 @@ class Relay:
         self._fleet, self._mirror = fleet, mirror
         self._lock = -1  # held open: the kernel drops it when we die
         self._left = False
+        self._beating = threading.Lock()  # who has left must not be heard of again
         self._said = ""  # the last trouble that was logged
         os.register_at_fork(after_in_child=self._let_go)  # a child that outlives us must not speak for us
 
@@ -62,7 +63,8 @@ class Relay:
 
     def leave(self) -> None:
         """Let another worker speak; say that the host is no more, if this was its last one."""
-        self._let_go()
+        with self._beating:
+            self._let_go()
         if not any(self._fleet.folder.glob(f"*{WORKER}")):
             with suppress(StoreError):  # it is noticed
                 self._mirror.hosts.leave()
@@ -86,7 +88,10 @@ class Relay:
 
     def _turn(self) -> None:
         hosts = self._mirror.hosts
-        self._mirror.beat()
+        with self._beating:
+            if self._left:
+                return
+            self._mirror.beat()
         try:
             self._mirror.refresh()
             self._note("")

@@ -68,9 +68,7 @@ class OneHostError(RefusedError):
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """One, with what there is instead."""
-        return (
-            Reason(self.slug, "", str(self), "rehearse it (--rehearse), and push without --confirm-within"),
-        )
+        return (Reason(self.slug, "", str(self), "push --rehearse, without --confirm-within"),)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("gate", "config", "surroundings", "guard", "manager", "signals"),
     ("webhook", "fresh", "importable", "clock"),
     ("change", "post", "moves", "worker", "round", "wide", "relay", "fleet", "census", "trial", "admission"),
-    ("answers", "archive", "rehearsing", "deploy"),
+    ("answers", "archive", "rehearsing", "leading", "deploy"),
     ("endpoint", "server"),
     ("follower", "rehearsal"),
     ("specimen", "testing", "contrib.*"),

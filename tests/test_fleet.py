@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from flask_habanero import census, deploy, fleet, manager, moves
+from flask_habanero import census, fleet, leading, manager, moves
 from flask_habanero.envelope import Keyring
 from flask_habanero.errors import CommitError, StoreError
 from flask_habanero.gate import Unavailable
@@ -201,7 +201,7 @@ def test_the_next_push_heals_a_worker_that_stayed_behind(host: Host) -> None:
 
 
 def test_a_busy_worker_lets_nobody_move(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "BUSY_FOR_S", 0.3)
+    monkeypatch.setattr(leading, "BUSY_FOR_S", 0.3)
     one, two = host.workers(2, BASE)
     with two.busy("/slow"):
         report = host.peer(one).push({"shop": "x = 2"})
@@ -213,8 +213,8 @@ def test_a_busy_worker_lets_nobody_move(host: Host, monkeypatch: pytest.MonkeyPa
 def test_requests_run_while_a_push_waits_for_another_worker(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "BACKOFF_S", (2.0,))  # between two attempts of a quarter of one
-    monkeypatch.setattr(deploy, "BUSY_FOR_S", 3.0)
+    monkeypatch.setattr(leading, "BACKOFF_S", (2.0,))  # between two attempts of a quarter of one
+    monkeypatch.setattr(leading, "BUSY_FOR_S", 3.0)
     one, two, three = host.workers(3, BASE)
     waits = [0.0]
     with two.busy("/slow"):
@@ -279,7 +279,9 @@ def test_a_worker_that_lost_the_first_message_prepares_at_the_second(host: Host)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            Post, "send", lambda self, to, m: lossy(self, to, m) if "k" in m else send(self, to, m)
+            Post,
+            "send",
+            lambda self, to, m, *wait: lossy(self, to, m) if "k" in m else send(self, to, m, *wait),
         )
         assert host.peer(one).push({"shop": "x = 2"}).workers.at_head == 2
         two.program.fails = "#cold"
@@ -363,7 +365,7 @@ def test_the_socket_of_a_dead_worker_is_removed(host: Host) -> None:
 
 
 def test_a_worker_that_does_not_answer_stops_a_push(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deploy, "PREPARE_S", 0.2)
+    monkeypatch.setattr(leading, "PREPARE_S", 0.2)
     monkeypatch.setattr(census, "ASK_S", 0.2)
     (one,) = host.workers(1, BASE)
     silent = Post(one.fleet.folder, f"{os.getpid()}-silent.sock", host.keys)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask_habanero import deploy, moves, relay, wide
+from flask_habanero import leading, moves, relay, wide
 from flask_habanero import mirror as mirror_module
 from flask_habanero.envelope import Key, Keyring, new_secret
 from flask_habanero.errors import StoreError
@@ -154,7 +154,7 @@ def test_gates_of_all_hosts_are_closed_while_code_changes(host: MakeHost) -> Non
 def test_a_busy_worker_of_another_host_lets_nobody_move(
     host: MakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "BUSY_FOR_S", 0.3)
+    monkeypatch.setattr(leading, "BUSY_FOR_S", 0.3)
     one, two = host("one"), host("two", 2)
     with two.members[1].busy("/slow"):
         report = push(one, "x = 2")
@@ -293,7 +293,7 @@ def test_a_host_that_starts_during_a_push_has_the_release_when_it_is_acknowledge
 def test_a_host_that_hears_nothing_of_the_decision_is_named_and_comes_to_head_by_itself(
     host: MakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "CONVERGE_S", 0.3)
+    monkeypatch.setattr(leading, "CONVERGE_S", 0.3)
     one, two = host("one"), host("two")
     send = Hosts.send
 
@@ -576,7 +576,7 @@ def test_a_record_that_can_not_be_written_down_here_is_live_elsewhere_and_told_s
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ledger._store.counter, "raise_to", full)
-    monkeypatch.setattr(deploy, "CONVERGE_S", 1.0)
+    monkeypatch.setattr(leading, "CONVERGE_S", 1.0)
     report = push(one, "x = 2")
     assert report.release == 1
     assert two.members[0].get() == "x = 2"

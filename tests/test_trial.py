@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from flask_habanero import deploy, trial
+from flask_habanero import deploy, leading, trial
 from flask_habanero.kept import UNUSED_S
 from flask_habanero.ledger import Ledger
 
@@ -207,7 +207,7 @@ def test_of_two_workers_that_notice_at_once_one_takes_it_back(
 def test_one_that_can_not_be_taken_back_now_is_tried_again(
     peer: PeerOf, members: list[Member], later: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "BUSY_FOR_S", 0.1)
+    monkeypatch.setattr(leading, "BUSY_FOR_S", 0.1)
     monkeypatch.setattr(deploy, "AGAIN_S", 0.0)
     peer.push_on_trial({"shop": "x = 2"})
     later.by = 61
