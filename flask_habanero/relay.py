@@ -98,7 +98,7 @@ class Relay:
         except StoreError as error:  # if it is away, the next call says so, too
             self._note(str(error))
         message = hosts.receive(box_of(hosts.own), BEAT_S)
-        if message is not None and message.get("k") in Deputy.begins:
+        if message is not None and message.get("k") in Deputy.begins and not self._left:
             deputy = Deputy(self._fleet, self._mirror, message)
             threading.Thread(target=deputy.serve, name="habanero-deputy", daemon=True).start()
 

@@ -341,7 +341,7 @@ BROAD = {
         "rehearsal.py",
         "BaseException",
     ): "the outermost of a fresh process: sys.exit in a module is told to who started it, too",
-    ("deploy.py", "BaseException"): "gates are opened and the commit is undone whatever was raised",
+    ("leading.py", "BaseException"): "gates are opened and the commit is undone whatever was raised",
     ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
     ("live/overlay.py", "Exception"): "what the app's own Jinja extensions raise while they parse",
     ("signals.py", "Exception"): "what the app's own receivers raise harms nothing: told in the log",

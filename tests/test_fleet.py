@@ -494,7 +494,7 @@ def test_the_last_good_release_serves_in_the_place_of_a_deadly_one(host: Host) -
     assert two.get() == "x = 3"
     report = host.peer(two).ask("status")
     assert (report.outcome, report.release) == ("diverged", 3)
-    assert [row["release"] for row in report.data["fleet"]] == [2, 3, 2]
+    assert sorted(row["release"] for row in report.data["fleet"]) == [2, 2, 3]
     assert host.peer(two).push({"shop": "x = 5"}).outcome == "live"
     assert {each.get() for each in host.members} == {"x = 5"}
 

@@ -269,6 +269,9 @@ def test_a_host_that_is_killed_holds_pushes_up_until_it_is_forgotten(
     monkeypatch.setattr(wide, "_LOOK_S", 0.05)
     one, two = host("one"), host("two")
     name = mirror(two).hosts.own
+    eventually(
+        lambda: bool(mirror(one).hosts.roster()[name].epoch)
+    )  # it has come to where it speaks for itself
     kill(two, store)
     store.later += 5
     eventually(lambda: mirror(one).hosts.roster()[mirror(one).hosts.own].age_s < 3)
