@@ -205,5 +205,6 @@ class Host:
         self.pool.shutdown()
         for member in self.members:
             member.fleet.leave()
+            member.fleet._post.close()  # its thread ends: hundreds of them would wake each second
             if member.fleet._relay is not None:
                 member.fleet._relay.leave()
