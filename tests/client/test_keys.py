@@ -76,6 +76,7 @@ def test_undo_asks_and_what_was_taken_back_goes_again_on_demand(watching, projec
     assert server.tree["shop.views"].text == NEW.format(2)
 
 
+@pytest.mark.long
 def test_what_is_pasted_what_arrows_send_and_other_keys_do_nothing(watching, project, server):
     for key in ("quit", "x", "\r", "\x00"):
         watching.press(key)
@@ -85,6 +86,7 @@ def test_what_is_pasted_what_arrows_send_and_other_keys_do_nothing(watching, pro
     assert watching.process.poll() is None
 
 
+@pytest.mark.long
 def test_a_server_that_is_away_is_said_and_ends_nothing(watching, project, server):
     server.stop()
     watching.press("s")
@@ -136,6 +138,7 @@ def test_the_terminal_is_given_back_however_it_ends(terminal, end, code):
     assert made.is_as_before
 
 
+@pytest.mark.long
 def test_stopped_continued_in_the_background_and_brought_back(terminal, project, server):
     """With a real shell, which itself puts nothing right."""
     shell = terminal("sh", "-i")
@@ -168,6 +171,7 @@ def test_stopped_continued_in_the_background_and_brought_back(terminal, project,
     assert shell.wait() == 0
 
 
+@pytest.mark.long
 def test_started_in_the_background_it_leaves_the_terminal_to_the_shell(terminal, project, server):
     shell = terminal("sh", "-i")
     shell.press(f"{' '.join(WATCH)} &\n")
@@ -196,6 +200,7 @@ def test_without_a_terminal_nobody_is_told_of_keys(terminal, project):
 # what is shown
 
 
+@pytest.mark.long
 def test_the_same_again_is_counted_in_its_place(watching, project, server):
     for number in range(1, 5):
         project.write("shop.views", NEW.format(number + 10))
@@ -211,6 +216,7 @@ def test_the_same_again_is_counted_in_its_place(watching, project, server):
     watching.shows("3 lines:")
 
 
+@pytest.mark.long
 def test_a_narrow_terminal_gets_lines_that_fit(terminal, project, server):
     made = terminal(*WATCH, columns=50)
     made.shows("q quit")
@@ -222,6 +228,7 @@ def test_a_narrow_terminal_gets_lines_that_fit(terminal, project, server):
     made.shows("cold here")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "coloured"), [("NO_COLOR", False), ("", True)])
 def test_colours_are_for_those_who_want_them(terminal, project, environ, name, coloured):
     if name:

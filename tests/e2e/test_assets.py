@@ -127,6 +127,7 @@ def test_one_burst_of_saves_is_one_release(server: Server, clone: Clone) -> None
     assert watch.end() == 0
 
 
+@pytest.mark.long
 def test_each_save_alone_a_deletion_and_a_rollback(server: Server, clone: Clone) -> None:
     server.ask_all(2)
     ann = clone(server)
@@ -235,6 +236,7 @@ def test_what_was_pushed_outlives_a_folder_that_grows_too_large(server: Server) 
     assert shown(server) == {("base: one page", FILES["static/shop.css"])}
 
 
+@pytest.mark.long
 def test_a_rollback_brings_a_blueprint_and_its_static_files_together(serve: Serve, tmp_path: Path) -> None:
     """Its folder is one of the app's only when the release is live."""
     lay(tmp_path / "site", {**FILES, "more/a.css": "deployed"})
@@ -271,6 +273,7 @@ app.register_blueprint(admin)
 """
 
 
+@pytest.mark.long
 def test_a_blueprint_that_a_release_brings_has_its_templates_after_a_restart_too(server: Server) -> None:
     before = server.ask_all(2)
     peer = server.peer()
@@ -300,6 +303,7 @@ def a():
 WITH_PAGES = APP.replace("Habanero(app)", "Habanero(app)\nimport admin\napp.register_blueprint(admin.pages)")
 
 
+@pytest.mark.long
 def test_a_blueprint_that_is_made_anew_or_goes_and_comes_back_has_what_was_pushed(
     serve: Serve, clone: Clone, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ def test_what_an_editor_saves_at_random_arrives(tmp_path: Path) -> None:
     assert many_saves(tmp_path, seed=1, saves=70)["releases"]
 
 
+@pytest.mark.long
 def test_a_watcher_that_is_killed_at_any_instant_goes_on_where_it_was(tmp_path: Path) -> None:
     assert many_kills(tmp_path, seed=1, kills=2)["releases"]
 

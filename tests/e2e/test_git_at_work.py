@@ -89,6 +89,7 @@ def test_a_switch_of_500_files_is_one_release(serve: Serve, clone: Clone, tmp_pa
     nothing_more(ann, 2)
 
 
+@pytest.mark.long
 def test_the_lock_is_waited_for(serve: Serve, clone: Clone, tmp_path: Path) -> None:
     """A git that is slow between two files: longer than any silence."""
     _, ann = at_work(serve, clone, tmp_path, 1)
@@ -114,6 +115,7 @@ def diverged(serve: Serve, clone: Clone, tmp_path: Path) -> tuple[Server, Laptop
     return server, ann
 
 
+@pytest.mark.long
 def test_a_merge_is_one_release(diverged: tuple[Server, Laptop]) -> None:
     server, ann = diverged
     watch = pushed_and_watched(ann)
@@ -124,6 +126,7 @@ def test_a_merge_is_one_release(diverged: tuple[Server, Laptop]) -> None:
     nothing_more(ann, 3)
 
 
+@pytest.mark.long
 def test_a_rebase_is_one_release(diverged: tuple[Server, Laptop]) -> None:
     """It first takes the tree to another commit, then goes on from there step by step."""
     server, ann = diverged
@@ -154,6 +157,7 @@ def test_conflicts_are_waited_for(diverged: tuple[Server, Laptop]) -> None:
     nothing_more(ann, 3)
 
 
+@pytest.mark.long
 def test_a_merge_that_is_given_up_sends_nothing(diverged: tuple[Server, Laptop]) -> None:
     server, ann = diverged
     commit_word(ann, "three", "trois")

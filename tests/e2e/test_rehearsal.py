@@ -151,6 +151,7 @@ child.wait()
 """
 
 
+@pytest.mark.long
 def test_one_that_hangs_is_ended_with_all_that_it_started(serve: Serve) -> None:
     """By the time that it has, and by the end of the worker that was asked."""
     server = serve("-w", "2", files={"app": APP})
@@ -174,6 +175,7 @@ def test_one_that_hangs_is_ended_with_all_that_it_started(serve: Serve) -> None:
         assert asked.exception(60) is not None
 
 
+@pytest.mark.long
 def test_it_begins_at_head_as_the_server_made_the_app(serve: Serve, clone: Clone) -> None:
     """A factory, whose name stands on the server's command line alone; from a laptop."""
     server = serve("-w", "2", files={"app": FACTORY}, target="app:create_app('one')")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.e2e import saving
 from tests.e2e.conftest import Server, starting, with_gunicorn
@@ -77,14 +78,29 @@ def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Window]:
         assert made.watch.end() == 0
 
 
-@pytest.mark.parametrize("file", [MODULE, TEMPLATE, STYLE])
-@pytest.mark.parametrize("way", saving.WAYS.values(), ids=saving.WAYS.keys())
+def _rows() -> list[ParameterSet]:
+    """Each way with each kind of file. Each run tries one with all kinds, and some with a module."""
+    each_time = {"vim", "PyCharm", "formatter", "rm and write"}
+    return [
+        pytest.param(
+            way,
+            file,
+            id=f"{name}-{file}",
+            marks=() if at == 0 or (name in each_time and file == MODULE) else pytest.mark.long,
+        )
+        for at, (name, way) in enumerate(saving.WAYS.items())
+        for file in (MODULE, TEMPLATE, STYLE)
+    ]
+
+
+@pytest.mark.parametrize(("way", "file"), _rows())
 def test_each_way_to_save_is_one_right_release(window: Window, way: saving.Save, file: str) -> None:
     window.save(file, way)
     window.goes_live_once(file)
     window.nothing_more_comes()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file", [MODULE, TEMPLATE])
 @pytest.mark.parametrize("way", saving.NOTHING.values(), ids=saving.NOTHING.keys())
 def test_what_changes_no_content_sends_nothing(
@@ -94,6 +110,7 @@ def test_what_changes_no_content_sends_nothing(
     window.nothing_more_comes()
 
 
+@pytest.mark.long
 def test_windows_line_ends_are_the_same_code(window: Window) -> None:
     """Of a module; of a template and a stylesheet they are content, and go once."""
     path = window.path(MODULE)
@@ -107,6 +124,7 @@ def test_windows_line_ends_are_the_same_code(window: Window) -> None:
         window.goes_live_once(file)
 
 
+@pytest.mark.long
 def test_a_name_that_changes_is_one_release(window: Window) -> None:
     """A file; then a folder with what is in it."""
     drafts = window.path("templates/drafts")
@@ -122,6 +140,7 @@ def test_a_name_that_changes_is_one_release(window: Window) -> None:
     window.nothing_more_comes()
 
 
+@pytest.mark.long
 def test_a_file_that_is_a_link_to_one_elsewhere(window: Window, tmp_path: Path) -> None:
     """The system tells nothing of what is saved there: a look at all files finds it."""
     real = tmp_path / "elsewhere.py"

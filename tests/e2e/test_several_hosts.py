@@ -78,6 +78,7 @@ def test_a_push_is_live_on_all_workers_of_all_hosts_and_on_one_that_comes_back(
     assert one.texts(2) == two.texts(2) == {"four"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("goes", [RedisServer.stop, pytest.param(RedisServer.hang, marks=pytest.mark.long)])
 def test_while_redis_is_away_no_request_fails_and_pushes_are_refused_with_a_sentence(
     serve: Serve, redis: RedisServer, goes: Callable[[RedisServer], None]
