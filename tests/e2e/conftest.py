@@ -202,6 +202,51 @@ def starting(place: Path) -> Iterator[Start]:
         server.stop()
 
 
+# Servers take long to start. Of this folder each run takes these; `pytest -m e2e tests/e2e` takes all.
+EACH_TIME = {
+    "test_a_healthy_server",
+    "test_a_kill_between_the_release_and_the_answer",
+    "test_a_module_body_that_raises_changes_no_worker",
+    "test_a_push_a_refusal_and_a_rollback_reach_all_workers_or_none",
+    "test_a_push_carries_them_to_every_worker",
+    "test_a_push_is_live_on_all_workers_of_all_hosts_and_on_one_that_comes_back",
+    "test_a_release_on_trial_goes_unless_it_is_confirmed",
+    "test_a_release_that_is_bad_at_a_start_leaves_the_app_up_with_the_last_good_one",
+    "test_a_reload_comes_to_head_and_other_code_on_disk_ends_the_releases",
+    "test_a_rollback_while_others_watch_stays_rolled_back",
+    "test_a_save_reaches_every_worker",
+    "test_a_slow_request_that_ends_in_time_only_delays",
+    "test_a_task_runs_on_one_release_and_no_push_waits_for_it",
+    "test_a_thread_inside_changing_code_makes_the_change_cold_on_all_workers",
+    "test_a_worker_that_is_killed_comes_back_at_head",
+    "test_conflicts_are_waited_for",
+    "test_demo_fails_if_a_promise_is_broken",
+    "test_demo_holds_and_leaves_nothing_behind",
+    "test_each_way_to_save_is_one_right_release",
+    "test_each_worker_is_told_and_a_receiver_that_raises_harms_nothing",
+    "test_r15_a_store_that_fails_while_the_app_serves_refuses_pushes_until_it_is_back",
+    "test_r16_a_full_disk_fails_the_push_and_the_next_one_works",
+    "test_reading_back_after_a_restart_and_from_a_second_laptop",
+    "test_some_workers_are_killed_under_load",
+    "test_the_page_shows_what_the_commands_print",
+    "test_the_pushed_code_may_be_deployed_cold",
+    "test_two_people_edit_the_same_file",
+    "test_two_people_push_at_the_same_moment",
+    "test_under_load_every_answer_is_of_one_release_and_none_is_older_than_acknowledged",
+    "test_what_a_rehearsal_finds_and_that_nobody_else_notices",
+    "test_what_an_editor_saves_at_random_arrives",
+    "test_what_differs_from_run_to_run_is_made_the_same",
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before marks are looked at
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the others of this folder be long."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.name.partition("[")[0] not in EACH_TIME:
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Give what `starting` gives, for one test."""
