@@ -335,6 +335,18 @@ def pack(body: bytes) -> tuple[bytes, str]:
     return zlib.compress(body, 1), "zlib"
 
 
+def packed(body: bytes, now: int) -> tuple[bytes, dict[str, Any]]:
+    """Return a request's bytes for the wire, and the claims on what they are and how long they count.
+
+    Args:
+        body: before packing.
+        now: seconds, by the server's clock.
+    """
+    wire, encoding = pack(body)
+    size = {"len": len(wire), "ulen": len(body), "enc": encoding, "sha": sha256(wire)}
+    return wire, {**size, "iat": now, "exp": now + WINDOW_S}
+
+
 def unpack(data: bytes, encoding: str, length: int) -> bytes:
     """Return the unpacked body, of exactly `length` bytes; never makes more.
 

@@ -92,11 +92,13 @@ class Ledger:
             assets: all assets as they lie on disk; templates with their bytes.
             places: what is known of their folders.
         """
-        there = Disk(disk, assets or {}, places)
-        found = self.find_epoch(there, build)
+        return self._open(Disk(disk, assets or {}, places), build, now)
+
+    def _open(self, disk: Disk, build: str | None, now: int) -> tuple[str, int]:
+        found = self.find_epoch(disk, build)
         if found is None:
             with self._store.writing() as db:  # all workers boot at once: only the first of them begins it
-                found = self._recognised(db, there, build) or self._begin(db, disk, there.assets, build, now)
+                found = self._recognised(db, disk, build) or self._begin(db, disk, build, now)
         self.sweep()  # a worker that starts may be there because another one died
         return found
 
@@ -142,12 +144,11 @@ class Ledger:
             return head.number
         return at.first if disk.is_before(head, base) else None
 
-    def _begin(
-        self, db: sqlite3.Connection, disk: Tree, assets: Assets, build: str | None, now: int
-    ) -> tuple[str, int]:
+    def _begin(self, db: sqlite3.Connection, disk: Disk, build: str | None, now: int) -> tuple[str, int]:
         epoch, before = secrets.token_hex(16), newest(db)
         number = max(self._least, 0 if before is None else before.head)
-        kid, digest, body = self._keys.first.kid, digest_of(disk, assets), pack_tree(disk, assets)
+        kid, there = self._keys.first.kid, (disk.tree, disk.assets)
+        body, digest = pack_tree(*there), digest_of(*there)
         db.execute("INSERT INTO epochs(epoch, build, first) VALUES(?, ?, ?)", (epoch, build, number))
         base = Record(number, epoch, BASE, epoch, "", body, digest, "", kid, now, build or "")
         self._insert(db, base, "")

@@ -19,14 +19,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .asset import Assets
-from .disk import OPEN, Disk, Places
+from .disk import Disk
 from .envelope import Keyring
 from .errors import BusyError, ConflictError, StoreError
 from .hosts import Beat, Hosts
 from .ledger import Ledger
 from .record import BASE, Record
-from .release import Tree, digest_of
+from .release import digest_of
 from .replay import bounds
 from .shared import Entry, Shared, packed, unpacked
 from .store import Newest, newest, rows
@@ -64,14 +63,7 @@ class Mirror(Ledger):
 
     # --- epochs ---
 
-    def open_epoch(
-        self,
-        disk: Tree,
-        build: str | None,
-        now: int,
-        assets: Assets | None = None,
-        places: Places = OPEN,
-    ) -> tuple[str, int]:
+    def _open(self, disk: Disk, build: str | None, now: int) -> tuple[str, int]:
         """Return what `Ledger.open_epoch` does, of the epoch that all hosts have of this deploy.
 
         All its records are here then, as far as the shared store can be reached. If it can't, what
@@ -80,23 +72,22 @@ class Mirror(Ledger):
         Raises:
             StoreError: it can't be reached, and this host does not know the deploy.
         """
-        there = Disk(disk, assets or {}, places)
-        self._names = _names_of(there, build)
-        found = self.find_epoch(there, build)
+        self._names = _names_of(disk, build)
+        found = self.find_epoch(disk, build)
         try:
             epoch = self._join(found[0] if found else "")
         except StoreError as error:
             if found is None:
                 raise
             log.warning("starting at what this host knows: %s", error)
-            return super().open_epoch(disk, build, now, assets, places)
-        found = super().open_epoch(disk, build, now, assets, places)
+            return super()._open(disk, build, now)
+        found = super()._open(disk, build, now)
         if found[0] == epoch:
             return found
         winner = self._publish(found[0])
         if winner != found[0]:  # another host was faster
             self._follow(winner)
-            found = super().open_epoch(disk, build, now, assets, places)
+            found = super()._open(disk, build, now)
         return found
 
     def _join(self, mine: str) -> str:

@@ -29,7 +29,7 @@ from werkzeug.test import Client
 
 from .asset import Asset
 from .change import Request
-from .envelope import REQUEST, pack, seal, sha256
+from .envelope import REQUEST, packed, seal
 from .live import startup
 from .release import Bundle, digest_of
 from .server import NAME, Runtime, Skin
@@ -71,8 +71,8 @@ class Specimen:
         return {"report": self._runtime.receive(self._request(op, body)).as_json()}
 
     def _request(self, op: str, body: bytes) -> Request:
-        wire, encoding = pack(body)
-        head, epoch, now = self._head, self._runtime.here().worker.epoch, int(time.time())
+        wire, content = packed(body, int(time.time()))
+        head, epoch = self._head, self._runtime.here().worker.epoch
         claims = {
             "v": 1,
             "op": op,
@@ -81,14 +81,9 @@ class Specimen:
             "base": head.number,
             "rel": head.number + 1,
             "py": python_tag(),
-            "len": len(wire),
-            "ulen": len(body),
-            "enc": encoding,
-            "sha": sha256(wire),
             "n": secrets.token_hex(16),
-            "iat": now,
-            "exp": now + 30,
             "cid": "test",
+            **content,
         }
         key = self._runtime.keys.first
         return Request(claims, key.kid, seal(claims, key, REQUEST), wire, "a test")

@@ -229,7 +229,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     "setting a terminal": (imports("termios", "tty"), {"client/terminal.py"}),
     "HTTP out": (
         imports("requests", "urllib3", "urllib.request", "http.client"),
-        {"client/transport.py", "webhook.py", DEMO},
+        {"client/exchange.py", "webhook.py", DEMO},
     ),
     "the importer": (
         lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),

@@ -14,6 +14,7 @@ from . import (
     imports,
     mapping,
     names,
+    reach,
     rebuilding,
     registrations,
     steps,
@@ -40,7 +41,7 @@ def _refuse(draft: Draft, reason: Reason) -> None:
 def _first_imports(draft: Draft) -> None:
     """Modules that the release loads for the first time run whole: each statement must be harmless."""
     target = draft.out.target
-    for name in imports.newly_loaded(draft.ran_imports, target, draft.loaded):
+    for name in reach.newly_loaded(draft.ran_imports, target, draft.loaded):
         source = target[name]
         draft.first_loaded.append(name)
         for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
@@ -201,7 +202,7 @@ def _makes_entries(draft: Draft, name: str) -> bool:
     )
 
 
-def _first_runs(tree: imports.Tree, roots: list[str]) -> dict[str, int]:
+def _first_runs(tree: reach.Tree, roots: list[str]) -> dict[str, int]:
     """Return when each module's first statement ends in a cold start."""
     found: dict[str, int] = {}
     for (name, _), rank in imports.execution_order(tree, roots).items():

@@ -88,7 +88,7 @@ class Book:
         initial: what it held when it was made.
         entries: what was written since, in order.
         reads: key -> where it was read, not settled yet.
-        readers: key -> where it was read: see `Program.settled_call`.
+        readers: key -> where it was read: see `settling.settled_call`.
     """
 
     initial: dict[str, Any]

@@ -27,6 +27,7 @@ from . import (
     members,
     memos,
     names,
+    reach,
     registrations,
     stars,
     startup,
@@ -140,7 +141,7 @@ class Draft:
         for module in sorted(one for one in running if self.program.loaded(one) is not None):
             rows = names.of_source(self.out.target[module])
             for piece in self.running(module):
-                for name in imports.newly_loaded(rows[piece.index].imports, self.out.target, self.loaded):
+                for name in reach.newly_loaded(rows[piece.index].imports, self.out.target, self.loaded):
                     found.setdefault(name, self.chain(module, piece))
         return found
 
@@ -217,7 +218,7 @@ class Draft:
         ]
         chains, tree = self.program.books.chains, self.program.tree
         first = [unit for unit in units if not any(place[0] in tree for place in chains.get(unit, ())[-1:])]
-        held = imports.referred({unit: tree[unit] for unit in first if unit in tree})
+        held = reach.referred({unit: tree[unit] for unit in first if unit in tree})
         # what came before us left no chain: among those, the ones that none of the others imports
         return list(dict.fromkeys([*(unit for unit in first if unit not in held), *first, *units]))
 

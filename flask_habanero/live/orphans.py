@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING
 
 from ..piece import Piece
 from ..source import Source
-from . import imports, names, statements, steps
+from . import names, reach, statements, steps
 from .parts import first_line
 
 if TYPE_CHECKING:
     from .draft import Draft
-    from .imports import Tree
+    from .reach import Tree
 
 
 def find(draft: Draft) -> list[str]:
     """Return the loaded modules that no import of the app's own leads to any more."""
     program, tree, target = draft.program, draft.program.tree, draft.out.target
     loaded = {name: source for name, source in tree.items() if name in draft.loaded}
-    if not imports.let_go(loaded, target):
+    if not reach.let_go(loaded, target):
         return []
     # only what an import of the app's own brought in: the server's are no business of the text
     brought = {n for n in loaded if any(p[0] in tree for p in program.books.chains.get(n, ())[-1:])}
     roots = loaded.keys() - brought
-    held = imports.reached(target, roots)
+    held = reach.reached(target, roots)
     _doubtful(draft, loaded, roots, held & brought)
     return sorted((brought & target.keys()) - held)
 
@@ -56,8 +56,8 @@ def _drop(draft: Draft, name: str) -> None:
 
 def _doubtful(draft: Draft, loaded: Tree, roots: set[str], held: set[str]) -> None:
     """Refuse if a module that did more than bind names was surely loaded by a start, and is no more."""
-    before = imports.reached(loaded, roots, lambda source: _surely_named(draft, source, after=False))
-    after = imports.reached(draft.out.target, roots, lambda source: _surely_named(draft, source, after=True))
+    before = reach.reached(loaded, roots, lambda source: _surely_named(draft, source, after=False))
+    after = reach.reached(draft.out.target, roots, lambda source: _surely_named(draft, source, after=True))
     for name in sorted((before - after) & held):
         judge = draft.judge_before(name)
         if any(judge.effects(piece.node) for piece in loaded[name].parsed.pieces):
@@ -70,7 +70,7 @@ def _surely_named(draft: Draft, source: Source, *, after: bool) -> frozenset[str
     rows = names.of_source(source)
     sure = {line for piece in source.parsed.pieces for line in _sure_lines(draft, source, piece, after=after)}
     inner = [item for row in rows for item in row.inner_imports if item.line in sure]
-    return imports.named([item for row in rows for item in row.imports] + inner)
+    return reach.named([item for row in rows for item in row.imports] + inner)
 
 
 def _sure_lines(draft: Draft, source: Source, piece: Piece, *, after: bool) -> Iterator[int]:

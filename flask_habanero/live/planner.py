@@ -33,6 +33,7 @@ from . import (
     orphans,
     redefined,
     rivals,
+    settling,
     state,
     statements,
     steps,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> Plan:
     """Return the plan for a bundle's units and deletions."""
-    program.settle()
+    settling.settle(program)
     draft = Draft(program, units, deletions)
     _modules(draft)
     for ask in (

@@ -24,8 +24,8 @@ from ..asset import Assets
 from ..errors import BundleError, Reason
 from ..source import Source
 from ..unit import Unit, compile_piece
-from . import belongs, codes, configs, importer, libraries, names, origin, registrations, startup
-from .books import Books, Left, Place
+from . import belongs, codes, configs, importer, libraries, names, origin, registrations, settling, startup
+from .books import Books, Place
 from .overlay import Overlay
 from .registrations import Entry, Frame
 
@@ -145,7 +145,7 @@ class Program:
         from .planner import reasons_to_boot
 
         with self.lock:
-            self.settle()
+            settling.settle(self)
             if self.first is None or self.books.tree == self.base:
                 return ()  # the plan itself starts there
             twin = copy.copy(self)
@@ -160,7 +160,7 @@ class Program:
             if self.loaded(name) is not None:
                 names.of_source(source)
         with self.lock:
-            self.settle()
+            settling.settle(self)
 
     # modules and statements
 
@@ -238,83 +238,6 @@ class Program:
         return None
 
     # where things stand
-
-    def settle(self) -> None:
-        """Turn lines that were noted since the last time into statements, while sources still fit them."""
-        self.settle_ran()
-        chains = self.books.chains
-        for name in [name for name in importer.import_stacks if name not in chains]:
-            unit = self.unit_name(name)
-            if unit in self.tree and unit not in chains:
-                chains[unit] = self.chain_from(importer.import_stacks[name])
-        for entry in registrations.unplaced():
-            entry.chain = self.chain_from(entry.frames)
-        self._settle_configs()
-
-    def settle_ran(self) -> None:
-        """Turn what ran since the last time into functions and statements."""
-        self._settle_lines()
-        for key, owners in startup.ran.items():
-            module = self.unit_name(key[0])
-            if module in self.tree:
-                function = (module, key[1], key[2])
-                known = self.books.ran.get(function, frozenset())
-                self.books.ran[function] = known.union(map(self._owner, owners))
-        startup.ran.clear()
-        self._settle_runs()
-
-    def _settle_lines(self) -> None:
-        """Add lines to those of functions of which all are known; of one that ran unseen they never are."""
-        for (name, qualname, first), found in startup.lines.items():
-            function = (self.unit_name(name), qualname, first)
-            if function in self.books.lines or function not in self.books.ran:
-                self.books.lines[function] = self.books.lines.get(function, frozenset()) | found
-        if not startup.recording():  # else more may still be added to those sets
-            startup.lines.clear()
-
-    def _settle_runs(self) -> None:
-        for (name, qualname, first), callers in startup.calls.items():
-            self.books.calls.add((self.unit_name(name), qualname, first), map(self.settled_call, callers))
-        startup.calls.clear()
-        for (name, qualname, first), found in startup.runs.items():
-            key = (self.unit_name(name), qualname, first)
-            known_runs = self.books.runs.get(key, [])
-            self.books.runs[key] = [
-                *known_runs,
-                *(Left(run.variables, self._chain_of(run)) for run in found),
-            ]
-        startup.runs.clear()
-
-    def _chain_of(self, run: startup.Run) -> tuple[Place, ...]:
-        if run.above is not None:
-            return (*run.above, *self.chain(run.frames))
-        return self.chain_from(run.frames)
-
-    def settled_call(self, call: startup.Call) -> startup.Call:
-        """Return a call with the line within the caller; of a module, with the statement's uid."""
-        (name, qualname, first), line = call
-        module = self.unit_name(name)
-        if qualname == "<module>":
-            return (module, qualname, 0), self.statement_at(module, line) or 0
-        return (module, qualname, first), line - first + 1
-
-    def _settle_configs(self) -> None:
-        for config in configs.all_configs():
-            book = configs.book_of(config)
-            assert book is not None
-            for written in book.entries:
-                if written.chain is None:
-                    written.chain = self.chain_from(written.frames)
-            for key, lines in book.reads.items():
-                book.readers.setdefault(key, set()).update(map(self.settled_call, lines))
-            book.reads.clear()
-
-    def _owner(self, owner: startup.Owner) -> tuple[str, int] | None:
-        if owner is None:
-            return None
-        module = self.unit_name(owner[0])
-        uid = self.statement_at(module, owner[1])
-        return (module, uid) if uid is not None else None
 
     def chain(self, frames: Iterable[Frame]) -> tuple[Place, ...]:
         """Return where a stack stands in cold-start order, outermost first."""

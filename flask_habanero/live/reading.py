@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..piece import Piece
 from ..source import Source, once_for_each_source
-from . import bodies, imports, names
+from . import bodies, names, reach
 from .names import Names
 
 
@@ -73,7 +73,7 @@ def aliases(source: Source, reader: str, module: str, name: str) -> tuple[set[st
     """Return what a module calls (module, name), and what it calls the module or a package above it."""
     local = {name} if reader == module else set()
     modules = set()
-    above = set(imports.parents(module))
+    above = set(reach.parents(module))
     for _, item in imported(source):
         if item.module == module and item.name in (name, "*"):
             local.add(name if item.name == "*" else item.bound)
@@ -90,7 +90,7 @@ def _fetched(source: Source) -> tuple[frozenset[tuple[str, str | None]], frozens
     outer = [item for row in rows for item in row.imports]
     inner = [item for row in rows for item in row.inner_imports]
     whole = {f"{item.module}.{item.name}" for item in (*outer, *inner)}
-    whole |= {above for item in outer if item.name is None for above in imports.parents(item.module)}
+    whole |= {above for item in outer if item.name is None for above in reach.parents(item.module)}
     return frozenset((i.module, i.name) for i in (*outer, *inner)), frozenset(
         {*whole, *(i.module for i in inner)}
     )
@@ -100,7 +100,7 @@ def may_read(source: Source, module: str, name: str) -> bool:
     """Whether another module may get at a name of a module, by what it imports."""
     fetched, whole = _fetched(source)
     direct = (module, name) in fetched or (module, "*") in fetched
-    return direct or not whole.isdisjoint(imports.parents(module))
+    return direct or not whole.isdisjoint(reach.parents(module))
 
 
 def fetches(row: Names, module: str, name: str, *, starred: bool) -> bool:
@@ -114,7 +114,7 @@ def brought_inside(source: Source, qualname: str, module: str, name: str) -> set
     row = _bodies(source).get(top)
     if row is None:
         return set()
-    body, above = row.bodies[top], set(imports.parents(module))
+    body, above = row.bodies[top], set(reach.parents(module))
     local = {name if i.name == "*" else i.bound for i in row.inner_imports if _is_of(i, module, name)}
     modules = {
         i.bound.partition(".")[0]

@@ -16,8 +16,8 @@ from . import imports, names, startup
 
 if TYPE_CHECKING:
     from .draft import Draft
-    from .imports import Tree
     from .names import Names
+    from .reach import Tree
 
 _UNKNOWN = "which names this star import brings can't be told"
 BY_NAME = "import the names by name, or restart"

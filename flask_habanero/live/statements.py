@@ -18,6 +18,7 @@ from . import (
     mapped,
     mapping,
     names,
+    reach,
     registrations,
     sameness,
     slots,
@@ -264,7 +265,7 @@ def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
         draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
 
 
-def _known(draft: Draft, name: str, piece: Piece, tree: imports.Tree) -> None:
+def _known(draft: Draft, name: str, piece: Piece, tree: reach.Tree) -> None:
     """Refuse a star import that comes or goes, if it can't be told which names it brings."""
     row = names.of_source(tree[name])[piece.index]
     if row.star:

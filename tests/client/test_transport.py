@@ -10,7 +10,7 @@ import time
 
 import pytest
 from flask_habanero import envelope
-from flask_habanero.client import transport
+from flask_habanero.client import exchange, transport
 from flask_habanero.client.desk import request_for
 from flask_habanero.client.transport import Request, Wire
 from flask_habanero.client.view import View
@@ -223,7 +223,7 @@ def test_a_drip_ends_at_the_deadline(serve, head):
 
 def test_a_huge_answer_is_cut_at_the_bound(serve, monkeypatch):
     """The bound is on what is read, so memory is bounded, too."""
-    monkeypatch.setattr(transport, "MAX_ANSWER", 2**16)
+    monkeypatch.setattr(exchange, "MAX_ANSWER", 2**16)
     sent = []
 
     def talk(connection):
@@ -371,7 +371,7 @@ PUSH = Request("push", "shop", "0" * 32, 0, 1, "cpython", b"x")
 
 
 def test_a_push_has_one_deadline_however_long_one_exchange_may_take(silent, monkeypatch):
-    monkeypatch.setattr(transport, "LEAST_S", 0.1)
+    monkeypatch.setattr(exchange, "LEAST_S", 0.1)
     wire, begun = raw_wire(silent, exchange_s=30), time.monotonic()
     with pytest.raises(DeliveryError, match="no answer within") as caught:
         wire.deliver(PUSH, ignored, within_s=0.1)
@@ -381,8 +381,8 @@ def test_a_push_has_one_deadline_however_long_one_exchange_may_take(silent, monk
 
 
 def test_whoever_waits_for_a_server_that_hangs_is_told_once(silent, monkeypatch):
-    monkeypatch.setattr(transport, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(transport, "LEAST_S", 0.1)
+    monkeypatch.setattr(exchange, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(exchange, "LEAST_S", 0.1)
     wire, told = raw_wire(silent), []
     with pytest.raises(DeliveryError):
         wire.deliver(PUSH, told.append, within_s=0.5)
