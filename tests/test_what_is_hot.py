@@ -602,6 +602,31 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def index():
       return str([field.name for field in Login()])
 """,
+    "a mixin of a model (SQLAlchemy): one more, or one less": """
+@@ app.py @@
+  from flask import Flask
+  from flask_sqlalchemy import SQLAlchemy
+
+  app = Flask(__name__)
+  app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+  db = SQLAlchemy(app)
+
+  class Priced:
+      def price(self):
+          return 3
+
+- class Order(db.Model):
++ class Order(Priced, db.Model):
+      id = db.Column(db.Integer, primary_key=True)
+
+- class Line(Priced, db.Model):
++ class Line(db.Model):
+      id = db.Column(db.Integer, primary_key=True)
+
+  @app.route("/")
+  def index():
+      return f"{hasattr(Order(), 'price')} {hasattr(Line(), 'price')}"
+""",
     "a new model (SQLAlchemy), a new column, a new relationship": """
 @@ app.py @@
   from flask import Flask

@@ -64,7 +64,7 @@ def _decorators_of(member: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     return {ast.unparse(decorator) for decorator in member.decorator_list} - own
 
 
-def _is_method(member: ast.stmt) -> bool:
+def is_method(member: ast.stmt) -> bool:
     """Whether a member is a method whose decorators leave no mark on it that a maker of classes looks for."""
     if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
         special = member.name.startswith("__") and member.name.endswith("__")
@@ -82,7 +82,7 @@ class _Methods:
         return isinstance(cls, enum.EnumMeta) or any(name in vars(cls) for name in fields)
 
     def takes(self, cls: type, change: Exchange) -> bool:
-        return all(map(_is_method, (*change.put, *change.gone)))
+        return all(map(is_method, (*change.put, *change.gone)))
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         return lambda: None
@@ -111,8 +111,7 @@ class _Mapped:
         more = [one for one in change.put if mapped.told_to_mapper(one, change.callee)]
         plain = [one for one in (*change.put, *change.gone) if one not in more]
         passed_over = all(
-            _is_method(one) or mapped.is_constant(one) or mapped.is_hybrid(one, change.callee)
-            for one in plain
+            is_method(one) or mapped.is_constant(one) or mapped.is_hybrid(one, change.callee) for one in plain
         )
         return passed_over and (not more or mapped.grows(cls, more, change.body, change.callee))
 
@@ -128,7 +127,7 @@ class _Peewee:
 
     def takes(self, cls: type, change: Exchange) -> bool:
         members = (*change.put, *change.gone)
-        return all(_is_function(one) or _is_method(one) or mapped.is_constant(one) for one in members)
+        return all(_is_function(one) or is_method(one) or mapped.is_constant(one) for one in members)
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         return lambda: None
@@ -148,7 +147,7 @@ class _Forms:
         return any(base.__module__ == "wtforms.form" for base in type.mro(type(cls)))
 
     def takes(self, cls: type, change: Exchange) -> bool:
-        return all(_is_method(one) or _is_assignment(one) for one in (*change.put, *change.gone))
+        return all(is_method(one) or _is_assignment(one) for one in (*change.put, *change.gone))
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         classes = [cls, *below(cls)]

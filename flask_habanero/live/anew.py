@@ -83,6 +83,7 @@ def _gathered(draft: Draft) -> holders.Anew:
     taking = (action.step for action in draft.out.actions if isinstance(action.step, steps.Conform))
     anew.tables.update(id(step.function) for step in taking)
     anew.kept = dict(_kept(draft))
+    anew.derived = {id(cls): cls for cls in draft.derived.values()}
     for key, gone in draft.purged.items():
         anew.purged[key] = gone
         target = draft.touched[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from . import adapters, bodies, configured, instances, mapped, names, reading
+from . import adapters, bodies, configured, instances, mapped, mixins, names, reading
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -23,6 +23,8 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     flow.touched |= {cls, *members}
     flow.draft.changed_members[module, cls] |= members
     _inherited(flow, module, cls, members)
+    if mixins.DERIVES in members:
+        mixins.follow(flow, module, cls)
     for reader in flow.loaded:
         source = flow.draft.out.target[reader]
         if cls in source.text or "*" in source.text:

@@ -72,6 +72,7 @@ class Draft:
         self.world_before = World(program, program.tree, set())
         self.acted: set[tuple[str, int]] = set()
         self.partly: set[tuple[str, int]] = set()  # of those, classes of which some members are made anew
+        self.derived: dict[tuple[str, int], type] = {}  # classes that get other bases in place
         # functions that changed, and of which that did not: it is not evaluated, or applied, anew so far
         self.same_headers: set[tuple[str, int]] = set()
         self.same_decorators: set[tuple[str, int]] = set()

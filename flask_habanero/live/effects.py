@@ -18,7 +18,7 @@ from . import bodies, slots
 from .judge.classes import is_plain_meta
 from .judge.findings import Effect, Findings
 from .judge.interpreter import Interpreter
-from .judge.values import Bound, Class, Function, Live, Scope, join
+from .judge.values import Bound, Class, Function, Live, Scope, Value, join
 from .world import World
 
 
@@ -110,6 +110,12 @@ class Judge:
         found = interpreter.attempt(lambda: interpreter.value(node, interpreter.scope_of(self._module)))
         found = found.function if isinstance(found, Bound) else found
         return found.object if isinstance(found, Live) and not interpreter.effects else None
+
+    def value(self, node: ast.expr) -> Value | None:
+        """Return what an expression of the module stands for, None if evaluating it does something."""
+        interpreter = Interpreter(self._world)
+        found = interpreter.attempt(lambda: interpreter.value(node, interpreter.scope_of(self._module)))
+        return None if interpreter.effects else found
 
     def decorated(self, node: bodies.Function) -> Decorated:
         """Return what applying a definition's decorators comes to."""

@@ -45,6 +45,7 @@ class Anew:
         tables: registries, by id, that are rebuilt.
         kept: registrations, by id, that stay -> what people call them.
         purged: objects that hold something, by id -> the keys, attributes or elements that go from them.
+        derived: classes, by id, that derive from others from now on.
         forgotten: whether SQLAlchemy is to forget what it knew of them.
         known: objects, by id -> how many references of `names`, and of our own copies, there are to each.
     """
@@ -56,6 +57,7 @@ class Anew:
     tables: set[int] = field(default_factory=set)
     kept: dict[int, str] = field(default_factory=dict)
     purged: dict[int, list[Any]] = field(default_factory=dict)
+    derived: dict[int, type] = field(default_factory=dict)
     forgotten: bool = False
     known: Counter[int] = field(default_factory=Counter)
 
@@ -143,6 +145,8 @@ def _stays(anew: Anew, one: Any, wanted: set[int]) -> bool | str:
         return anew.kept[id(one)]
     if id(one) in anew.purged:
         return _holds_more(one, anew.purged[id(one)], wanted)
+    if id(one) in anew.derived:
+        return _holds_beside_its_bases(anew.derived[id(one)], wanted)
     if _is_ours(one) or (anew.forgotten and type(one).__module__.startswith("sqlalchemy.")):
         return False
     if id(one) in anew.spaces:
@@ -160,6 +164,12 @@ def _holds_more(one: Any, gone: list[Any], wanted: set[int]) -> bool:
         return any(id(value) in wanted and all(value is not other for other in gone) for value in one)
     fields = one if isinstance(one, dict) else vars(one)
     return any(key not in gone and id(value) in wanted for key, value in fields.items())
+
+
+def _holds_beside_its_bases(cls: type, wanted: set[int]) -> bool:
+    """Whether a class that gets other bases holds any of what is looked for in another way."""
+    replaced = {id(cls.__bases__), id(cls.__mro__), id(cls.__base__)}
+    return any(id(one) in wanted and id(one) not in replaced for one in gc.get_referents(cls))
 
 
 def _is_ours(one: Any) -> bool:

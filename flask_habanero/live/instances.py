@@ -110,13 +110,13 @@ def _is_read(flow: Flow, members: frozenset[str]) -> bool:
                 return True
         if any(quote in source.text for quote in quoted):
             return True
-        for _, body in _ran(flow, unit):
+        for _, body in ran(flow, unit):
             if body is None or members & body.attributes or _ENUMERATING & (body.reads | body.attributes):
                 return True
     return False
 
 
-def _ran(flow: Flow, unit: str) -> Iterator[tuple[str, Body | None]]:
+def ran(flow: Flow, unit: str) -> Iterator[tuple[str, Body | None]]:
     """Yield the functions of a module that ran at the start, with what they read; None if that isn't known.
 
     What the bodies of classes read stands with their statements.
@@ -141,7 +141,7 @@ def _is_given_away(flow: Flow, reader: str, bound: set[str], cls: type) -> bool:
         known = {alias for name in bound for alias in reading.aliases(source, unit, reader, name)[0]}
         if any(known & row.bare for row in rows):
             return True
-        for qualname, body in _ran(flow, unit):
+        for qualname, body in ran(flow, unit):
             is_method = qualname.rpartition(".")[0] in bases
             first = _first_parameter(source, qualname) if is_method else ""
             if body is None or body.bare & {*known, first}:

@@ -52,15 +52,24 @@ def header(node: ast.ClassDef) -> str:
 
 
 def compare(
-    old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str, callee: mapped.Callee
+    old: ast.ClassDef, new: ast.ClassDef, cls: object, module: str, callee: mapped.Callee, derives: bool
 ) -> ClassChange:
-    """Return what must be done to a live class so that it becomes what its statement now says."""
+    """Return what must be done to a live class so that it becomes what its statement now says.
+
+    Args:
+        old: the statement that made it.
+        new: the statement as it is now.
+        cls: the class.
+        module: whose.
+        callee: what an expression in it stands for.
+        derives: it has other bases, and takes them in place.
+    """
     change = ClassChange()
 
     def refuse(code: str, node: ast.AST, what: str, hint: str) -> None:
         change.reasons.append(Reason(code, f"{module}:{getattr(node, 'lineno', new.lineno)}", what, hint))
 
-    if header(old) != header(new):
+    if header(old) != header(new) and not derives:
         refuse(
             "class-header",
             new,

@@ -16,6 +16,7 @@ from . import (
     mapped,
     mapping,
     members,
+    mixins,
     names,
     rivals,
     sameness,
@@ -40,24 +41,32 @@ def changed(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     cls = vars(draft.live(name)).get(new.name)
     if new.name in diff.bound_twice(draft.program.tree[name].parsed) | diff.bound_twice(draft.parsed(name)):
         draft.refuse("bound-twice", draft.where(name, new), f"{new.name} is bound by more than one statement")
-    change = members.compare(old, new, cls, name, draft.judge(name).callee)
+    trade = mixins.trade(draft, name, old, new, cls)
+    change = members.compare(old, new, cls, name, draft.judge(name).callee, derives=trade is not None)
     reasons = change.reasons or _member_reasons(draft, name, change, (new, old))
     if reasons:
         if not remade(draft, name, pair.old.node, pair.new, uid):
             for reason in reasons:
                 draft.refuse(reason.code, reason.where, reason.what, reason.hint)
         return
-    before = dict(names.functions_in(old))
-    for qualname, function in names.functions_in(new):
-        was = before.get(qualname)
-        if was is not None and not same_own_level(was, function):
-            definitions.function_changed(draft, name, qualname, was)
+    if trade is not None:
+        trade.act(draft, name, pair.new, uid)
+    _functions(draft, name, old, new)
     for bound in sorted(change.names):
         draft.say(name, f"{'-' if bound in change.drop else '~'}{new.name}.{bound}")
     if change.names and isinstance(cls, type):
         change.leave(_same(draft, name, (pair.old, pair.new), cls))
     if change.names and isinstance(cls, type):
         _exchange(draft, name, pair.new, cls, change)
+
+
+def _functions(draft: Draft, name: str, old: ast.ClassDef, new: ast.ClassDef) -> None:
+    """Note the functions of a class that do something else."""
+    before = dict(names.functions_in(old))
+    for qualname, function in names.functions_in(new):
+        was = before.get(qualname)
+        if was is not None and not same_own_level(was, function):
+            definitions.function_changed(draft, name, qualname, was)
 
 
 def _same(draft: Draft, name: str, classes: tuple[Piece, Piece], cls: type) -> set[str]:
@@ -163,6 +172,11 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
     change = members.ClassChange(put=put, names={bound for one in put for bound in members.bound(one)})
     members.follow(change, node, name)
     head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
+    if (name, uid) in draft.derived:  # its bases are evaluated anew
+        head = set()
+        if not put:
+            draft.partly.add((name, uid))
+            return
     if isinstance(cls, type) and change.names and not head & readers:
         change.leave(_same(draft, name, (statements.loaded(draft, name, uid), piece), cls))
         if not change.names:

@@ -4,7 +4,7 @@ The only place that assigns ``__code__`` or sets attributes of the user's object
 returns the inverse, ready to run; nothing else in the package changes the program.
 """
 
-from .classes import ClassFacts, Members, Put
+from .classes import ClassFacts, Derive, Members, Put
 from .entries import Arrange, Assign, Items, Remember, TakeOut, fill
 from .functions import RAW, ClearCache, Conform, Decorate, SwapCode
 from .growth import CreateTables, Grow
@@ -22,6 +22,7 @@ __all__ = [
     "Conform",
     "CreateTables",
     "Decorate",
+    "Derive",
     "DropModule",
     "EndRuns",
     "Forget",

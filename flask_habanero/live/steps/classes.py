@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from flask.views import MethodView
 
 from .. import adapters
+from .functions import RAW
 from .undo import GONE, Inverse
 
 _FACTS = ("__firstlineno__", "__static_attributes__")
@@ -136,6 +137,22 @@ class Members:
         setattr(self.cls, name, body[name])
         if hasattr(body[name], "__set_name__"):
             body[name].__set_name__(self.cls, name)
+
+
+@dataclass(frozen=True)
+class Derive:
+    """A class derives from others, in place."""
+
+    cls: type
+    module: ModuleType
+    code: CodeType  # binds `RAW` to a tuple of them
+
+    def apply(self) -> Inverse:
+        made: dict[str, Any] = {}
+        exec(self.code, vars(self.module), made)
+        before = self.cls.__bases__
+        type.__setattr__(self.cls, "__bases__", made[RAW])  # a metaclass would take it for a new member
+        return lambda: type.__setattr__(self.cls, "__bases__", before)
 
 
 @dataclass(frozen=True)
