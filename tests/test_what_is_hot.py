@@ -891,6 +891,22 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 -     pass
 """,
     ),
+    "a line that wraps a method in place (`Shop.go = logged(Shop.go)`)": """
+@@ app.py @@
+  class Shop:
+      def go(self):
+          return "went"
+
+  def logged(function, word):
+      return lambda self: word + function(self)
+
+- Shop.go = logged(Shop.go, "shop ")
++ Shop.go = logged(Shop.go, "store ")
+
+  @app.get("/")
+  def index():
+      return Shop().go()
+""",
     "a new module that something imports": """
 @@ app.py @@
 + from rates import price
@@ -901,6 +917,39 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 @@ rates.py @@
 + def price():
 +     return 1
+""",
+    "a new module that the start finds by itself (`pkgutil`, `import_module`)": """
+@@ app.py @@
+  import importlib
+  import pkgutil
+
+  import views
+
+  for one in pkgutil.iter_modules(views.__path__, "views."):
+      app.register_blueprint(importlib.import_module(one.name).bp)
+@@ views/__init__.py @@
+@@ views/cart.py @@
+  from flask import Blueprint
+
+  bp = Blueprint("cart", __name__)
+@@ views/stock.py @@
++ from flask import Blueprint
++
++ bp = Blueprint("stock", __name__)
+""",
+    "whether a branch is taken that imports a module which does more than bind names": """
+@@ app.py @@
+- DEBUG = True
++ DEBUG = False
+
+  if DEBUG:
+      import debug_views
+@@ debug_views.py @@
+  from app import app
+
+  @app.get("/debug")
+  def debug():
+      return "debug"
 """,
     "a module goes, and nothing imports it any more": """
 @@ app.py @@

@@ -97,11 +97,14 @@ class Judge:
         interpreter.effects.clear()  # theirs: they are asked for themselves
         interpreter.run_statement(node, scope)
         cls.members.update(scope.names)
+        own = dict(cls.members)
 
         def tell() -> None:
             interpreter.classes.tell_members(cls)
 
         interpreter.attempt(tell)
+        if cls.members != own:
+            interpreter.notes.unknown("it is told its name, and sets attributes of its class")
         return next((effect.why or "it registers" for effect in interpreter.effects), None)
 
     def callee(self, node: ast.expr) -> object:

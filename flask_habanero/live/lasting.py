@@ -83,7 +83,11 @@ def differs(program: Program, value: Any, found: Findings, literal: Any) -> bool
     if isinstance(value, App | Blueprint):
         return _target_changed(value, used - {""})
     if isinstance(value, FunctionType):
-        return any(not isinstance(vars(value)[one], stateful.LASTING) for one in used & set(vars(value)))
+        asked = used & set(vars(value))
+        return any(
+            not isinstance(vars(value)[one], stateful.LASTING) or written.is_stored(program.tree, one)
+            for one in asked
+        )
     return _object_changed(program, value, found)
 
 
@@ -181,7 +185,7 @@ def _member_changed(program: Program, cls: type, attribute: str, found: Findings
         return True
     value = vars(owner).get(attribute)
     if isinstance(value, stateful.LASTING):
-        return False
+        return _is_set(program, attribute, direct)
     if "<locals>" in owner.__qualname__:
         return True  # its body is one of those that are not gone through
     return _differs_from_body(program, owner, attribute, found)
@@ -192,7 +196,9 @@ def _differs_from_body(program: Program, cls: type, attribute: str, found: Findi
     body = written.class_body(program.tree.get(cls.__module__), cls.__name__)
     literal = written.value_in(body.body, attribute) if body is not None else NO_LITERAL
     if type(value) not in stateful.VALUES and type(value) not in (list, dict, set):
-        return stateful.is_container(value) and differs(program, value, found, literal)
+        if stateful.is_container(value):
+            return differs(program, value, found, literal)
+        return written.is_stored(program.tree, attribute)
     if literal is not NO_LITERAL:
         return not _equals(value, literal)
     if body is None or attribute not in names.class_members(body):
@@ -259,7 +265,7 @@ def others(
 
 def _set_in_library(program: Program, value: Any, attribute: str, found: Findings) -> bool:
     """Whether the app's own code may have set, or filled, an attribute of a library's module or class."""
-    if type(value) in stateful.VALUES:
+    if type(value) in stateful.VALUES or isinstance(value, stateful.LASTING):
         return written.is_stored(program.tree, attribute)
     filled = stateful.is_container(value) and written.is_filled(program.tree, attribute)
     return filled and stateful.looks_inside(value, found.uses_of(value))

@@ -7,6 +7,7 @@ nothing, and looks at nothing, that others change.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from ..piece import Piece
@@ -25,6 +26,9 @@ def why_not(one: Factory, looked: Looked) -> str | None:
         for module in sorted(_at_another_time(one, pair)):
             if not _is_harmless(one, pair, module, looked):
                 return f"{module} would be executed at another time"
+        for module in sorted(_in_arms(one, pair)):
+            if not _is_harmless(one, pair, module, looked, _OWN):
+                return f"{module} may not be imported this time"
     return None
 
 
@@ -44,11 +48,19 @@ def _at_another_time(one: Factory, pair: Pair) -> set[str]:
     return {module for module in (old | new if moved else old ^ new) if _is_late(one, module)}
 
 
-def _modules(one: Factory, piece: Piece | None) -> set[str]:
-    """Return the app's own modules that a statement imports."""
+def _in_arms(one: Factory, pair: Pair) -> set[str]:
+    """Return the modules that a statement which runs again has imported, and may not come to this time."""
+    if pair.new is None or pair.new.index not in one.run:
+        return set()
+    return {module for module in _modules(one, pair.old, in_arm=True) if _is_late(one, module)}
+
+
+def _modules(one: Factory, piece: Piece | None, *, in_arm: bool = False) -> set[str]:
+    """Return the app's own modules that a statement imports; or those that it need not come to."""
     tree = one.draft.program.tree
     row = names.of_piece(piece, one.draft.out.target[one.module]) if piece is not None else names.Names()
-    found = {name for item in row.imports for name in (item.module, f"{item.module}.{item.name}")}
+    items = [item for item in row.imports if item.in_arm or not in_arm]
+    found = {name for item in items for name in (item.module, f"{item.module}.{item.name}")}
     return {name for name in found if name in tree and name not in one.draft.out.dropped}
 
 
@@ -64,11 +76,17 @@ def _is_late(one: Factory, module: str) -> bool:
     return any(program.position(chain, uids) > program.position(left.chain, uids) for left in one.runs)
 
 
-def _is_harmless(one: Factory, pair: Pair, module: str, looked: Looked) -> bool:
+_OWN = frozenset(["memo"])
+_MOVING = _OWN | {"registers"}
+
+
+def _is_harmless(
+    one: Factory, pair: Pair, module: str, looked: Looked, allowed: Set[str] = frozenset()
+) -> bool:
     """Whether executing a module, and what it imports first, comes out the same at another time."""
     draft, chains = one.draft, one.draft.program.books.chains
     stays = pair.old is not None and pair.new is not None
-    allowed = {"memo", "registers"} if stays else {"memo"}  # what it registers moves with the statement
+    allowed = allowed or (_MOVING if stays else _OWN)  # what it registers moves with the statement
     every = [module, *(name for name, chain in chains.items() if any(place[0] == module for place in chain))]
     for name in every:
         source = draft.out.target.get(name)

@@ -33,6 +33,7 @@ class Import:
     bound: str
     line: int
     guarded: bool  # inside a try, or under TYPE_CHECKING: its failure is expected
+    in_arm: bool = False  # inside a branch, a loop, a handler: its statement may run, and not come to it
 
 
 @dataclass
@@ -124,7 +125,7 @@ class _Reader(ast.NodeVisitor):
         self.names = Names()
         self._classes: list[str] = []
         self._local: list[set[str]] = []  # names of enclosing class bodies and comprehensions
-        self._guards = 0
+        self._guards = self._arms = self._comprehensions = 0  # how many of them are around
         self._owner = False  # at a name of which an attribute is read
         self._hot = 0  # inside something that may call what it is given
 
@@ -153,7 +154,7 @@ class _Reader(ast.NodeVisitor):
         for alias in node.names:
             bound = alias.asname or alias.name.split(".")[0]
             self._bind(bound)
-            self.names.imports.append(Import(alias.name, None, bound, node.lineno, self._guards > 0))
+            self.names.imports.append(Import(alias.name, None, bound, *self._where(node)))
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         module = absolute(node, self.source)
@@ -163,7 +164,10 @@ class _Reader(ast.NodeVisitor):
                 self.names.star = True
             else:
                 self._bind(bound)
-            self.names.imports.append(Import(module, alias.name, bound, node.lineno, self._guards > 0))
+            self.names.imports.append(Import(module, alias.name, bound, *self._where(node)))
+
+    def _where(self, node: ast.stmt) -> tuple[int, bool, bool]:
+        return node.lineno, self._guards > 0, self._arms > 0
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self._sets(node)
@@ -196,6 +200,17 @@ class _Reader(ast.NodeVisitor):
         if node.name:
             self._bind(node.name)
         self.generic_visit(node)
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
+        if node.rest:
+            self._bind(node.rest)
+        self.generic_visit(node)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self.visit(node.value)
+        inside, self._local = self._local, self._local[: len(self._local) - self._comprehensions]
+        self._bind(node.target.id)  # in a comprehension, too, it is a name of what is around that
+        self._local = inside
 
     def visit_MatchStar(self, node: ast.MatchStar) -> None:
         if node.name:
@@ -231,7 +246,7 @@ class _Reader(ast.NodeVisitor):
         self._visit_hot(ast.iter_child_nodes(node))
 
     visit_BinOp = visit_UnaryOp = visit_Compare = visit_BoolOp = visit_Subscript = visit_JoinedStr = _operator
-    visit_With = visit_For = visit_AsyncFor = visit_AsyncWith = visit_Await = _operator
+    visit_With = visit_AsyncWith = visit_Await = _operator
 
     # scopes
 
@@ -271,17 +286,41 @@ class _Reader(ast.NodeVisitor):
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         self._local.append({n for g in node.generators for n in targets(g.target)})
+        self._comprehensions += 1
         self._visit_hot(ast.iter_child_nodes(node))
+        self._comprehensions -= 1
         self._local.pop()
 
     visit_ListComp = visit_SetComp = visit_GeneratorExp = visit_DictComp = _comprehension
 
-    # guards
+    # guards, and what a statement may not come to
 
     def visit_Try(self, node: ast.Try) -> None:
         self._guards += 1
-        self.generic_visit(node)
+        for one in node.body:
+            self.visit(one)
+        self._in_arms([*node.handlers, *node.orelse])
+        for one in node.finalbody:
+            self.visit(one)
         self._guards -= 1
+
+    def _in_arms(self, nodes: Iterable[ast.AST]) -> None:
+        self._arms += 1
+        for node in nodes:
+            self.visit(node)
+        self._arms -= 1
+
+    def _loop(self, node: ast.For | ast.AsyncFor) -> None:
+        self._arms += 1
+        self._operator(node)
+        self._arms -= 1
+
+    visit_For = visit_AsyncFor = _loop
+
+    def _branch(self, node: ast.While | ast.Match) -> None:
+        self._in_arms(ast.iter_child_nodes(node))
+
+    visit_While = visit_Match = _branch
 
     visit_TryStar = visit_Try  # type: ignore[assignment]  # the same fields
 
@@ -289,11 +328,12 @@ class _Reader(ast.NodeVisitor):
         self._visit_hot([node.test])
         never = never_runs(node)
         self._guards += never
-        for statement in node.body:
-            self.visit(statement)
+        bound = set(self.names.binds)
+        self._in_arms(node.body)
+        if never:  # it binds nothing while it runs
+            self.names.binds &= bound
         self._guards -= never
-        for statement in node.orelse:
-            self.visit(statement)
+        self._in_arms(node.orelse)
 
 
 def _imports_in(node: ast.AST, source: Source) -> Iterator[Import]:

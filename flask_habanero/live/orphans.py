@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..piece import Piece
 from ..source import Source
-from . import names, reach, statements, steps
+from . import names, reach, reading, statements, steps
 from .parts import first_line
 
 if TYPE_CHECKING:
@@ -55,14 +55,66 @@ def _drop(draft: Draft, name: str) -> None:
 
 
 def _doubtful(draft: Draft, loaded: Tree, roots: set[str], held: set[str]) -> None:
-    """Refuse if a module that did more than bind names was surely loaded by a start, and is no more."""
+    """Refuse if a module was surely loaded by a start, and is no more, and did more than bind its names."""
     before = reach.reached(loaded, roots, lambda source: _surely_named(draft, source, after=False))
     after = reach.reached(draft.out.target, roots, lambda source: _surely_named(draft, source, after=True))
     for name in sorted((before - after) & held):
-        judge = draft.judge_before(name)
-        if any(judge.effects(piece.node) for piece in loaded[name].parsed.pieces):
+        if _acted(draft, loaded[name]) or _is_asked_of_its_package(draft, name):
             what = f"only functions import {name} from then on, and whether a start comes there can't be told"
             draft.refuse("removed-effect", name, what, f"import {name} at the top of a module, or restart")
+
+
+def arms(draft: Draft) -> None:
+    """Refuse if a statement runs again that may not come to an import this time, and its module acted."""
+    program, target = draft.program, draft.out.target
+    again = {name: lines for name in target if (lines := _lines_in_arms(draft, name))}
+    if not again:
+        return
+    loaded = {name: source for name, source in program.tree.items() if name in draft.loaded}
+    brought = {n for n in loaded if any(p[0] in loaded for p in program.books.chains.get(n, ())[-1:])}
+
+    def surely(source: Source) -> frozenset[str]:
+        every = [item for row in names.of_source(source) for item in row.imports]
+        lines = again.get(source.name, set())
+        hanging = reach.named(item for item in every if item.line in lines)
+        return _surely_named(draft, source, after=True) - (
+            hanging - reach.named(item for item in every if item.line not in lines)
+        )
+
+    roots = loaded.keys() - brought
+    before = reach.reached(loaded, roots, lambda source: _surely_named(draft, source, after=False))
+    for name in sorted((before - reach.reached(target, roots, surely)) & brought & target.keys()):
+        if _acted(draft, loaded[name]):
+            what = f"a statement that imports {name} runs again, and may not come to it this time"
+            draft.refuse("removed-effect", name, what)
+
+
+def _lines_in_arms(draft: Draft, name: str) -> set[int]:
+    """Return the lines of the imports in arms of a module's statements that run."""
+    if name not in draft.loaded or name not in draft.program.tree:
+        return set()
+    rows = zip(names.of_source(draft.out.target[name]), draft.uids(name), strict=True)
+    return {
+        item.line for row, uid in rows if (name, uid) in draft.acted for item in row.imports if item.in_arm
+    }
+
+
+def _acted(draft: Draft, source: Source) -> bool:
+    """Whether a module did more than bind names."""
+    judge = draft.judge_before(source.name)
+    return any(judge.effects(piece.node) for piece in source.parsed.pieces)
+
+
+def _is_asked_of_its_package(draft: Draft, name: str) -> bool:
+    """Whether something reads a module as an attribute of its package, which importing it has set."""
+    package, _, own = name.rpartition(".")
+    if not package:
+        return False
+    for source in (draft.out.target[unit] for unit in draft.loaded if unit in draft.out.target):
+        rows = names.of_source(source)
+        if own in reading.asked_inside(source) or any(own in row.attributes for row in rows):
+            return True
+    return False
 
 
 def _surely_named(draft: Draft, source: Source, *, after: bool) -> frozenset[str]:

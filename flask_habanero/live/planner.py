@@ -33,6 +33,7 @@ from . import (
     orphans,
     redefined,
     rivals,
+    searches,
     settling,
     state,
     statements,
@@ -55,6 +56,7 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
     _modules(draft)
     for ask in (
         Flow.follow,
+        orphans.arms,
         state.tables,
         factory.settle,
         unran.settle,
@@ -105,6 +107,8 @@ def _module(draft: Draft, unit: Unit) -> None:
     old, module = draft.program.tree.get(unit.name), draft.program.loaded(unit.name)
     if module is None:
         draft.say(unit.name, "new module" if old is None else "not loaded yet")
+        if old is None:
+            searches.check(draft, unit.name)
     elif old is None:
         what = f"{unit.name} is loaded, but its source was not here at the start"
         draft.refuse("unknown-module", unit.name, what)

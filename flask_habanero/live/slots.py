@@ -66,7 +66,7 @@ def of(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> list
     for effect in effects:
         if effect.kind not in ("attribute", "item") or draft.is_table(effect.target):
             continue
-        slots = list(_of_effect(draft, name, piece, effect))
+        slots = list(_of_effect(draft, name, piece, effect)) if effect.args is not None else []
         if not slots:
             return f"{effect.why}, and which entry is its own can't be told"
         found.update(((id(slot.target), slot.kind, id(slot.key)), slot) for slot in slots)

@@ -32,6 +32,8 @@ from .judge.findings import Effect
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _BINDERS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign)
 
+ARMS = (ast.If, ast.Try, ast.TryStar, ast.For, ast.While, ast.With, ast.Match)
+
 
 def moved(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     """The same statement stands elsewhere among its neighbours."""
@@ -152,12 +154,20 @@ def _removable(
             else:
                 draft.refuse(reason.code, reason.where, reason.what)
         return
+    if isinstance(node, ARMS) and (dropped := _dropped_in(node)):
+        what = f"`{title(piece)}` went, and what it deletes ({min(dropped)}) is not bound again"
+        draft.refuse("removed-effect", draft.where(name, piece), what)
     found = _unlearnt(draft, name, piece, draft.judge_before(name).effects(node))
     kept = slots.keys_of(draft.judge(name).effects(after.node)) if after is not None else frozenset()
     why = effects.first_refusal(found) or entries.removed(draft, name, piece, found, kept)
     if why is not None:
         draft.refuse("removed-effect", draft.where(name, piece), f"`{title(piece)}` went, and {why}")
     configured.written(draft, found, again)
+
+
+def _dropped_in(node: ast.AST) -> set[str]:
+    """Return the names that a statement may delete."""
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Del)}
 
 
 def _unlearnt(draft: Draft, name: str, piece: Piece, found: list[Effect]) -> list[Effect]:
@@ -230,7 +240,11 @@ def _run(draft: Draft, name: str, piece: Piece, again: Container[int] = ()) -> N
     if row.star:
         stars.check(draft, name, row, draft.out.target, draft.where(name, piece))
         stars.check_whole(draft, name, piece.index)
-    if isinstance(node, ast.If | ast.Try | ast.For | ast.While | ast.With):
+        rest = [r for i, r in enumerate(names.of_source(draft.out.target[name])) if i != piece.index]
+        kept = set().union(*(r.binds | (stars.brought(r, draft.out.target) or set()) for r in rest))
+        mine = (stars.brought(row, draft.out.target) or set()) - kept - _children(draft, name)
+        draft.act(name, piece, 0, lambda: steps.Forget(draft.live(name), tuple(sorted(mine))))
+    if isinstance(node, ARMS) or any(isinstance(one, ast.NamedExpr) for one in ast.walk(node)):
         # another arm may run this time: what the first one bound must not stay
         others = [r.binds for i, r in enumerate(names.of_source(draft.out.target[name])) if i != piece.index]
         once = tuple(sorted(row.binds - set().union(*others)))
@@ -266,8 +280,15 @@ def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
 
 
 def _known(draft: Draft, name: str, piece: Piece, tree: reach.Tree) -> None:
-    """Refuse a star import that comes or goes, if it can't be told which names it brings."""
+    """Refuse a star import that comes or goes, if it can't be told which names it brings.
+
+    And a name of a package that is one of its modules, too: an import binds it once only.
+    """
     row = names.of_source(tree[name])[piece.index]
+    itself = {item.bound for item in row.imports if f"{item.module}.{item.name}" == f"{name}.{item.bound}"}
+    for one in sorted((row.binds & _children(draft, name)) - itself):
+        what = f"{one} is a module of this package, and an import of it binds the name, too"
+        draft.refuse("bound-twice", draft.where(name, piece), what)
     if row.star:
         stars.check(draft, name, row, tree, draft.where(name, piece))
 

@@ -86,7 +86,7 @@ class Classes:
 
     def tell_members(self, cls: Class) -> None:
         """`__set_name__` of what stands in a class's body."""
-        for name, member in cls.members.items():
+        for name, member in list(cls.members.items()):
             kind = member.cls if isinstance(member, Made) else None
             args = Args((cls, Live(name)), text=cls.name)
             told = attributes.method_in(kind, "__set_name__")
