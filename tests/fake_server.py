@@ -1,7 +1,8 @@
 """A server that speaks the wire with a real keyring and runs no code: the client's other side.
 
 It believes what the real one believes (docs/wire.md), keeps a tree, a ledger and the nonces, and
-refuses sources by marks in their text: ``# cold`` is cold, ``# raises`` fails, ``# busy`` is busy.
+refuses sources by marks in their text: ``# cold`` is cold, ``# raises`` fails, ``# busy`` is busy,
+``# needs NAME`` is cold until there is a module of that name.
 
 A test can make it lie: `server.lies.append(f)` gives each next answer, in order, to `f(answer)`,
 which returns other bytes for the socket, or None to send nothing and close.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import secrets
 import socket
 import threading
@@ -380,21 +382,29 @@ class FakeServer:
             return self.report(
                 "failed", reasons=(Reason("in-progress", "", "a push is in progress"),)
             ), bundle
-        reasons = []
-        for unit in bundle.units:
-            for mark, code in (("# cold", "cold"), ("# raises", "commit"), ("# busy", "busy")):
-                if mark in unit.source.text:
-                    where = "" if code == "busy" else f"{unit.name}:1"
-                    reasons.append(Reason(code, where, f"{code} here", "restart"))
+        reasons = self._reasons(bundle)
         wrong = [asset.name for asset in bundle.assets if b"# wrong" in (asset.data or b"")]
         if wrong:
             reasons = [Reason("template-syntax", f"{name}:1", "wrong here", "correct it") for name in wrong]
             return self.report("refused", reasons=tuple(reasons)), bundle
         if reasons:
-            outcome = "cold" if reasons[0].code == "cold" else "failed"
+            outcome = "cold" if reasons[0].code in ("cold", "import-broken") else "failed"
             return self.report(outcome, reasons=tuple(reasons)), bundle
         steps = tuple(f"{unit.name}: ~index" for unit in bundle.units)
         return self.report(steps=steps, data={"planned": True}), bundle
+
+    def _reasons(self, bundle: Bundle) -> list[Reason]:
+        reasons, there = [], bundle.applied_to(self.tree)
+        for unit in bundle.units:
+            for mark, code in (("# cold", "cold"), ("# raises", "commit"), ("# busy", "busy")):
+                if mark in unit.source.text:
+                    where = "" if code == "busy" else f"{unit.name}:1"
+                    reasons.append(Reason(code, where, f"{code} here", "restart"))
+            for need in re.findall(r"# needs (\S+)", unit.source.text):
+                if need not in there:
+                    what = f"no module named {need!r}"
+                    reasons.append(Reason("import-broken", f"{unit.name}:1", what, "send it, too"))
+        return reasons
 
     def _rollback(self, claims: dict, body: bytes) -> Report:
         if claims["n"] in self.nonces:

@@ -127,7 +127,7 @@ def _local_names(nodes: Iterable[ast.stmt], source: Source, module: str, names: 
     whole: set[str] = set()
     for node in (n for top in nodes for n in ast.walk(top)):
         if isinstance(node, ast.ImportFrom):
-            origin = _absolute(node, source)
+            origin = absolute(node, source)
             for alias in node.names:
                 if origin == module and (alias.name in names or names == EVERY or alias.name == "*"):
                     direct.add(alias.asname or alias.name)
@@ -138,7 +138,8 @@ def _local_names(nodes: Iterable[ast.stmt], source: Source, module: str, names: 
     return direct, whole
 
 
-def _absolute(node: ast.ImportFrom, source: Source) -> str:
+def absolute(node: ast.ImportFrom, source: Source) -> str:
+    """Return the name of the module that something is imported from."""
     if not node.level:
         return node.module or ""
     parts = source.name.split(".")

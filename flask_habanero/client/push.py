@@ -31,6 +31,7 @@ from .desk import (
     survey,
     who_changed,
 )
+from .lacking import LACKING, is_lacking
 from .memory import Held, Memory
 from .rehearsal import MORE_S, REHEARSAL, Wish
 from .transport import Request
@@ -277,6 +278,8 @@ def remember(desk: Desk, tree: Tree, decision: Decision, report: Report) -> Memo
     why, code = first_line(report), report.outcome
     if any(reason.code == REHEARSAL for reason in report.reasons):
         code = REHEARSAL
+    elif is_lacking(report):
+        code = LACKING
     blamed = {name: Held(digests[name], code, why) for name in blame(names, tree, report)}
     return desk.store.update(lambda m: m.hold(blamed))
 

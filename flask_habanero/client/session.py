@@ -40,6 +40,7 @@ from .depends import named, waiting
 from .desk import Desk, Situation
 from .hooks import CheckError, Hooks
 from .keys import Keys, NoKeys
+from .lacking import LACKING, mended
 from .memory import Held
 from .push import Choice, Result
 from .rehearsal import REHEARSAL
@@ -104,11 +105,12 @@ class Session:
         met = self._meet(stop)
         if met is None:  # stopped while the server was away
             return
-        folders = Folders(met.tree.roots, met.tree.allowed, met.tree.folders)
+        folders = Folders(met.tree.roots, met.tree.tops, met.tree.folders)
         events: SimpleQueue[tuple[str, Path]] = SimpleQueue()
         with closing(watch(folders, stop, self.screen.note, self._ahead, events)) as batches:
             next(batches)  # from here on no event is lost
             self._view, self._tree = met.view, desk.read(self.desk, met.view)
+            self._looked_at = self._tree
             self._know(self._tree)
             self.screen.begin(met)
             with keys.listening(lambda: events.put(WOKEN)):
@@ -214,6 +216,8 @@ class Session:
     def _send_once(self, begun: float) -> bool:
         """Send one bundle, or find out why not. Returns whether to look again."""
         now = desk.survey(self.desk, self._view, self._tree)
+        if self._is_mended(now):
+            return True
         now = push.settle(now, lambda _: (), push.remembering(self.desk))
         decision = self._possible(now)
         units, wrong = self.desk.compiler.compile(now.tree, decision.send, now.view)
@@ -223,6 +227,16 @@ class Session:
         if decision.empty:
             return False
         return not self._is_let_through(now, decision) or self._deliver(now, decision, units, begun)
+
+    def _is_mended(self, now: Situation) -> bool:
+        """Whether what lacked something of another file may go now, with that one."""
+        before, self._looked_at = self._looked_at, now.tree
+        again = mended(now.memory, before, now.tree)
+        if again:
+            self.desk.store.update(lambda memory: memory.let_go({LACKING}))
+            paths = sorted(desk.path_of(now, name) for name in again)
+            self.screen.note(f"{', '.join(paths)}: once more, together with what was saved now")
+        return bool(again)
 
     def _is_let_through(self, now: Situation, decision: Decision) -> bool:
         """Run what must succeed before something is sent. Holds it, or reads again what changed meanwhile."""

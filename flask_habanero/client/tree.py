@@ -2,7 +2,8 @@
 
 - A module's name is its path below a root; folders without ``__init__.py`` are namespaces.
 - Where there is a repository its ignore rules hold, else a list of folders that are nobody's code.
-- Only modules under the top-level names that the server allows count; the others are counted.
+- Only modules under the top-level names that the server allows count; the others are counted. Where it
+  allows new ones beside the app's, those that known modules import do, too (`beside.py`).
 - An asset's name is its path below a root; those count that lie in the server's folders of assets.
 - A file that can't be read is *broken*, never absent: absence would delete it on the server.
 """
@@ -22,6 +23,7 @@ from ..asset import MAX_ASSET, Asset, digests, is_asset_folder, is_asset_name
 from ..errors import BuildError
 from ..source import Source, decode_source
 from . import git
+from .beside import BESIDE, imported, may_be_new
 
 IGNORED = frozenset(
     {"__pycache__", "venv", "env", "virtualenv", "node_modules", "build", "dist", "instance", "site-packages"}
@@ -29,6 +31,10 @@ IGNORED = frozenset(
 )
 TESTS = frozenset({"tests", "test"})  # in a repository, too, unless the server runs them
 _PART = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
+_Top = tuple[Path, str]
+"""A root, and a top-level name below it."""
+_Listed = tuple[Path, Path]
+"""A root, and a file below it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Tree:
         ignored: how many Python files lie under other names.
         folders: names of the folders whose files are assets.
         assets: name -> asset.
+        beside: root and top-level name of what lies beside the app's modules, and may be new ones.
+        taken: those of them that known modules import.
     """
 
     roots: tuple[Path, ...]
@@ -58,6 +66,14 @@ class Tree:
     ignored: int = 0
     folders: tuple[str, ...] = ()
     assets: Mapping[str, Asset] = field(default_factory=dict)
+    beside: frozenset[_Top] = frozenset()
+    taken: frozenset[_Top] = frozenset()
+
+    @cached_property
+    def tops(self) -> frozenset[str]:
+        """The top-level names that count below each root: of new modules, those that the server has."""
+        new = self.known if BESIDE in self.allowed else ()
+        return self.allowed.union(name.partition(".")[0] for name in new if "/" not in name)
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -95,24 +111,52 @@ def read_tree(
         folders: names of the folders whose files are assets.
     """
     tree = Tree(tuple(roots), frozenset(allowed), frozenset(known), folders=tuple(folders))
+    listed = [(root, path) for root in tree.roots for path in _listed(root, tree.folders)]
+    tree, rest = _with_listed(tree, listed)
+    if BESIDE in tree.allowed:
+        tops = ((root, path.relative_to(root).parts[0].removesuffix(".py")) for root, path in rest)
+        tree = replace(tree, beside=frozenset((root, top) for root, top in tops if may_be_new(top)))
+        tree, rest = _with_new_ones(tree, rest)
+    return replace(tree, ignored=len(rest))
+
+
+def _with_listed(tree: Tree, listed: Iterable[_Listed]) -> tuple[Tree, list[_Listed]]:
+    """Read the files that count. Returns the tree with them, and the Python files that do not."""
     found: dict[str, list[Path]] = {}
-    ignored = 0
-    for root in tree.roots:
-        for path in _listed(root, tree.folders):
-            code = path.suffix == ".py"
-            name = name_of(root, path, tree) if code else asset_name_of(root, path, tree.folders)
-            if name is not None:
-                found.setdefault(name, []).append(path)
-            elif code:
-                ignored += 1
-    tree = replace(tree, ignored=ignored)
+    rest = []
+    for root, path in listed:
+        code = path.suffix == ".py"
+        name = name_of(root, path, tree) if code else asset_name_of(root, path, tree.folders)
+        if name is not None:
+            found.setdefault(name, []).append(path)
+        elif code:
+            rest.append((root, path))
     clashes = {name: paths for name, paths in found.items() if len(paths) > 1}
     single = {name: paths[0] for name, paths in found.items() if name not in clashes}
-    return _with_clashes(_with_files(tree, single), clashes)
+    return _with_clashes(_with_files(tree, single), clashes), rest
+
+
+def _with_new_ones(tree: Tree, rest: list[_Listed]) -> tuple[Tree, list[_Listed]]:
+    """Add what the modules that count import from beside them, and what those import, and so on."""
+    seen: set[Path] = set()
+    while more := {top for path in tree.files.keys() - seen for top in _imports(tree, path) or ()}:
+        seen.update(tree.files)
+        tree, rest = _with_listed(replace(tree, taken=tree.taken | more), rest)
+    return tree, rest
+
+
+def _imports(tree: Tree, path: Path) -> frozenset[_Top] | None:
+    """Return what a file imports of what lies beside the app's modules; None if it is no Python."""
+    source = tree.sources.get(tree.files.get(path, ""))
+    if source is None:
+        return None if path in tree.files else frozenset()
+    home = path.parents[source.name.count(".") + source.package]
+    found = imported(source, {top for root, top in tree.beside if root == home})
+    return None if found is None else frozenset((home, top) for top in found)
 
 
 def reread_tree(tree: Tree, paths: Iterable[Path]) -> Tree:
-    """Read some files again. A file that is new to the tree costs a look at all of them."""
+    """Read some files again. One that is new to the tree, or imports others, costs a look at all of them."""
     changed = {path: tree.files.get(path) for path in paths}
     if any(name is None and path.exists() for path, name in changed.items()):
         return read_tree(tree.roots, tree.allowed, tree.known, tree.folders)
@@ -125,7 +169,11 @@ def reread_tree(tree: Tree, paths: Iterable[Path]) -> Tree:
         files={p: n for p, n in tree.files.items() if n not in names},
         raw={n: d for n, d in tree.raw.items() if n not in names},
     )
-    return _with_files(kept, names)
+    again = _with_files(kept, names)
+    code = [path for path in changed if path.suffix == ".py" and tree.beside]
+    if any(_imports(tree, path) != _imports(again, path) for path in code):
+        return read_tree(tree.roots, tree.allowed, tree.known, tree.folders)  # new modules may come, or go
+    return again
 
 
 def is_on_disk(tree: Tree, name: str) -> bool:
@@ -144,7 +192,9 @@ def name_of(root: Path, path: Path, tree: Tree) -> str | None:
     *folders, file = path.relative_to(root).parts
     stem = file.removesuffix(".py")
     parts = folders if stem == "__init__" else [*folders, stem]
-    if not parts or parts[0] not in tree.allowed or not all(map(_PART.match, parts)):
+    if not parts or not all(map(_PART.match, parts)):
+        return None
+    if parts[0] not in tree.tops and (root, parts[0]) not in tree.taken:
         return None
     name = ".".join(parts)
     return None if TESTS.intersection(folders) and name not in tree.known else name

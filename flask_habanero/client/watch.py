@@ -30,6 +30,7 @@ from typing import Any
 
 from ..asset import is_asset_name
 from . import git
+from .beside import BESIDE
 from .tree import is_code_folder, walk, walk_assets
 
 GRACE_S = 0.001  # lets the second event of a pair arrive; two files saved together are mostly further apart
@@ -57,7 +58,7 @@ Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Folders:
-    """Where to look: roots, the top-level names below them that count, and folders of assets."""
+    """Where to look: roots, top-level names below them that count (BESIDE: any), and folders of assets."""
 
     roots: tuple[Path, ...]
     tops: frozenset[str]
@@ -65,18 +66,29 @@ class Folders:
 
     def recursive(self) -> list[Path]:
         """Return the folders to watch whole, none of them in another."""
-        names = sorted({*self.tops, *self.assets})
-        outer = [name for name in names if not any(name.startswith(f"{other}/") for other in names)]
-        return [root / name for root in self.roots for name in outer if (root / name).is_dir()]
+        found = []
+        for root in self.roots:
+            names = sorted({*self._below(root), *self.assets})
+            outer = [name for name in names if not any(name.startswith(f"{other}/") for other in names)]
+            found += [root / name for name in outer if (root / name).is_dir()]
+        return found
 
     def files(self) -> Iterator[Path]:
         """Yield the files that count."""
         for root in self.roots:
-            yield from (root / f"{top}.py" for top in sorted(self.tops) if (root / f"{top}.py").is_file())
-            for top in sorted(self.tops):
+            tops = self._below(root)
+            yield from (root / f"{top}.py" for top in tops if (root / f"{top}.py").is_file())
+            for top in tops:
                 yield from walk(root / top)
             for folder in self.assets:
                 yield from walk_assets(root / folder)
+
+    def _below(self, root: Path) -> list[str]:
+        """Return the top-level names that may count; where new ones may come, all that are there now."""
+        if BESIDE not in self.tops:
+            return sorted(self.tops)
+        there = {path.relative_to(root).parts[0] for kind in ("*.py", "*/*.py") for path in root.glob(kind)}
+        return sorted(self.tops | {name.removesuffix(".py") for name in there if is_code_folder(name)})
 
     def wants(self, path: Path) -> bool:
         """Whether a file of that path counts. No look at the disk."""
@@ -86,7 +98,8 @@ class Folders:
                 name = text[len(root) :]
                 parts = name.split(os.sep)  # noqa: PTH206  # a Path takes ten times as long
                 if text.endswith(".py"):
-                    return parts[0].removesuffix(".py") in self.tops and all(map(is_code_folder, parts))
+                    may_be = BESIDE in self.tops or parts[0].removesuffix(".py") in self.tops
+                    return may_be and all(map(is_code_folder, parts))
                 below = any(name.startswith(f"{folder}/") for folder in self.assets)
                 return below and is_asset_name(name) and parts[-1] != VIMS_PROBE
         return False

@@ -207,6 +207,7 @@ EACH_TIME = {
     "test_a_healthy_server",
     "test_a_kill_between_the_release_and_the_answer",
     "test_a_module_body_that_raises_changes_no_worker",
+    "test_a_new_module_beside_the_app_goes_live_with_what_imports_it",
     "test_a_push_a_refusal_and_a_rollback_reach_all_workers_or_none",
     "test_a_push_carries_them_to_every_worker",
     "test_a_push_is_live_on_all_workers_of_all_hosts_and_on_one_that_comes_back",
