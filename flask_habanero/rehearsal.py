@@ -8,7 +8,6 @@ app's own receivers of nothing: no worker learns that it was there.
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
 import time
 import traceback
@@ -19,6 +18,7 @@ from flask import Flask, got_request_exception
 from flask.cli import NoAppException, find_app_by_string
 
 from .change import Request, change_of, change_to
+from .concerned import concerned
 from .disk import Disk
 from .errors import HabaneroError
 from .fresh import RehearsalError, Starter
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .record import State
     from .server import Runtime
 
-MOST_PAGES = 20  # of those that a change concerns
 SERVER_ERROR = 500
 DEPLOY = "restart the app, or deploy"
 _Page = dict[str, Any]
@@ -76,7 +75,7 @@ class Rehearsal:
         self._say(at="the change goes hot")
         change = change_of(request, head, lambda number: ledger.state_at(request.claims["epoch"], number))
         steps = _go(runtime, change)
-        pages = task["pages"] or _concerned(app, change, head)
+        pages = task["pages"] or concerned(app, head.tree, change.tree)
         asked = [self._ask(app, page) for page in pages]
         failed = [RehearsalError(f"GET {page['path']}", page["why"]) for page in asked if page["why"]]
         reasons = [row for error in failed for row in _rows(error)]
@@ -148,22 +147,6 @@ def _go(runtime: Runtime, change: Change) -> list[str]:
     steps = [str(step) for step in plan.steps]
     program.commit(plan)
     return steps
-
-
-def _concerned(app: Flask, change: Change, head: State) -> list[str]:
-    """Return the pages without parameters whose views are in modules that change; else the first page."""
-    changed = {name for name, source in change.tree.items() if head.tree.get(name) != source}
-    pages = [
-        rule.rule
-        for rule in app.url_map.iter_rules()
-        if "GET" in (rule.methods or ()) and not rule.arguments and _module_of(app, rule.endpoint) in changed
-    ]
-    return sorted(set(pages))[:MOST_PAGES] or ["/"]
-
-
-def _module_of(app: Flask, endpoint: str) -> str:
-    view = app.view_functions.get(endpoint)
-    return str(getattr(inspect.unwrap(view), "__module__", "")) if view is not None else ""
 
 
 def where_of(error: BaseException) -> str:

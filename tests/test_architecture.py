@@ -30,7 +30,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("change", "post", "moves", "worker", "round", "wide", "relay", "fleet", "census", "trial", "admission"),
     ("answers", "archive", "rehearsing", "leading", "deploy"),
     ("endpoint", "server"),
-    ("follower", "rehearsal"),
+    ("follower", "concerned", "rehearsal"),
     ("specimen", "testing", "contrib.*"),
 )
 CLIENT_SEES = {"errors", "asset", "piece", "unit", "source", "release", "envelope"}

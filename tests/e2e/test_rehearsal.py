@@ -48,6 +48,12 @@ def item(number):
     return {"text": number}
 
 
+@app.get("/note")
+def note():
+    (here / "noted").touch()
+    return {}
+
+
 def text():
     return "one"
 '''
@@ -121,8 +127,9 @@ def test_what_a_rehearsal_finds_and_that_nobody_else_notices(serve: Serve) -> No
     assert raises.outcome == "failed"
     assert [(r.code, r.where, r.what) for r in raises.reasons] == [
         ("rehearsal", "GET /", why),
-        ("rehearsal", "GET /cart", why),  # those without parameters, of the module that changes
+        ("rehearsal", "GET /cart", why),  # the two that use what changes
     ]
+    assert not (server.folder / "noted").exists()
     assert any("ZeroDivisionError" in line for line in raises.data["output"])
 
     module = {"app": "import texts\n" + TWO["app"], "texts": "VALUE = int('x')\n"}

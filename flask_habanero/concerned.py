@@ -1,0 +1,104 @@
+"""Which pages a change concerns: those that a rehearsal asks for, if nobody names any.
+
+A GET of an app may do more than read. So not all pages of a module that changes are asked for, but those
+whose view is made by a statement that changed, or that names one that did, directly or through others.
+Where a statement changed of which no name tells whom it concerns (a hook, a setting), all pages of its
+module are.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Set
+from typing import TYPE_CHECKING, Any
+
+from .live import names
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from .piece import Piece
+    from .source import Source
+
+MOST_PAGES = 20
+_View = Callable[..., Any]
+_NAMED = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.Assign,
+    ast.AnnAssign,
+)
+"""Statements that concern those who name what they bind."""
+_ROUTES = (".route", ".get", ".post", ".put", ".patch", ".delete")  # what one such made may be gone
+
+
+def concerned(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> list[str]:
+    """Return the pages without parameters that a change concerns; if there are none, the first page."""
+    found: set[str] = set()
+    for module in [name for name, source in new.items() if old.get(name) != source]:
+        pages = _pages_of(app, module)
+        views = {_maker(view) for view in app.view_functions.values() if _module_of(view) == module}
+        reached = reach(old.get(module), new[module], views)
+        found.update(page for page, name in pages.items() if reached is None or name in reached)
+    return sorted(found)[:MOST_PAGES] or ["/"]
+
+
+def _pages_of(app: Flask, module: str) -> dict[str, str]:
+    """Return page -> the top-level name in a module that makes its view."""
+    rules = [r for r in app.url_map.iter_rules() if "GET" in (r.methods or ()) and not r.arguments]
+    views = {rule.rule: app.view_functions.get(rule.endpoint) for rule in rules}
+    return {page: _maker(view) for page, view in views.items() if view and _module_of(view) == module}
+
+
+def _module_of(view: _View) -> str:
+    return str(getattr(inspect.unwrap(view), "__module__", ""))
+
+
+def _maker(view: _View) -> str:
+    made = getattr(view, "view_class", None) or inspect.unwrap(view)
+    return str(getattr(made, "__qualname__", "")).partition(".")[0]
+
+
+def reach(old: Source | None, new: Source, views: Set[str]) -> set[str] | None:
+    """Return the top-level names that a change of a module concerns; None: all of them.
+
+    Args:
+        old: the module as it was; None if it is new.
+        new: the module as it is now.
+        views: names of statements that make views.
+    """
+    if old is None:
+        return None
+    same = {p.digest for p in old.parsed.pieces} & {p.digest for p in new.parsed.pieces}
+    found: set[str] = set()
+    for piece, binds in (*_statements(old), *_statements(new)):
+        if piece.digest in same:
+            continue
+        if not _tells_whom(piece.node, binds, views):
+            return None
+        found |= binds
+    rows = [(binds, _named(piece.node)) for piece, binds in _statements(new)]
+    while more := {name for binds, named in rows if named & found for name in binds} - found:
+        found |= more
+    return found
+
+
+def _statements(source: Source) -> Iterator[tuple[Piece, set[str]]]:
+    rows = names.of_source(source)
+    return ((piece, row.binds) for piece, row in zip(source.parsed.pieces, rows, strict=True))
+
+
+def _tells_whom(node: ast.stmt, binds: set[str], views: Set[str]) -> bool:
+    """Whether the names that a statement binds tell whom it concerns: a decorator may tell others of it."""
+    if not isinstance(node, _NAMED) or not binds:
+        return False
+    decorators = [ast.unparse(one).partition("(")[0] for one in getattr(node, "decorator_list", ())]
+    return not decorators or bool(binds & views) or any(name.endswith(_ROUTES) for name in decorators)
+
+
+def _named(node: ast.stmt) -> set[str]:
+    return {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
