@@ -2,7 +2,7 @@
 
 It believes what the real one believes (docs/wire.md), keeps a tree, a ledger and the nonces, and
 refuses sources by marks in their text: ``# cold`` is cold, ``# raises`` fails, ``# busy`` is busy,
-``# needs NAME`` is cold until there is a module of that name.
+``# needs NAME`` is cold until there is a module of that name, ``# blames NAME`` while that is not sent, too.
 
 A test can make it lie: `server.lies.append(f)` gives each next answer, in order, to `f(answer)`,
 which returns other bytes for the socket, or None to send nothing and close.
@@ -404,6 +404,8 @@ class FakeServer:
                 if need not in there:
                     what = f"no module named {need!r}"
                     reasons.append(Reason("import-broken", f"{unit.name}:1", what, "send it, too"))
+            absent = set(re.findall(r"# blames (\S+)", unit.source.text)) - {u.name for u in bundle.units}
+            reasons += [Reason("cold", f"{name}:1", "used it at the start", "restart") for name in absent]
         return reasons
 
     def _rollback(self, claims: dict, body: bytes) -> Report:

@@ -1,13 +1,13 @@
 """Held edits that lacked something of another file: they go again, together with a save of that one.
 
 An editor saves one file after the other. The first may be refused because it needs the second: it
-imports what only comes then, or took away what the second still imports.
+imports what only comes then, or took away what the second still uses.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..errors import BuildError
 from ..release import Report
@@ -21,9 +21,11 @@ MENDABLE = frozenset({"import-missing", "import-broken", "import-circle", "name-
 """Codes of reasons that a change of another file may do away with."""
 
 
-def is_lacking(report: Report) -> bool:
-    """Whether a refusal may be due to a file that was not sent."""
-    return any(reason.code in MENDABLE for reason in report.reasons)
+def is_lacking(report: Report, sent: Collection[str], tree: Tree) -> bool:
+    """Whether a refusal may be due to a file that was not sent: by an import, or the place of a reason."""
+    places = {reason.where.partition(":")[0] for reason in report.reasons}
+    others = places.intersection(tree.sources).difference(sent)
+    return bool(others) or any(reason.code in MENDABLE for reason in report.reasons)
 
 
 def mended(memory: Memory, before: Tree, after: Tree) -> frozenset[str]:

@@ -278,7 +278,7 @@ def remember(desk: Desk, tree: Tree, decision: Decision, report: Report) -> Memo
     why, code = first_line(report), report.outcome
     if any(reason.code == REHEARSAL for reason in report.reasons):
         code = REHEARSAL
-    elif is_lacking(report):
+    elif is_lacking(report, names, tree):
         code = LACKING
     blamed = {name: Held(digests[name], code, why) for name in blame(names, tree, report)}
     return desk.store.update(lambda m: m.hold(blamed))

@@ -7,7 +7,8 @@
 - A lone, completely written file goes at once: that is a save in an editor. While it is seen
   whether it stays alone, it is looked at ahead.
 - Several files, or one that is not complete yet, or git at work, now or just before: wait until
-  git is done and nothing happened for SILENCE_S, at most CAP_S.
+  git is done and nothing happened for SILENCE_S, at most CAP_S. So too for another file than the last
+  that was saved while the consumer was busy: who saves all of an editor's files has more to come.
 - Events can be lost (overflow, network mounts, symlinks out of the tree): every RESCAN_S the
   sizes and times of all files are compared. What is found is yielded only when it stands still.
 - A batch says where to look, never what changed: contents decide.
@@ -246,16 +247,22 @@ class Collector:
         self._seen = snapshot(folders.files())
         self._next_scan = time.monotonic() + rescan_s
         self._batch: dict[Path, str] = {}
-        self._folder_came_or_went = False
+        self._last: frozenset[Path] = frozenset()
+        self._folder_came_or_went = self._more_may_come = False
 
     def next(self, timeout_s: float) -> frozenset[Path]:
         """Return the next batch, or an empty one if nothing happened in time."""
         self._batch, self._folder_came_or_went = {}, False
-        self._take(min(timeout_s, max(0.0, self._next_scan - time.monotonic())))
+        for _ in range(self._events.qsize()):
+            self._take(0)
+        self._more_may_come = bool(self._last) and not self._last.issuperset(self._batch)
+        if not self._batch and not self._folder_came_or_went:
+            self._take(min(timeout_s, max(0.0, self._next_scan - time.monotonic())))
         if time.monotonic() >= self._next_scan:
             self._rescan()
         if not self._batch and not self._folder_came_or_went:
-            return frozenset()
+            self._last = frozenset()
+            return self._last
         self._gather()
         if not self._may_go():
             self._settle()
@@ -283,7 +290,8 @@ class Collector:
 
     def _may_go(self) -> bool:
         """Whether the batch is one save, complete."""
-        if len(self._batch) != 1 or self._folder_came_or_went or self._is_git_at_work():
+        many = len(self._batch) != 1 or self._folder_came_or_went or self._more_may_come
+        if many or self._is_git_at_work():
             return False
         ((path, kind),) = self._batch.items()
         # a new file that is no module may be an editor's own, about to be renamed
@@ -333,7 +341,8 @@ class Collector:
             self._seen.pop(path, None)
         self._seen.update(now)
         self._index_seen = snapshot(self._indexes)
-        return frozenset(self._batch)
+        self._last = frozenset(self._batch)
+        return self._last
 
 
 def _is_fresh(path: Path, within_s: float) -> bool:
