@@ -1,9 +1,9 @@
-"""Which pages a change concerns: those that a rehearsal asks for, if nobody names any.
+"""Which views a change concerns, and so for which pages a rehearsal asks, if nobody names any.
 
-A GET of an app may do more than read. So not all pages of a module that changes are asked for, but those
-whose view is made by a statement that changed, or that names one that did, directly or through others.
-Where a statement changed of which no name tells whom it concerns (a hook, a setting), all pages of its
-module are.
+Those of the modules that change which are made by a statement that changed, or that names one that did,
+directly or through others: a GET of an app may do more than read, so not all pages of a module are asked
+for. Where a statement changed of which no name tells whom it concerns (a hook, a setting), it is all views of
+its module.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _ROUTES = (".route", ".get", ".post", ".put", ".patch", ".delete")  # what one s
 
 def concerned(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> list[str]:
     """Return the pages without parameters that a change concerns; if there are none, the first page."""
+    views = views_concerned(app, old, new)
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint in views and not rule.arguments]
+    pages = {rule.rule for rule in rules if "GET" in (rule.methods or ())}
+    return sorted(pages)[:MOST_PAGES] or ["/"]
+
+
+def views_concerned(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> set[str]:
+    """Return the endpoints of the views that a change concerns."""
     found: set[str] = set()
     for module in [name for name, source in new.items() if old.get(name) != source]:
-        pages = _pages_of(app, module)
-        views = {_maker(view) for view in app.view_functions.values() if _module_of(view) == module}
-        reached = reach(old.get(module), new[module], views)
-        found.update(page for page, name in pages.items() if reached is None or name in reached)
-    return sorted(found)[:MOST_PAGES] or ["/"]
-
-
-def _pages_of(app: Flask, module: str) -> dict[str, str]:
-    """Return page -> the top-level name in a module that makes its view."""
-    rules = [r for r in app.url_map.iter_rules() if "GET" in (r.methods or ()) and not r.arguments]
-    views = {rule.rule: app.view_functions.get(rule.endpoint) for rule in rules}
-    return {page: _maker(view) for page, view in views.items() if view and _module_of(view) == module}
+        views = {at: _maker(view) for at, view in app.view_functions.items() if _module_of(view) == module}
+        reached = reach(old.get(module), new[module], set(views.values()))
+        found.update(at for at, name in views.items() if reached is None or name in reached)
+    return found
 
 
 def _module_of(view: _View) -> str:

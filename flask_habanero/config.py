@@ -25,10 +25,10 @@ SECRET, SECRET_FILE = "HABANERO_SECRET", "HABANERO_SECRET_FILE"
 APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"
 STORE, COLD, BUILD = "HABANERO_STORE", "HABANERO_COLD", "HABANERO_BUILD"
 QUIESCE_MS, MAX_BYTES, DISABLED = "HABANERO_QUIESCE_MS", "HABANERO_MAX_BYTES", "HABANERO_DISABLED"
-APP, WEBHOOK = "HABANERO_APP", "HABANERO_WEBHOOK"
+APP, WEBHOOK, MEASURE = "HABANERO_APP", "HABANERO_WEBHOOK", "HABANERO_MEASURE"
 KEYS = (
     SECRET, SECRET_FILE, APP_ID, APP, PATH, MODULES, STORE, COLD,
-    QUIESCE_MS, MAX_BYTES, BUILD, WEBHOOK, DISABLED,
+    QUIESCE_MS, MAX_BYTES, BUILD, WEBHOOK, MEASURE, DISABLED,
 )  # fmt: skip
 
 DEFAULT_PATH, DEFAULT_COLD, DEFAULT_STORE = "/_habanero", "refuse", "habanero"
@@ -68,6 +68,7 @@ class Config:
         build: name of this cold deploy; None: the digest of its sources.
         webhook: which address is told of releases, if any; it may be confidential itself.
         app: how a fresh process imports the app, `module:name`; None: as this one seems to have done.
+        measure: whether answers are noted while no release is on trial, to compare with.
         disabled: the kill switch; then `keys` is None.
     """
 
@@ -84,6 +85,7 @@ class Config:
     webhook: str | None = field(repr=False)
     disabled: bool
     app: str | None = None
+    measure: bool = False
 
     @classmethod
     def read(
@@ -119,6 +121,7 @@ class Config:
             webhook=_webhook(given.get(WEBHOOK)),
             disabled=disabled,
             app=_app(given.get(APP)),
+            measure=_switch(MEASURE, given.get(MEASURE, False)),
         )
 
 

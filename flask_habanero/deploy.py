@@ -66,7 +66,7 @@ class Deployer:
         apps: Collection[Flask] = (),
     ) -> None:
         self.worker, self.fleet, self.config, self.apps = worker, fleet, config, apps
-        self.trials, self._again_at = Trials(worker, fleet.keys), 0.0
+        self.trials, self._again_at = Trials(worker, fleet.keys, apps, measured=config.measure), 0.0
         self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, self.trials)
         self.archive = Archive(worker)
         self._leader = Leader(worker, fleet, config.quiesce_ms)

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .band import Tally, left
 from .change import Request, wishes
+from .concerned import views_concerned
 from .envelope import REQUEST_CLAIMS, Keyring
 from .errors import BundleError, Reason, RefusedError, RejectedError
 from .release import loads_json
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
+    from flask import Flask
 
     from .record import Record
     from .worker import Worker
 
 LEAST_S, MOST_S = 5, 3_600
-FEWEST_ERRORS = 5  # fewer may be chance
 _NONCE = REQUEST_CLAIMS["n"]
 log = logging.getLogger("flask_habanero")
 
@@ -150,28 +153,6 @@ class Trial:
         return {"number": self.number, "who": self.who, "until": self.until, "left": left}
 
 
-class Tally:
-    """Counts what a worker answers while a release is on trial."""
-
-    def __init__(self) -> None:
-        self.answers = self.errors = 0
-
-    def heed(self, start_response: StartResponse) -> StartResponse:
-        """Return a `start_response` that notes the status."""
-
-        def noting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            self.answers += 1
-            self.errors += status.startswith("5")
-            return start_response(status, headers, exc_info)
-
-        return noting
-
-    @property
-    def is_bad(self) -> bool:
-        """Whether most are server errors: that needs nothing to compare it with."""
-        return self.errors >= FEWEST_ERRORS and self.errors * 2 >= self.answers
-
-
 class Trials:
     """Knows whether head is on trial, as this worker sees it. One per worker.
 
@@ -179,11 +160,22 @@ class Trials:
     trial never will be. That is why nothing is asked of the store while none is.
     """
 
-    def __init__(self, worker: Worker, keys: Keyring) -> None:
-        self._worker, self._keys = worker, keys
+    def __init__(self, worker: Worker, keys: Keyring, apps: Collection[Flask], *, measured: bool) -> None:
+        """Begin.
+
+        Args:
+            worker: whose head it is.
+            keys: whom to believe.
+            apps: those that the worker serves.
+            measured: whether answers are noted also while no release is on trial.
+        """
+        self._worker, self._keys, self._apps, self._measured = worker, keys, apps, measured
         self._number = -1  # of the head that `_trial` is of
         self._trial: Trial | None = None
-        self._tally = Tally()
+        self._before = Tally()  # what was answered before head
+        self._tally, self._tallied = Tally(), -1  # what was answered at a head, and its number
+        self._changed: frozenset[str] = frozenset()
+        worker.gate.heed = self._heed if measured else None
 
     def of_head(self) -> Trial | None:
         """Return the trial of this worker's head, if it is on trial now. Raises StoreError."""
@@ -193,18 +185,37 @@ class Trials:
         return self._trial
 
     def _take_note(self, number: int, trial: Trial | None) -> None:
-        if number != self._number:
-            self._tally = Tally()
+        if trial is not None and number != self._number:
+            self._changed = self._concerned(number)
         self._trial, self._number = trial, number
-        self._worker.gate.heed = self._tally.heed if trial is not None else None
+        self._worker.gate.heed = self._heed if self._measured or trial is not None else None
+
+    def _heed(self, start_response: StartResponse) -> StartResponse:
+        """Let an answer be noted with those of its head, also of one that nobody has looked for yet."""
+        return self._tally_of(self._worker.head.number).heed(start_response)
+
+    def _tally_of(self, number: int) -> Tally:
+        if number != self._tallied:
+            was_on_trial = self._trial is not None and self._trial.number == self._tallied
+            if self._measured and not was_on_trial:  # what was taken back is nothing to compare with
+                self._before.take(self._tally)
+            self._tally, self._tallied = Tally(), number
+        return self._tally
+
+    def _concerned(self, number: int) -> frozenset[str]:
+        """Return the views that a release changed. Raises StoreError."""
+        worker = self._worker
+        old = worker.ledger.state_at(worker.epoch, number - 1).tree
+        new = worker.ledger.state_at(worker.epoch, number).tree
+        return frozenset(view for app in self._apps for view in views_concerned(app, old, new))
 
     def overdue(self) -> tuple[Trial, str] | None:
         """Return the same, if it is to be taken back now, and why. Raises StoreError."""
         known = self.of_head()
         if known is None:
             return None
-        if self._tally.is_bad:
-            return known, f"{self._tally.errors} of {self._tally.answers} answers were server errors"
+        if why := left(self._tally_of(known.number), self._before, self._changed):
+            return known, why
         return (known, "not confirmed") if time.time() >= known.until else None
 
     def check(self) -> None:

@@ -26,11 +26,11 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("counter", "record", "disk", "checkpoint", "replay", "staging", "store", "kept", "ledger"),
     ("shared", "redisstore", "hosts", "mirror"),
     ("gate", "config", "surroundings", "guard", "manager", "signals"),
-    ("webhook", "fresh", "importable", "clock"),
+    ("webhook", "fresh", "importable", "clock", "concerned", "band"),
     ("change", "post", "moves", "worker", "round", "wide", "relay", "fleet", "census", "trial", "admission"),
     ("answers", "archive", "rehearsing", "leading", "deploy"),
     ("endpoint", "server"),
-    ("follower", "concerned", "rehearsal"),
+    ("follower", "rehearsal"),
     ("specimen", "testing", "contrib.*"),
 )
 CLIENT_SEES = {"errors", "asset", "piece", "unit", "source", "release", "envelope"}

@@ -234,6 +234,7 @@ EACH_TIME = {
     "test_two_people_edit_the_same_file",
     "test_two_people_push_at_the_same_moment",
     "test_under_load_every_answer_is_of_one_release_and_none_is_older_than_acknowledged",
+    "test_views_that_are_slower_than_before",
     "test_what_a_rehearsal_finds_and_that_nobody_else_notices",
     "test_what_an_editor_saves_at_random_arrives",
     "test_what_differs_from_run_to_run_is_made_the_same",
