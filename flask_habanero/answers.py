@@ -20,6 +20,7 @@ from .unit import python_tag
 if TYPE_CHECKING:
     from .config import Config
     from .fleet import Fleet
+    from .freeze import Freezes
     from .record import State
     from .surroundings import Surroundings
     from .trial import Trials
@@ -32,9 +33,15 @@ class Answers:
     """Reports about what is. Changes nothing."""
 
     def __init__(
-        self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings, trials: Trials
+        self,
+        worker: Worker,
+        fleet: Fleet,
+        config: Config,
+        around: Surroundings,
+        trials: Trials,
+        freezes: Freezes,
     ) -> None:
-        self._around, self._trials = around, trials
+        self._around, self._trials, self._freezes = around, trials, freezes
         self.census = Census(worker, fleet)
         self._worker, self._config, self._ledger, self._keys = worker, config, worker.ledger, fleet.keys
 
@@ -72,9 +79,9 @@ class Answers:
         log = [self._told(record) for record in newest]
         around = self._around.told(server, self._config.shared or self._config.store)
         around["crowded"] = sorted(self._worker.program.overlay.crowded)
-        trial = self._trials.of_head()
-        told = {"log": log, "surroundings": around, "trial": trial and trial.told()}
-        return self._state(self._worker.head, told)
+        trial, freeze = self._trials.of_head(), self._freezes.now()
+        what_holds = {"trial": trial and trial.told(), "frozen": freeze and freeze.told()}
+        return self._state(self._worker.head, {"log": log, "surroundings": around, **what_holds})
 
     def _state(self, head: State, more: Mapping[str, Any]) -> Report:
         fleet = self.census.ask()

@@ -26,6 +26,7 @@ from .errors import (
     TooLargeError,
 )
 from .fleet import InProgressError
+from .freeze import Freezes
 from .importable import name_of
 from .leading import Leader
 from .moves import check_restart, foresee, plan_to
@@ -67,7 +68,9 @@ class Deployer:
     ) -> None:
         self.worker, self.fleet, self.config, self.apps = worker, fleet, config, apps
         self.trials, self._again_at = Trials(worker, fleet.keys, apps, measured=config.measure), 0.0
-        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, self.trials)
+        self.freezes = Freezes(worker.ledger.kept, fleet.keys)
+        about = (self.trials, self.freezes)
+        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, *about)
         self.archive = Archive(worker)
         self._leader = Leader(worker, fleet, config.quiesce_ms)
         url = config.webhook
@@ -145,6 +148,7 @@ class Deployer:
                     raise
                 return self.answers.recorded(record)
             if request.op == PUSH:
+                self.freezes.check()
                 self.trials.check()
             if change.digest == self.worker.head.digest:
                 return self.answers.report("unchanged", workers=self.answers.count())
@@ -152,7 +156,7 @@ class Deployer:
 
     def _trial(self, request: Request, _clock: Clock) -> Report:
         if self.config.shared is not None:
-            raise OneHostError
+            raise OneHostError("releases on trial are", "push --rehearse, without --confirm-within")
         self.worker.catch_up()
         self._check_base(request.claims)
         promise = Promise.of(request, self.fleet.keys)
@@ -167,6 +171,15 @@ class Deployer:
             self.worker.catch_up()
             confirmed = self.trials.confirm(number)
         return self.answers.report("live" if confirmed else "unchanged", data={"confirmed": confirmed})
+
+    def _freeze(self, request: Request, _clock: Clock) -> Report:
+        if self.config.shared is not None:
+            raise OneHostError("a freeze is", "take the secret from those who push")
+        with self.fleet.lock():
+            self.worker.catch_up()
+            changed = self.freezes.end(request) if request.op == "thaw" else self.freezes.begin(request)
+        now = self.freezes.now()
+        return self.answers.report("live" if changed else "unchanged", data={"frozen": now and now.told()})
 
     def tick(self) -> None:
         """Look after what nobody asks for; called each second."""
@@ -204,6 +217,7 @@ class Deployer:
         "rollback": _push,
         "trial": _trial,
         "confirm": _confirm,
+        **dict.fromkeys(("freeze", "thaw"), _freeze),
     }
 
     def _asked(self, request: Request) -> Change:

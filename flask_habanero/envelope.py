@@ -60,6 +60,8 @@ OPERATIONS = READING | {
     "rollback",
     "trial",
     "confirm",
+    "freeze",
+    "thaw",
     "outcome",
 }
 

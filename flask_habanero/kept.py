@@ -9,9 +9,12 @@ import sqlite3
 
 from .store import Store, check_types
 
+FREEZE = "freeze"  # where a nonce stands, for the newest freeze or thaw: it is for no release
 UNUSED_S = 24 * 3600  # what was kept for a release that never came goes after a day
 _TABLE = "CREATE TABLE IF NOT EXISTS kept(nonce TEXT PRIMARY KEY, header TEXT, body BLOB, time INTEGER)"
-_RELEASED = "SELECT nonce FROM releases"
+_CLEAR = """
+    DELETE FROM kept WHERE time < ? AND nonce <> ? AND nonce NOT IN (SELECT nonce FROM releases)
+"""
 
 
 class Kept:
@@ -24,7 +27,7 @@ class Kept:
         """Keep a request under a nonce, in the place of what was there."""
         with self._store.writing() as db:
             db.execute(_TABLE)
-            db.execute(f"DELETE FROM kept WHERE time < ? AND nonce NOT IN ({_RELEASED})", (now - UNUSED_S,))  # noqa: S608  # our own text
+            db.execute(_CLEAR, (now - UNUSED_S, FREEZE))
             db.execute("INSERT OR REPLACE INTO kept VALUES(?, ?, ?, ?)", (nonce, header, body, now))
 
     def get(self, nonce: str) -> tuple[str, bytes] | None:

@@ -61,17 +61,18 @@ class NotOnTrialError(RefusedError):
 
 
 class OneHostError(RefusedError):
-    """Several hosts share their releases, and what takes one back would be known to one of them only."""
+    """Several hosts share their releases, and what is asked for would be known to one of them only."""
 
     slug = "one-host"
 
-    def __init__(self) -> None:
-        super().__init__("releases on trial are of one host, and several share this store")
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(f"{what} of one host, and several share this store")
+        self._instead = instead
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """One, with what there is instead."""
-        return (Reason(self.slug, "", str(self), "push --rehearse, without --confirm-within"),)
+        return (Reason(self.slug, "", str(self), self._instead),)
 
 
 @dataclass(frozen=True)

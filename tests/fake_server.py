@@ -104,6 +104,7 @@ class FakeServer:
     promises: dict[str, dict] = field(default_factory=dict)  # nonce of a push -> what takes it back
     confirmed: list[int] = field(default_factory=list)
     trial: dict | None = None  # what status tells
+    frozen: dict | None = None  # the same
     folders: list[str] = field(default_factory=lambda: ["shop/templates", "shop/static"])
 
     def __post_init__(self) -> None:
@@ -260,7 +261,7 @@ class FakeServer:
     def _status(self, claims: dict, body: bytes) -> Report:
         fleet = [{"host": "web", "pid": 1, "release": self.head, "since": 0, "state": "at head"}]
         outcome = "diverged" if self.verdict == "diverged" else "live"
-        told = {"surroundings": self.surroundings, "drift": False, "trial": self.trial}
+        told = {"surroundings": self.surroundings, "drift": False, "trial": self.trial, "frozen": self.frozen}
         return self.report(outcome, data={**self._facts(), **told, "fleet": fleet, "log": self.log[:20]})
 
     def _log(self, claims: dict, body: bytes) -> Report:
@@ -351,9 +352,20 @@ class FakeServer:
         self.confirmed.append(self.head)
         return self.report("live", data={"confirmed": self.head})
 
+    def _freeze(self, claims: dict, body: bytes) -> Report:
+        self.frozen = {"nonce": claims["n"], "who": claims["cid"], "since": 0, **loads_json(body)}
+        return self.report("live", data={"frozen": self.frozen})
+
+    def _thaw(self, claims: dict, body: bytes) -> Report:
+        held = self.frozen is not None and loads_json(body)["nonce"] == self.frozen["nonce"]
+        self.frozen = None if held else self.frozen
+        return self.report("live" if held else "unchanged", data={"frozen": self.frozen})
+
     def _push(self, claims: dict, body: bytes) -> Report:
         if claims["n"] in self.nonces:
             return self.nonces[claims["n"]]
+        if self.frozen:
+            return self.report("refused", reasons=(Reason("frozen", "", f"frozen: {self.frozen['why']}"),))
         report, bundle = self._checked(claims, body)
         if report.outcome == "live" and self.verdict == "live":
             self.assets = bundle.assets_after(self.assets)

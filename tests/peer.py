@@ -137,6 +137,16 @@ class Peer:
         self.hello()
         return self.ask("confirm", json.dumps({"number": number}).encode())
 
+    def freeze(self, why: str, **over: Any) -> Report:
+        """Say hello and freeze."""
+        self.hello()
+        return self.ask("freeze", json.dumps({"why": why}).encode(), **over)
+
+    def thaw(self, nonce: str) -> Report:
+        """Say hello and thaw a freeze."""
+        self.hello()
+        return self.ask("thaw", json.dumps({"nonce": nonce}).encode())
+
     def rollback(self, to: int | None = None) -> Report:
         """Say hello and roll back."""
         self.hello()

@@ -260,6 +260,17 @@ def confirm(desk: Desk, view: View, number: int | None) -> Report:
     return desk.wire.ask(request_for("confirm", view, json.dumps({"number": number}).encode()))
 
 
+def freeze(desk: Desk, view: View, why: str) -> Report:
+    """Let nobody push until it is thawed; the refusal says why."""
+    return desk.wire.ask(request_for("freeze", view, json.dumps({"why": why}).encode()))
+
+
+def thaw(desk: Desk, view: View, frozen: Mapping[str, Any] | None) -> Report:
+    """End a freeze, as status told it, and no other."""
+    nonce = frozen["nonce"] if frozen else ""
+    return desk.wire.ask(request_for("thaw", view, json.dumps({"nonce": nonce}).encode()))
+
+
 def _body(bundle: Bundle, view: View) -> bytes:
     body = bundle.encode()
     check_size(body, view)
@@ -284,7 +295,7 @@ def remember(desk: Desk, tree: Tree, decision: Decision, report: Report) -> Memo
     return desk.store.update(lambda m: m.hold(blamed))
 
 
-PASSING = frozenset({"busy", "store", "in-progress", "unconfirmed"})
+PASSING = frozenset({"busy", "store", "in-progress", "unconfirmed", "frozen"})
 
 
 def is_passing(report: Report) -> bool:

@@ -91,7 +91,11 @@ class Lines:
 
     def confirmed(self, report: Report) -> None:
         """Show what confirming came to."""
-        words = {"live": "confirmed", "unchanged": "not on trial, and live"}.get(report.outcome, "")
+        self.done(report, {"live": "confirmed", "unchanged": "not on trial, and live"})
+
+    def done(self, report: Report, by_outcome: dict[str, str]) -> None:
+        """Show what became of something that is no push."""
+        words = by_outcome.get(report.outcome, "")
         click.echo(f"{dim(clock())}  {tag(report.outcome)} #{report.release:<3} {words}".rstrip())
         self._beneath(report)
 
@@ -289,6 +293,10 @@ class JsonLines(Lines):
 
     def confirmed(self, report: Report) -> None:
         """Show what confirming came to."""
+        self._put(report)
+
+    def done(self, report: Report, _by_outcome: dict[str, str]) -> None:
+        """Show what became of something that is no push."""
         self._put(report)
 
     def rehearsal(self, result: Result) -> None:

@@ -206,6 +206,7 @@ def status_lines(report: Report, now: Situation, drift: Iterable[str] = ()) -> l
         f"  head     #{report.release}{by}",
         f"  workers  {reach(report.workers)}",
         *trial_lines(data.get("trial")),
+        *frozen_lines(data.get("frozen"), data.get("time", 0)),
         *(f"  behind   {text}" for text in report.workers.behind),
         f"  tree     {tree_words(now)}",
         *(f"  held     {path_of(now, name)}: {held.why}" for name, held in sorted(now.held.items())),
@@ -223,6 +224,13 @@ def trial_lines(trial: dict[str, Any] | None) -> list[str]:
         f"  trial    #{number} is taken back at {until}, in {trial['left']} s, unless confirmed",
         f"           flask habanero confirm {number}",
     ]
+
+
+def frozen_lines(frozen: dict[str, Any] | None, now: int) -> list[str]:
+    """Return who lets nobody push, since when, and why."""
+    if not frozen:
+        return []
+    return [f"  frozen   by {frozen['who']}, {ago(frozen['since'], now)}: {frozen['why']}"]
 
 
 def tree_words(now: Situation) -> str:

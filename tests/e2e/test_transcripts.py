@@ -46,7 +46,7 @@ SAME = [  # what differs from run to run -> what stands on the page
     (r"(?m)^\d\d:\d\d:\d\d", "14:02:11"),
     (r"\d+\.\d ms", "9.8 ms"),
     (r"\b\d+ (s|min) ago *(?=  )", "4 s ago    "),
-    (r"\b\d+ (s|min) ago$", "4 s ago"),
+    (r"\b\d+ (s|min) ago(?=$|:)", "4 s ago"),
     (r"\b\d/\d workers( \(\d asleep\))?", "2/2 workers"),  # who has not served yet is asleep
     (r"epoch [0-9a-f]{8}", "epoch 24c610af"),
     (r"\b[0-9a-f]{7}\b", "1a2b3c4"),
