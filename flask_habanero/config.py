@@ -43,7 +43,8 @@ _BUILD = re.compile(r"\A[!-~]{1,100}\Z")
 _WEBHOOK = re.compile(r"\Ahttps?://[!-~]{1,2000}\Z")
 _APP = re.compile(r"\A[A-Za-z_][\w.]*:[A-Za-z_]\w*(\([ -~]*\))?\Z", re.ASCII)
 _ON, _OFF = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
-_FOR_OTHERS = stat.S_IRWXO | stat.S_IWGRP
+_WRITABLE = stat.S_IWGRP | stat.S_IWOTH
+_FOR_OTHERS = stat.S_IRWXO | _WRITABLE
 _LIST_OF_MODULES = """'["shop", "shop_admin"]'"""
 _FOLDER = f"{STORE}=/var/lib/shop/habanero"
 _ADDRESS = f"""{STORE}='["redis://cache:6379/0", "/var/lib/shop/habanero"]'"""
@@ -174,16 +175,32 @@ def _secrets_in(value: Any) -> list[Any]:
     """Return the secrets of a file: one a line, or a JSON list; blank space around them is ignored."""
     try:
         path = Path(value).expanduser()
-        mode = path.stat().st_mode
+        safe = _is_private(path) or _is_mounted(path)
         text = path.read_text("ascii").strip()
     except (OSError, TypeError, ValueError, RuntimeError) as error:  # no path, no ASCII, no such home
         why = error.strerror if isinstance(error, OSError) and error.strerror else "no readable text file"
         make = "flask habanero secret > FILE; chmod 600 FILE"
         raise ConfigError(SECRET_FILE, f"{value!r}: {why}", make) from None
-    if mode & _FOR_OTHERS:
+    if not safe:
         raise ConfigError(SECRET_FILE, f"{value!r}: others may read or change it", f"chmod o-rwx,g-w {value}")
     parsed = _from_environment(SECRET_FILE, text)
     return parsed if isinstance(parsed, list) else text.split() or [""]
+
+
+def _is_private(path: Path) -> bool:
+    """Whether only owner and group may read a file, and only the owner change it. Raises OSError."""
+    return not path.stat().st_mode & _FOR_OTHERS
+
+
+def _is_mounted(path: Path) -> bool:
+    """Whether root mounted a file for us, to be read only, as Docker and Kubernetes do. Raises OSError.
+
+    Its mode is for others too, then (0444, 0644), since who reads it there is not known to them.
+    """
+    status = path.stat()
+    own = os.path.ismount(path) or os.path.ismount(path.parent)  # not just some file of a system
+    read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    return own and read_only and status.st_uid == 0 and not status.st_mode & _WRITABLE
 
 
 def _refuse_flask_secret(keys: Keyring, mapping: Mapping[str, Any]) -> None:

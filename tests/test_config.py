@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -221,6 +225,72 @@ def test_a_file_holds_several_one_a_line_or_as_a_list(file: Path) -> None:
     assert kids(read(SECRET_FILE=str(file))) == ("k2", "k1")
     file.write_text(json.dumps([SECRET, OTHER]))
     assert kids(read(SECRET_FILE=str(file))) == ("k1", "k2")
+
+
+def mount(monkeypatch: pytest.MonkeyPatch, at: Path, *, read_only: bool = True, owner: int = 0) -> None:
+    """Let a file system seem to be mounted somewhere, and files to be of somebody."""
+    stat = Path.stat
+
+    def owned(path: Path, **more: Any) -> os.stat_result:
+        fields = list(stat(path, **more))
+        fields[4] = owner
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == at)
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_RDONLY if read_only else 0))
+    monkeypatch.setattr(Path, "stat", owned)
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o644])
+@pytest.mark.parametrize("folder", [False, True], ids=["Docker", "Kubernetes"])
+def test_a_secret_that_a_container_is_given_is_taken(
+    file: Path, mode: int, folder: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.chmod(mode)
+    mount(monkeypatch, file.parent if folder else file)
+    assert kids(read(SECRET_FILE=str(file))) == ("k1",)
+
+
+@pytest.mark.parametrize(
+    ("mode", "mounted"),
+    [
+        pytest.param(0o444, {"at": Path("/")}, id="in the image"),
+        pytest.param(0o444, {"read_only": False}, id="where files may be made"),
+        pytest.param(0o444, {"owner": 1000}, id="of somebody's"),
+        pytest.param(0o464, {}, id="the group may write"),
+        pytest.param(0o446, {}, id="others may write"),
+    ],
+)
+def test_not_every_file_of_a_container_is_one(
+    file: Path, mode: int, mounted: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.chmod(mode)
+    mount(monkeypatch, **{"at": file, **mounted})
+    assert "others may read or change it" in wrong("SECRET_FILE", SECRET_FILE=str(file))
+
+
+IN_A_MOUNT = """set -e
+mount -t tmpfs tmpfs "$1"
+printf %s "$2" > "$1/secret"
+chmod 0444 "$1/secret"
+mount -o remount,ro "$1"
+exec "$3" -c "$4" "$1/secret"
+"""
+READ = """import sys
+from pathlib import Path
+from flask_habanero.config import Config
+given = {"HABANERO_SECRET_FILE": sys.argv[1]}
+print(Config.read(given, {}, "shop", "/srv").keys.first.kid)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root can mount")
+def test_a_real_mount_is_seen(tmp_path: Path) -> None:
+    command = ["unshare", "-m", "sh", "-c", IN_A_MOUNT, "sh", str(tmp_path), SECRET, sys.executable, READ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "mount" in done.stderr and "denied" in done.stderr:
+        pytest.skip("this container may not mount")
+    assert (done.stdout.strip(), done.returncode) == ("k1", 0), done.stderr
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o602, 0o620, 0o777])

@@ -82,7 +82,7 @@ def push(**options: Any) -> int:
     from .hooks import before_push
 
     desk, screen, ask = make_desk(options), screen_of(options), answerer(options)
-    desk = gates_cli.on_trial(gates_cli.rehearsing(desk, options), options)
+    desk = gates_cli.on_trial_as_wished(gates_cli.rehearsing(desk, options), options)
     hooks = make_hooks(options, desk.target, screen.note)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
     before = before_push(desk, hooks, ask, screen.plan)

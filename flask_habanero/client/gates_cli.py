@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..errors import ConfigError
 from .command import EXIT, guarded, make_desk, screen_of, with_server, with_target
 from .options import with_python
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # it imports requests
     from .desk import Desk
     from .show import Lines
 
+LEAST_S, MOST_S = 5, 3_600  # as the server has them
+_NO_TRIAL = f"no number of seconds from {LEAST_S} to {MOST_S}, and not 0"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -41,16 +44,40 @@ def _wish(desk: Desk, options: dict[str, Any]) -> Any:
 
 def with_trial(command: Command) -> Command:
     """Add whether the release is on trial."""
-    seconds = click.IntRange(5, 3600)
-    help_text = "Let the server take it back after so many seconds (5 to 3600), unless it is confirmed."
-    return click.option("--confirm-within", type=seconds, default=None, metavar="SECONDS", help=help_text)(
-        command
+    help_text = (
+        "Let the server take it back after so many seconds (5 to 3600), unless it is confirmed; 0: never."
     )
+    return click.option(
+        "--confirm-within", type=int, callback=_seconds, default=None, metavar="SECONDS", help=help_text
+    )(command)
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, value: int | None) -> int | None:
+    if value is not None and not _is_trial(value):
+        raise click.BadParameter(_NO_TRIAL)
+    return value
+
+
+def _is_trial(seconds: object) -> bool:
+    return type(seconds) is int and (seconds == 0 or LEAST_S <= seconds <= MOST_S)
 
 
 def on_trial(desk: Desk, options: dict[str, Any]) -> Desk:
     """Return a desk whose releases are on trial, if that was typed."""
     return replace(desk, trial_s=options["confirm_within"] or 0)
+
+
+def on_trial_as_wished(desk: Desk, options: dict[str, Any]) -> Desk:
+    """Return the same; if nothing was typed, as pyproject.toml says of the target, or of the project."""
+    from .target import entry_of, read_settings
+
+    settings = read_settings(desk.target.project)
+    entry = entry_of(settings, options["name"])
+    seconds = entry.get("confirm_within", settings.get("confirm_within", 0))
+    if not _is_trial(seconds):
+        raise ConfigError("confirm_within", _NO_TRIAL, "confirm_within = 60")
+    typed = options["confirm_within"]
+    return on_trial(desk, {"confirm_within": seconds if typed is None else typed})
 
 
 def say_trial(screen: Lines, report: Report, options: dict[str, Any]) -> None:

@@ -123,3 +123,41 @@ def test_what_was_taken_back_may_be_edited_and_pushed_again(edited, run, server,
     said = run("log").out
     assert "back to #0: not confirmed" in said
     assert said.count("taken back") == 1
+
+
+def configured(project, server, everywhere="", at_live=""):
+    (project.folder / "pyproject.toml").write_text(
+        f'[tool.habanero]\n{everywhere}\n[tool.habanero.targets.live]\nurl = "{server.url}"\n{at_live}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words", "within"),
+    [
+        (("confirm_within = 60", ""), (), 60),
+        (("confirm_within = 60", "confirm_within = 30"), ("live",), 30),
+        (("confirm_within = 60", "confirm_within = 0"), ("live",), None),
+        (("confirm_within = 60", ""), ("--confirm-within", "20"), 20),
+        (("confirm_within = 60", ""), ("--confirm-within", "0"), None),
+        (("", "confirm_within = 30"), (), None),
+    ],
+)
+def test_a_project_may_want_it_for_each_push(edited, run, server, wishes, words, within):
+    configured(edited, server, *wishes)
+    assert run("push", *words).code == 0
+    assert [promise["within"] for promise in server.promises.values()] == ([within] if within else [])
+
+
+def test_a_rollback_is_on_trial_only_if_that_is_typed(edited, run, server):
+    assert run("push").code == 0
+    configured(edited, server, "confirm_within = 60")
+    assert run("rollback").code == 0
+    assert server.promises == {}
+
+
+@pytest.mark.parametrize("value", ["4", '"60"', "true", "60.0", "-1"])
+def test_a_wish_that_is_none_is_said(edited, run, server, value):
+    configured(edited, server, f"confirm_within = {value}")
+    refused = run("push")
+    assert (refused.code, server.head) == (2, 0)
+    assert "confirm_within" in refused.err
