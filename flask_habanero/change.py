@@ -34,6 +34,7 @@ class Request:
         header: the sealed header as it came.
         body: the bytes on the wire, of the length and digest that the header says.
         server: what the web server that it came through calls itself; nobody signed that.
+        by_reader: whether its key may only read.
     """
 
     claims: Mapping[str, Any]
@@ -41,6 +42,7 @@ class Request:
     header: str
     body: bytes
     server: str = ""
+    by_reader: bool = False
 
     @property
     def op(self) -> str:

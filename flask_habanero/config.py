@@ -22,12 +22,13 @@ from .envelope import Key, Keyring
 from .errors import ConfigError
 
 SECRET, SECRET_FILE = "HABANERO_SECRET", "HABANERO_SECRET_FILE"
+SECRET_READ, SECRET_READ_FILE = "HABANERO_SECRET_READ", "HABANERO_SECRET_READ_FILE"
 APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"
 STORE, COLD, BUILD = "HABANERO_STORE", "HABANERO_COLD", "HABANERO_BUILD"
 QUIESCE_MS, MAX_BYTES, DISABLED = "HABANERO_QUIESCE_MS", "HABANERO_MAX_BYTES", "HABANERO_DISABLED"
 APP, WEBHOOK, MEASURE = "HABANERO_APP", "HABANERO_WEBHOOK", "HABANERO_MEASURE"
 KEYS = (
-    SECRET, SECRET_FILE, APP_ID, APP, PATH, MODULES, STORE, COLD,
+    SECRET, SECRET_FILE, SECRET_READ, SECRET_READ_FILE, APP_ID, APP, PATH, MODULES, STORE, COLD,
     QUIESCE_MS, MAX_BYTES, BUILD, WEBHOOK, MEASURE, DISABLED,
 )  # fmt: skip
 
@@ -69,6 +70,7 @@ class Config:
         build: name of this cold deploy; None: the digest of its sources.
         webhook: which address is told of releases, if any; it may be confidential itself.
         app: how a fresh process imports the app, `module:name`; None: as this one seems to have done.
+        readers: the keys of those who may only read, or None: there are none.
         measure: whether answers are noted while no release is on trial, to compare with.
         disabled: the kill switch; then `keys` is None.
     """
@@ -87,6 +89,7 @@ class Config:
     disabled: bool
     app: str | None = None
     measure: bool = False
+    readers: Keyring | None = None
 
     @classmethod
     def read(
@@ -105,8 +108,10 @@ class Config:
         keys = None if disabled else _keyring(given)
         if keys is None:
             given = {}
-        else:
-            _refuse_flask_secret(keys, mapping)
+        readers = _readers(given, keys)
+        if keys is not None:
+            for ring in filter(None, (keys, readers)):
+                _refuse_flask_secret(ring, mapping)
             _refuse_typos(mapping)
         return cls(
             keys=keys,
@@ -122,6 +127,7 @@ class Config:
             webhook=_webhook(given.get(WEBHOOK)),
             disabled=disabled,
             app=_app(given.get(APP)),
+            readers=readers,
             measure=_switch(MEASURE, given.get(MEASURE, False)),
         )
 
@@ -155,23 +161,33 @@ def _refuse_typos(mapping: Mapping[str, Any]) -> None:
                 raise ConfigError(key, "no such key", f"did you mean {near[0]}?")
 
 
-def _keyring(given: Mapping[str, Any]) -> Keyring | None:
-    if SECRET in given and SECRET_FILE in given:
-        raise ConfigError(SECRET, f"set, and {SECRET_FILE} too: which one holds?", f"unset {SECRET}")
-    if SECRET_FILE in given:
-        texts = _secrets_in(given[SECRET_FILE])
-    elif SECRET in given:
-        value = given[SECRET]
+def _keyring(given: Mapping[str, Any], secret: str = SECRET, file: str = SECRET_FILE) -> Keyring | None:
+    if secret in given and file in given:
+        raise ConfigError(secret, f"set, and {file} too: which one holds?", f"unset {secret}")
+    if file in given:
+        texts = _secrets_in(file, given[file])
+    elif secret in given:
+        value = given[secret]
         texts = list(value) if isinstance(value, list | tuple) else [value]
     else:
         return None
     keys = [Key.parse(text) for text in texts]
     if any(len(set(key.secret)) < _MIN_DISTINCT for key in keys):
-        raise ConfigError(SECRET, "weak: not made of random bytes", _MAKE)
+        raise ConfigError(secret, "weak: not made of random bytes", _MAKE)
     return Keyring(keys)
 
 
-def _secrets_in(value: Any) -> list[Any]:
+def _readers(given: Mapping[str, Any], keys: Keyring | None) -> Keyring | None:
+    """Return the keys that only read. Who could push with one of them would be believed by it."""
+    readers = _keyring(given, SECRET_READ, SECRET_READ_FILE)
+    for key in [readers.get(kid) for kid in readers.kids] if readers else []:
+        assert key is not None  # it is in the ring
+        if keys is not None and (key.kid in keys.kids or keys.has_bytes(key.secret)):
+            raise ConfigError(SECRET_READ, f"the secret {key.kid!r} is also among those that push", _MAKE)
+    return readers
+
+
+def _secrets_in(key: str, value: Any) -> list[Any]:
     """Return the secrets of a file: one a line, or a JSON list; blank space around them is ignored."""
     try:
         path = Path(value).expanduser()
@@ -180,10 +196,10 @@ def _secrets_in(value: Any) -> list[Any]:
     except (OSError, TypeError, ValueError, RuntimeError) as error:  # no path, no ASCII, no such home
         why = error.strerror if isinstance(error, OSError) and error.strerror else "no readable text file"
         make = "flask habanero secret > FILE; chmod 600 FILE"
-        raise ConfigError(SECRET_FILE, f"{value!r}: {why}", make) from None
+        raise ConfigError(key, f"{value!r}: {why}", make) from None
     if not safe:
-        raise ConfigError(SECRET_FILE, f"{value!r}: others may read or change it", f"chmod o-rwx,g-w {value}")
-    parsed = _from_environment(SECRET_FILE, text)
+        raise ConfigError(key, f"{value!r}: others may read or change it", f"chmod o-rwx,g-w {value}")
+    parsed = _from_environment(key, text)
     return parsed if isinstance(parsed, list) else text.split() or [""]
 
 

@@ -16,12 +16,13 @@ from .answers import Answers
 from .archive import Archive
 from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .clock import Clock
-from .envelope import READING
+from .envelope import FOR_READERS, READING
 from .errors import (
     BundleError,
     ColdChangeError,
     ConflictError,
     HabaneroError,
+    ReadOnlyError,
     Reason,
     TooLargeError,
 )
@@ -79,6 +80,8 @@ class Deployer:
     def receive(self, request: Request) -> Report:
         """Return what became of a request. Every error of ours is a report."""
         clock = Clock()
+        if request.by_reader and request.op not in FOR_READERS:
+            return self.answers.report("refused", reasons=ReadOnlyError(request.kid, request.op).reasons)
         try:
             self._check_sizes(request.claims)
             report = self._operations[request.op](self, request, clock)

@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from .change import Request
-from .envelope import REQUEST, REQUEST_CLAIMS, Keyring, check_fresh, same, sha256, unseal
+from .envelope import FOR_READERS, REQUEST, REQUEST_CLAIMS, Keyring, check_fresh, same, sha256, unseal
 from .errors import AudienceError, EnvelopeError, RejectedError
 from .surroundings import software_of
 
@@ -53,8 +53,10 @@ class Endpoint:
     def __init__(
         self, app: WSGIApplication, control: WSGIApplication, config: Config, app_id: str, keys: Keyring
     ) -> None:
+        """Stand before an app. Of `keys`, those among the configured readers' may only read."""
         self._app, self._control, self._path = app, control, config.path
         self._app_id, self._keys, self._max_bytes = app_id, keys, config.max_bytes
+        self._readers = frozenset(config.readers.kids) if config.readers else frozenset()
         self._failures = Sampler()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -77,10 +79,11 @@ class Endpoint:
         check_fresh(claims, int(time.time()))
         self._check_audience(claims)
         _check_length(environ, claims["len"])
-        if claims["len"] > self._max_bytes:
-            return Request(claims, kid, header, b"")  # the deployer says so, signed
+        by_reader = kid in self._readers
+        if claims["len"] > self._max_bytes or (by_reader and claims["op"] not in FOR_READERS):
+            return Request(claims, kid, header, b"", by_reader=by_reader)  # the deployer says so, signed
         body = _body(environ, claims["len"], claims["sha"])
-        return Request(claims, kid, header, body, software_of(environ))
+        return Request(claims, kid, header, body, software_of(environ), by_reader)
 
     def _check_audience(self, claims: dict[str, Any]) -> None:
         anyone = claims["app"] == "*" and claims["op"] == "hello"

@@ -51,6 +51,7 @@ def _hex(length: int) -> re.Pattern[str]:
 
 
 READING = frozenset({"log", "tree", "sources"})  # the ledger is read back; nothing else happens
+FOR_READERS = READING | {"hello", "status", "outcome"}  # no `plan`: what is planned is unmarshalled
 OPERATIONS = READING | {
     "hello",
     "status",
@@ -188,6 +189,10 @@ class Keyring:
     def kids(self) -> tuple[str, ...]:
         """The ids, the one that signs first."""
         return tuple(self._keys)
+
+    def and_(self, other: Keyring | None) -> Keyring:
+        """Return the keys of both, this ring's first. Raises ConfigError: two have one id."""
+        return Keyring([*self._keys.values(), *(other._keys.values() if other else ())])
 
     def get(self, kid: str) -> Key | None:
         """Return the key with an id, if it is in the ring."""

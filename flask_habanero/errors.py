@@ -15,6 +15,7 @@
     │   ├── ConflictError           built on another head              epoch, head
     │   ├── PythonMismatchError     compiled for another Python        expected, actual
     │   ├── TooLargeError           larger than the server takes       limit, actual
+    │   ├── ReadOnlyError           the secret may only read           kid, op
     │   ├── ColdChangeError         needs a restart                    reasons
     │   ├── AssetError              a template or static file is wrong reasons
     │   └── UndecidedError          client: a person must say first    reasons
@@ -174,6 +175,21 @@ class TooLargeError(RefusedError):
         hint = "raise HABANERO_MAX_BYTES or send less at once"
         super().__init__(f"{actual} bytes, the server takes {limit}; {hint}")
         self.limit, self.actual = limit, actual
+
+
+class ReadOnlyError(RefusedError):
+    """The secret is one that may only read."""
+
+    slug = "read-only"
+
+    def __init__(self, kid: str, op: str) -> None:
+        super().__init__(f"the secret {kid!r} may only read here, and {op} is more than that")
+        self.kid, self.op = kid, op
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """One, with what else is needed."""
+        return (Reason(self.slug, "", str(self), "export HABANERO_SECRET=...   (one that may push)"),)
 
 
 class ColdChangeError(RefusedError):

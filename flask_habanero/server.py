@@ -238,8 +238,8 @@ class Skin:
             return self._inner
         gated = runtime.gate.wrap(self._inner, runtime.before)
         app_id = runtime.config.app_id  # of the app that came first: one process, one audience
-        control = make_control(runtime, config.keys).wsgi_app
-        return Endpoint(gated, control, config, app_id, config.keys)
+        doors = config.keys.and_(config.readers)
+        return Endpoint(gated, make_control(runtime, doors).wsgi_app, config, app_id, doors)
 
 
 def _in_a_command() -> bool:

@@ -44,6 +44,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ConflictError": {"epoch": "e" * 32, "head": 42},
     "PythonMismatchError": {"expected": "cb0d-cpython-312-o0-gil", "actual": "a70d-cpython-311-o0-gil"},
     "TooLargeError": {"limit": 4_194_304, "actual": 5_000_000},
+    "ReadOnlyError": {"kid": "k1", "op": "push"},
     "ColdChangeError": {"reasons": (REASON, REASON)},
     "AssetError": {"reasons": (REASON,)},
     "UndecidedError": {"reasons": (REASON,)},
