@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from .addresses import Addresses
 from .envelope import Key, Keyring
 from .errors import ConfigError
 
@@ -27,9 +28,10 @@ APP_ID, PATH, MODULES = "HABANERO_APP_ID", "HABANERO_PATH", "HABANERO_MODULES"
 STORE, COLD, BUILD = "HABANERO_STORE", "HABANERO_COLD", "HABANERO_BUILD"
 QUIESCE_MS, MAX_BYTES, DISABLED = "HABANERO_QUIESCE_MS", "HABANERO_MAX_BYTES", "HABANERO_DISABLED"
 APP, WEBHOOK, MEASURE = "HABANERO_APP", "HABANERO_WEBHOOK", "HABANERO_MEASURE"
+ALLOW = "HABANERO_ALLOW"
 KEYS = (
     SECRET, SECRET_FILE, SECRET_READ, SECRET_READ_FILE, APP_ID, APP, PATH, MODULES, STORE, COLD,
-    QUIESCE_MS, MAX_BYTES, BUILD, WEBHOOK, MEASURE, DISABLED,
+    QUIESCE_MS, MAX_BYTES, BUILD, WEBHOOK, MEASURE, ALLOW, DISABLED,
 )  # fmt: skip
 
 DEFAULT_PATH, DEFAULT_COLD, DEFAULT_STORE = "/_habanero", "refuse", "habanero"
@@ -70,6 +72,7 @@ class Config:
         build: name of this cold deploy; None: the digest of its sources.
         webhook: which address is told of releases, if any; it may be confidential itself.
         app: how a fresh process imports the app, `module:name`; None: as this one seems to have done.
+        allow: from where the endpoint may be reached; None: from everywhere.
         readers: the keys of those who may only read, or None: there are none.
         measure: whether answers are noted while no release is on trial, to compare with.
         disabled: the kill switch; then `keys` is None.
@@ -90,6 +93,7 @@ class Config:
     app: str | None = None
     measure: bool = False
     readers: Keyring | None = None
+    allow: Addresses | None = None
 
     @classmethod
     def read(
@@ -128,6 +132,7 @@ class Config:
             disabled=disabled,
             app=_app(given.get(APP)),
             readers=readers,
+            allow=_allow(given.get(ALLOW)),
             measure=_switch(MEASURE, given.get(MEASURE, False)),
         )
 
@@ -259,6 +264,16 @@ def _webhook(value: Any) -> str | None:
     if value is not None and not (isinstance(value, str) and _WEBHOOK.match(value) and _has_host(value)):
         raise ConfigError(WEBHOOK, "no address of the web", f"{WEBHOOK}=https://example.org/releases")
     return value
+
+
+def _allow(value: Any) -> Addresses | None:
+    if value is None:
+        return None
+    texts = value.split(",") if isinstance(value, str) else value
+    try:
+        return Addresses.of(texts)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(ALLOW, f"{value!r}: {error}", f"{ALLOW}=10.0.0.0/8,127.0.0.1") from None
 
 
 def _has_host(url: str) -> bool:

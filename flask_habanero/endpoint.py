@@ -56,12 +56,13 @@ class Endpoint:
         """Stand before an app. Of `keys`, those among the configured readers' may only read."""
         self._app, self._control, self._path = app, control, config.path
         self._app_id, self._keys, self._max_bytes = app_id, keys, config.max_bytes
+        self._allow = config.allow
         self._readers = frozenset(config.readers.kids) if config.readers else frozenset()
         self._failures = Sampler()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
-        if environ.get("PATH_INFO") == self._path and HEADER in environ:
+        if environ.get("PATH_INFO") == self._path and HEADER in environ and self._is_near(environ):
             try:
                 believed = self._believe(environ)
             except RejectedError as error:
@@ -69,6 +70,10 @@ class Endpoint:
             else:
                 return self._control({**environ, "PATH_INFO": "/", BELIEVED: believed}, start_response)
         return self._app(environ, start_response)
+
+    def _is_near(self, environ: WSGIEnvironment) -> bool:
+        """Whether a request comes from where one may come from."""
+        return self._allow is None or self._allow.has(environ.get("REMOTE_ADDR", ""))
 
     def _believe(self, environ: WSGIEnvironment) -> Request:
         """Return the request, believed. The body is read only after all that the header says was checked."""

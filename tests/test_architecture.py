@@ -18,7 +18,7 @@ ROOT = Path(flask_habanero.__file__).parent
 
 # Left to right; a group's modules may know those of all groups before it, and each other without a circle.
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "addresses"),
     ("asset", "region", "remembered", "piece", "unit", "source", "strict"),
     ("release",),
     ("envelope",),
