@@ -26,7 +26,7 @@ class Addresses:
         return cls(networks)
 
     def has(self, text: str) -> bool:
-        """Whether an address, as a web server tells it, lies in one of them; that of a Unix socket does not."""
+        """Whether an address, as a web server tells it, lies in one of them; a Unix socket has none."""
         try:
             address = ip_address(text)
         except ValueError:
