@@ -166,19 +166,19 @@ def _refuse_typos(mapping: Mapping[str, Any]) -> None:
                 raise ConfigError(key, "no such key", f"did you mean {near[0]}?")
 
 
-def _keyring(given: Mapping[str, Any], secret: str = SECRET, file: str = SECRET_FILE) -> Keyring | None:
-    if secret in given and file in given:
-        raise ConfigError(secret, f"set, and {file} too: which one holds?", f"unset {secret}")
+def _keyring(given: Mapping[str, Any], name: str = SECRET, file: str = SECRET_FILE) -> Keyring | None:
+    if name in given and file in given:
+        raise ConfigError(name, f"set, and {file} too: which one holds?", f"unset {name}")
     if file in given:
         texts = _secrets_in(file, given[file])
-    elif secret in given:
-        value = given[secret]
+    elif name in given:
+        value = given[name]
         texts = list(value) if isinstance(value, list | tuple) else [value]
     else:
         return None
     keys = [Key.parse(text) for text in texts]
     if any(len(set(key.secret)) < _MIN_DISTINCT for key in keys):
-        raise ConfigError(secret, "weak: not made of random bytes", _MAKE)
+        raise ConfigError(name, "weak: not made of random bytes", _MAKE)
     return Keyring(keys)
 
 
