@@ -17,7 +17,7 @@ from .band import Tally, left
 from .change import Request, wishes
 from .concerned import views_concerned
 from .envelope import REQUEST_CLAIMS, Keyring
-from .errors import BundleError, Reason, RefusedError, RejectedError
+from .errors import BuildError, BundleError, Reason, RefusedError, RejectedError
 from .release import loads_json
 
 if TYPE_CHECKING:
@@ -208,7 +208,11 @@ class Trials:
         worker = self._worker
         old = worker.ledger.state_at(worker.epoch, number - 1).tree
         new = worker.ledger.state_at(worker.epoch, number).tree
-        return frozenset(view for app in self._apps for view in views_concerned(app, old, new))
+        try:
+            return frozenset(view for app in self._apps for view in views_concerned(app, old, new))
+        except (BuildError, ValueError) as error:  # it is on trial all the same
+            log.warning("which views #%d changed can't be told: %s", number, error)
+            return frozenset()
 
     def overdue(self) -> tuple[Trial, str] | None:
         """Return the same, if it is to be taken back now, and why. Raises StoreError."""

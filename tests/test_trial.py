@@ -105,6 +105,26 @@ def test_a_release_that_is_confirmed_stays(
     assert (head(members[0])[0], texts(members)) == (1, ["x = 2"] * 3)
 
 
+def test_it_goes_also_if_nobody_can_tell_which_views_changed(
+    peer: PeerOf,
+    members: list[Member],
+    later: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def circle(*_: object) -> None:
+        raise ValueError("wrapper loop when unwrapping")
+
+    monkeypatch.setattr(trial, "views_concerned", circle)
+    for member in members:
+        member.deployer.trials._apps = ["an app"]
+    peer.push_on_trial({"shop": "x = 2"})
+    later.by = 61
+    tick(members)
+    assert texts(members) == ["x = 1"] * 3
+    assert "which views #1 changed can't be told: wrapper loop" in caplog.text
+
+
 def test_it_outlives_a_restart_of_all_workers(
     host: Host, peer: PeerOf, members: list[Member], later: SimpleNamespace
 ) -> None:
