@@ -8,7 +8,8 @@ twice: a connection may have ended since the last one, and none of them does har
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,6 +46,22 @@ if redis.call('LINDEX', KEYS[2], place - 1) ~= ARGV[2] then return 0 end
 redis.call('RPUSH', KEYS[1], ARGV[4])
 redis.call('RPUSH', KEYS[2], ARGV[3])
 redis.call('HSET', KEYS[3], ARGV[5], ARGV[7])
+return 1
+"""
+_SPLICE = """
+local length, last = redis.call('LLEN', KEYS[1]), redis.call('LINDEX', KEYS[2], -1) or ''
+if length ~= tonumber(ARGV[1]) or last ~= ARGV[2] then return 0 end
+if redis.call('LLEN', KEYS[5]) ~= tonumber(ARGV[4]) then return 0 end
+for i = 1, 2 do
+  local old, new = KEYS[i], KEYS[i + 4]
+  if ARGV[3] == '0' then redis.call('DEL', old) else redis.call('LTRIM', old, 0, ARGV[3] - 1) end
+  for from = 0, ARGV[4] - 1, 64 do
+    for _, one in ipairs(redis.call('LRANGE', new, from, from + 63)) do redis.call('RPUSH', old, one) end
+  end
+  redis.call('DEL', new)
+end
+for i = 6, #ARGV do redis.call('HSET', KEYS[3], ARGV[i], ARGV[5]) end
+redis.call('SET', KEYS[4], ARGV[5])
 return 1
 """
 _BEAT = """
@@ -134,6 +151,22 @@ class RedisStore:
             return connection.read_response()
         finally:
             pool.release(connection)
+
+    def splice(
+        self, names: Sequence[str], epoch: str, place: int, seen: Position, entries: Iterable[Entry]
+    ) -> bool:
+        log, links = (self._key(kind, epoch) for kind in ("log", "links"))
+        aside = [self._key("aside", secrets.token_hex(8), kind) for kind in ("log", "links")]
+        count = 0
+        for count, entry in enumerate(entries, 1):
+            with self._calling():
+                pipe = self._redis.pipeline()
+                for key, value in zip(aside, (entry.data, entry.link), strict=True):
+                    pipe.rpush(key, value)
+                    pipe.pexpire(key, UNREAD_MS)
+                pipe.execute()
+        keys = [log, links, self._key("deploys"), self._key("newest"), *aside]
+        return bool(self._run(_SPLICE, keys, *seen, place, count, epoch, *names))
 
     def position(self, epoch: str) -> Position:
         with self._calling():

@@ -7,7 +7,7 @@ and messages between hosts are signed. Who may write to it can stop pushes, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import NamedTuple, Protocol
 
@@ -61,6 +61,14 @@ class Shared(Protocol):
         """Put a record there, if it is the next one and follows `prev`, and `leader` leads or is "".
 
         What is there already is not put there twice, and is True, too. `name` leads to the epoch then.
+        """
+
+    def splice(
+        self, names: Sequence[str], epoch: str, place: int, seen: Position, entries: Iterable[Entry]
+    ) -> bool:
+        """Put records where others lie, from a place on to the end, at one moment. Returns whether it was done.
+
+        Only if the epoch has still come as far as it was `seen`. All names lead to it then, and it is the newest.
         """
 
     def position(self, epoch: str) -> Position:

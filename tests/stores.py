@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -69,6 +69,19 @@ class MemoryStore:
                 return False
             log.append(entry)
             self.deploys[name] = epoch
+            return True
+
+    def splice(
+        self, names: Sequence[str], epoch: str, place: int, seen: Position, entries: Iterable[Entry]
+    ) -> bool:
+        put = list(entries)
+        with self._reach():
+            log = self.logs.get(epoch, [])
+            if (len(log), log[-1].link if log else "") != seen:
+                return False
+            self.logs[epoch] = [*log[:place], *put]
+            self.deploys |= dict.fromkeys(names, epoch)
+            self.newest = epoch
             return True
 
     def position(self, epoch: str) -> Position:

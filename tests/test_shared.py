@@ -81,6 +81,32 @@ def test_a_record_is_put_where_it_follows_and_nowhere_else(store: Shared) -> Non
     assert store.known(["n"]).epoch == "e1"
 
 
+def test_records_are_put_in_the_place_of_others_if_nothing_was_added_meanwhile(store: Shared) -> None:
+    begun(store)
+    store.append("e1", 1, BASE.link, ONE, "n", "")
+    seen = store.position("e1")
+    assert not store.splice(["d"], "e1", 1, Position(1, BASE.link), [TWO])
+    assert not store.splice(["d"], "e1", 1, Position(2, TWO.link), [TWO])
+    assert store.read("e1", 0, 9) == [BASE.data, ONE.data]
+    assert store.splice(["d"], "e1", 1, seen, [TWO])
+    assert store.read("e1", 0, 9) == [BASE.data, TWO.data]
+    assert store.position("e1") == Position(2, TWO.link)
+    assert store.append("e1", 2, TWO.link, ONE, "n", "")
+    assert store.splice(["d"], "e1", 1, store.position("e1"), [])  # none: what was there ends there
+    assert store.position("e1") == Position(1, BASE.link)
+
+
+def test_a_whole_epoch_may_be_put_in_the_place_of_another(store: Shared) -> None:
+    begun(store)
+    many = [Entry(f"{n:064}", b"%d" % n) for n in range(200)]
+    assert store.splice(["d", "more"], "e2", 0, Position(0, ""), many)
+    assert store.known(["more"]) == store.known(["d"]) == Known("e2", "e2")
+    assert store.read("e2", 0, 999) == [entry.data for entry in many]
+    assert [store.link_at("e2", n) for n in range(200)] == [entry.link for entry in many]
+    assert store.splice(["d"], "e1", 0, Position(1, BASE.link), [ONE])
+    assert (store.known(["d"]).epoch, store.read("e1", 0, 9)) == ("e1", [ONE.data])
+
+
 def test_one_leads_and_what_others_send_comes_to_nothing(store: Shared) -> None:
     begun(store)
     assert store.lead("x")
