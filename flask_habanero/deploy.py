@@ -35,6 +35,7 @@ from .post import label
 from .record import PUSH, ROLLBACK
 from .rehearsing import rehearse
 from .release import Report
+from .resync import Asked, Resync
 from .signals import release_answered, release_refused
 from .trial import OneHostError, Promise, Trials
 from .webhook import Webhook
@@ -184,6 +185,21 @@ class Deployer:
         now = self.freezes.now()
         return self.answers.report("live" if changed else "unchanged", data={"frozen": now and now.told()})
 
+    def _resync(self, request: Request, _clock: Clock) -> Report:
+        asked, resync = Asked.of(request, self.config.app_id), Resync.of(self.ledger)
+        if asked.order is None:
+            return self.answers.report("unchanged", data={"resync": resync.look(asked.host)})
+        with self.ledger.leading(request.nonce) as leads:
+            if not leads:
+                raise InProgressError("a push is in progress")
+            came = resync.carry_out(request, asked.host)
+        self.answers.refresh()
+        workers = self.answers.count()
+        outcome = "diverged" if workers.behind or came.refused else "live"
+        log.warning("resync by %s to the branch of %s: %s", request.claims["cid"], asked.host, came.told())
+        data = {"resync": came.told()}
+        return self.answers.report(outcome, reasons=came.reasons, workers=workers, data=data)
+
     def tick(self) -> None:
         """Look after what nobody asks for; called each second."""
         self.worker.tick()
@@ -221,6 +237,7 @@ class Deployer:
         "trial": _trial,
         "confirm": _confirm,
         **dict.fromkeys(("freeze", "thaw"), _freeze),
+        "resync": _resync,
     }
 
     def _asked(self, request: Request) -> Change:

@@ -63,6 +63,7 @@ OPERATIONS = READING | {
     "confirm",
     "freeze",
     "thaw",
+    "resync",
     "outcome",
 }
 

@@ -19,9 +19,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .branch import Branch, instead_of
 from .disk import Disk
 from .envelope import Keyring
-from .errors import BusyError, ConflictError, StoreError
+from .errors import BusyError, ConflictError, Reason, StoreError
 from .hosts import Beat, Hosts
 from .ledger import Ledger
 from .record import BASE, Record
@@ -45,6 +46,11 @@ class UnsureError(StoreError):
 class ForkedError(StoreError):
     """The shared store has other records than this host."""
 
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The error as a reason, with the way out."""
+        return (Reason(self.slug, "", str(self), "flask habanero resync"),)
+
 
 class Mirror(Ledger):
     """A ledger whose releases are decided for all hosts at once.
@@ -59,6 +65,7 @@ class Mirror(Ledger):
         self.hosts = Hosts(folder, app_id, keys, shared)
         self._shared, self._names, self._leader = shared, [""], ""
         self._decided: Record | None = None
+        self.branch = Branch(self._store, self._replay, shared, self._admit)
         self.decide_by = math.inf
 
     # --- epochs ---
@@ -151,6 +158,16 @@ class Mirror(Ledger):
     def deploy(self) -> str:
         """What was deployed cold here, in a word."""
         return self._names[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it is found by."""
+        return tuple(self._names)
+
+    def instead_of(self, epoch: str) -> str:
+        """Return the epoch that a worker of some epoch belongs to: that one, if it was not given up since."""
+        with self._store.reading() as db:
+            return instead_of(db, epoch)
 
     def _publish(self, epoch: str) -> str:
         """Put an epoch into the shared store. Returns it, or that of a host that was faster."""

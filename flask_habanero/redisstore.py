@@ -158,10 +158,11 @@ class RedisStore:
         log, links = (self._key(kind, epoch) for kind in ("log", "links"))
         aside = [self._key("aside", secrets.token_hex(8), kind) for kind in ("log", "links")]
         count = 0
-        for count, entry in enumerate(entries, 1):
+        for entry in entries:
+            count += 1
             with self._calling():
                 pipe = self._redis.pipeline()
-                for key, value in zip(aside, (entry.data, entry.link), strict=True):
+                for key, value in ((aside[0], entry.data), (aside[1], entry.link)):
                     pipe.rpush(key, value)
                     pipe.pexpire(key, UNREAD_MS)
                 pipe.execute()
@@ -179,6 +180,11 @@ class RedisStore:
     def link_at(self, epoch: str, place: int) -> str:
         with self._calling():
             return _text(self._redis.lindex(self._key("links", epoch), place))
+
+    def links(self, epoch: str, place: int, count: int) -> list[str]:
+        with self._calling():
+            found: Any = self._redis.lrange(self._key("links", epoch), place, place + count - 1)
+            return [_text(link) for link in found]
 
     def read(self, epoch: str, place: int, count: int) -> list[bytes]:
         with self._calling():

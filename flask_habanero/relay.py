@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from .branch import End, Order
 from .change import Request
 from .errors import HabaneroError, StoreError
 from .hosts import box_of
 from .mirror import Mirror
 from .moves import LEASE_S, PREPARED_S
 from .post import FOLLOWER, WORKER, Message, pid_of
+from .resync import Asked
 from .round import Round
 
 if TYPE_CHECKING:
@@ -148,13 +150,16 @@ class Deputy:
     @contextmanager
     def _staged(self) -> Iterator[None]:
         """Fetch the request to where this host's workers find it, if it is one that we believe."""
-        header, _, body = self._mirror.hosts.shared.staged(self._nonce).partition(b"\n")
-        request = Request.verified(header.decode("latin-1"), body, self._fleet.keys)
+        request = self._request()
         path = self._mirror.stage(request.nonce, request.header, request.body)
         try:
             yield
         finally:
             self._mirror.unstage(path)
+
+    def _request(self) -> Request:
+        header, _, body = self._mirror.hosts.shared.staged(self._nonce).partition(b"\n")
+        return Request.verified(header.decode("latin-1"), body, self._fleet.keys)
 
     def _obeyed(self, others: Round) -> Message | None:
         """Do what the leader says, until it is decided. Returns the last answer, if one is expected."""
@@ -218,9 +223,43 @@ class Deputy:
             rows = list(others.answers(ASK_S))
         self._answer({"turn": self._first["turn"], "rows": [*rows, *self._asleep(rows)]})
 
+    # --- branches ---
+
+    def _branch(self) -> None:
+        self._answer({"turn": self._first["turn"], **self._mirror.branch.told()})
+
+    def _has(self) -> None:
+        ends = [End(*row) for row in self._first["ends"]]
+        self._answer({"turn": self._first["turn"], "has": self._mirror.branch.has(ends)})
+
+    def _give(self) -> None:
+        with self._fleet.lock():
+            written = self._mirror.branch.give(self._order(), self._mirror.names)
+        self._answer({"turn": self._first["turn"], "written": written})
+
+    def _come(self) -> None:
+        with self._fleet.lock(), self._fleet.for_another(self._id, WORKER, FOLLOWER) as others:
+            given_up = self._mirror.branch.come(self._order())
+            self._committed(others)
+        self._answer({"turn": self._first["turn"], "given_up": given_up})
+
+    def _order(self) -> Order:
+        """Return what a person has decided, who is believed for no other host's sake."""
+        order = Asked.of(self._request(), self._fleet.worker.config.app_id).order
+        assert order is not None  # the leader has read it
+        return order
+
     def _asleep(self, rows: list[tuple[str, Message | None]]) -> list[tuple[str, Message]]:
         told = {pid_of(name) for name, _ in rows}
         siblings = {int(one.rpartition("/")[2]) for one in self._fleet.siblings()} | {os.getpid()}
         return [(f"{pid}-", {"asleep": True}) for pid in sorted(siblings - told)]
 
-    begins: Mapping[str, Callable[[Deputy], None]] = {"prepare": _push, "commit": _catch_up, "ask": _tell}
+    begins: Mapping[str, Callable[[Deputy], None]] = {
+        "prepare": _push,
+        "commit": _catch_up,
+        "ask": _tell,
+        "branch": _branch,
+        "has": _has,
+        "give": _give,
+        "come": _come,
+    }

@@ -38,6 +38,7 @@ _BOUNDS = (
 _ROLLBACKS = f"epoch = ? AND kind = '{ROLLBACK}' AND number > ? AND number <= ? ORDER BY number"
 _FOLLOWING = f"epoch = ? AND number > ? AND number <= ? ORDER BY number LIMIT {_BATCH}"
 _AT = "epoch = ? AND number = ?"
+_SEAL = f"SELECT seal FROM releases WHERE {_AT}"  # noqa: S608  # our own text
 log = logging.getLogger("flask_habanero")
 
 
@@ -85,6 +86,8 @@ class Replay:
 
     def _folded_at(self, db: sqlite3.Connection, epoch: str, number: int) -> Folded:
         kept = self._newest
+        if kept is not None and not _stands(db, kept):
+            kept = self._newest = None
         if kept is not None and (kept.epoch, kept.state.number) == (epoch, number):
             return kept
         first, last = bounds(db, epoch)
@@ -154,6 +157,12 @@ class Replay:
         if record is None:
             return near
         return Folded(near.epoch, prev, fold.state(record), frozenset(kids), near.since)
+
+
+def _stands(db: sqlite3.Connection, kept: Folded) -> bool:
+    """Whether what was folded does not end in another record than the ledger has: its branch was given up."""
+    row = db.execute(_SEAL, (kept.epoch, kept.state.number)).fetchone()
+    return row is None or (type(row[0]) is str and link(row[0]) == kept.link)
 
 
 def _following(db: sqlite3.Connection, start: Folded, number: int) -> Iterator[tuple[Record, str]]:

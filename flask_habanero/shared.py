@@ -66,9 +66,10 @@ class Shared(Protocol):
     def splice(
         self, names: Sequence[str], epoch: str, place: int, seen: Position, entries: Iterable[Entry]
     ) -> bool:
-        """Put records where others lie, from a place on to the end, at one moment. Returns whether it was done.
+        """Put records where others lie, from a place on to the end, at one moment. Returns whether it did.
 
-        Only if the epoch has still come as far as it was `seen`. All names lead to it then, and it is the newest.
+        It does if the epoch has still come as far as it was `seen`. Then all names lead to it, and it is
+        the newest.
         """
 
     def position(self, epoch: str) -> Position:
@@ -76,6 +77,9 @@ class Shared(Protocol):
 
     def link_at(self, epoch: str, place: int) -> str:
         """Return the link of one record, "" if there is none."""
+
+    def links(self, epoch: str, place: int, count: int) -> list[str]:
+        """Return the links of records from a place on."""
 
     def read(self, epoch: str, place: int, count: int) -> list[bytes]:
         """Return records from a place on."""

@@ -20,7 +20,7 @@ from .round import Round
 _LOOK_S = 0.5  # then look who is not there any more: it would never answer
 STILL_S = LEASE_S / 2  # the rest is for the store's answer, before the first gate opens by itself
 _ANSWERED = frozenset({"stage", "quiesce", "commit", "ask"})
-_RESTART = "restart the app there, or see docs/deployment.md, Several hosts"
+_RESTART = "flask habanero resync"
 
 
 class WideRound(Round):

@@ -144,6 +144,7 @@ class Worker:
             seen = self.ledger.counter()
             if seen == self._seen:
                 return
+            self.epoch = self.ledger.instead_of(self.epoch)
             record = self.ledger.head(self.epoch)
             if (record.number, record.tree_digest) != (self.number, self.head.digest) or self.trouble:
                 self._go_to(record)

@@ -93,6 +93,10 @@ class MemoryStore:
         with self._reach():
             return next((e.link for e in self.logs.get(epoch, [])[place : place + 1]), "")
 
+    def links(self, epoch: str, place: int, count: int) -> list[str]:
+        with self._reach():
+            return [entry.link for entry in self.logs.get(epoch, [])[place : place + count]]
+
     def read(self, epoch: str, place: int, count: int) -> list[bytes]:
         with self._reach():
             return [entry.data for entry in self.logs.get(epoch, [])[place : place + count]]

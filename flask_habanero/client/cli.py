@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import AbandonedError, Reason, UndecidedError
-from . import freeze_cli, gates_cli, reading_cli
+from . import freeze_cli, gates_cli, hosts_cli, reading_cli
 from .command import (
     CHANGES,
     EXIT,
@@ -223,5 +223,6 @@ def demo(**options: Any) -> int:
     return run(options["keep"], click.echo)
 
 
-for command in (*reading_cli.COMMANDS, *gates_cli.COMMANDS, *freeze_cli.COMMANDS):
+_OTHERS = (*reading_cli.COMMANDS, *gates_cli.COMMANDS, *freeze_cli.COMMANDS, *hosts_cli.COMMANDS)
+for command in _OTHERS:
     cli.add_command(command)

@@ -99,6 +99,12 @@ class Lines:
         click.echo(f"{dim(clock())}  {tag(report.outcome)} #{report.release:<3} {words}".rstrip())
         self._beneath(report)
 
+    def resynced(self, report: Report, lines: Iterable[str]) -> None:
+        """Show what a resync came to."""
+        for line in lines:
+            click.echo(line)
+        self._beneath(report)
+
     def rehearsal(self, result: Result) -> None:
         """Show how a change did in a fresh process."""
         outcome = result.report.outcome
@@ -297,6 +303,12 @@ class JsonLines(Lines):
 
     def done(self, report: Report, _by_outcome: dict[str, str]) -> None:
         """Show what became of something that is no push."""
+        self._put(report)
+
+    def resynced(self, report: Report, lines: Iterable[str]) -> None:
+        """Show what a resync came to."""
+        for line in lines:
+            self.note(line)
         self._put(report)
 
     def rehearsal(self, result: Result) -> None:
