@@ -79,6 +79,7 @@ class Answers:
         log = [self._told(record) for record in newest]
         around = self._around.told(server, self._config.shared or self._config.store)
         around["crowded"] = sorted(self._worker.program.overlay.crowded)
+        around["shared"] = self._ledger.shared_facts()
         trial, freeze = self._trials.of_head(), self._freezes.now()
         what_holds = {"trial": trial and trial.told(), "frozen": freeze and freeze.told()}
         return self._state(self._worker.head, {"log": log, "surroundings": around, **what_holds})

@@ -313,6 +313,10 @@ class Ledger:
     def refresh(self) -> None:
         """Fetch what other hosts recorded. Raises StoreError."""
 
+    def shared_facts(self) -> dict[str, Any] | None:
+        """Return what the store that hosts share says of itself, or why it can't be asked; None: one host."""
+        return None
+
     @contextmanager
     def leading(self, _nonce: str) -> Iterator[bool]:
         """Be the only host that leads a push, for this request; whether that is so. Raises StoreError."""

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from .branch import Branch, instead_of
 from .disk import Disk
@@ -28,7 +29,7 @@ from .ledger import Ledger
 from .record import BASE, Record
 from .release import digest_of
 from .replay import bounds
-from .shared import Entry, Shared, packed, unpacked
+from .shared import Entry, Facts, Shared, packed, unpacked
 from .store import Newest, newest, rows
 
 EMPTY_S = 2.0  # hosts put back what was lost within a second
@@ -281,6 +282,13 @@ class Mirror(Ledger):
         return ForkedError(
             f"{self._shared.place} has other releases of this deploy than this host, which knows #{at.head}"
         )
+
+    def shared_facts(self) -> dict[str, Any] | None:
+        """Return what the shared store says of itself, or why it can't be asked."""
+        try:
+            return {**self._shared.facts()._asdict(), "trouble": ""}
+        except StoreError as error:
+            return {**Facts("", "", "", 0.0, ())._asdict(), "trouble": str(error)}
 
     # --- records ---
 

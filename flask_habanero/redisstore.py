@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from .errors import StoreError
-from .shared import Entry, Known, Position
+from .shared import Entry, Facts, Known, Position
 
 CALL_S = 1.0  # Redis answers in less than a millisecond: what takes so long is stuck
 LEADS_MS = 15_000  # a leader that died keeps the others from leading for so long
 UNREAD_MS = 60_000  # what nobody took out of a box
 FORGOTTEN_S = 24 * 3600
+_NAMES = {"Valkey": "valkey_version", "Redis": "redis_version"}  # Valkey tells both
+_LOCAL = frozenset({"localhost", "::1"})
 
 _BEGIN = """
 local seen = redis.call('HGET', KEYS[1], ARGV[5]) or ''
@@ -102,6 +106,7 @@ class RedisStore:
         self.place = re.sub(r"//[^/]*@", "//", url)
         url = re.sub(r"\Avalkey", "redis", url)  # they speak the same
         self._redis, self._waiting = _client(url, CALL_S), _client(url, 3 * CALL_S)
+        self._exposed = _exposed(url)
         self._prefix = f"habanero:{{{app_id}}}:"  # in braces: one slot of a cluster
 
     def _key(self, *parts: str) -> str:
@@ -120,6 +125,28 @@ class RedisStore:
             raise StoreError(f"{self.place}: {error}") from error
         except OSError as error:
             raise StoreError(f"{self.place}: {error.strerror or error}") from error
+
+    def facts(self) -> Facts:
+        begun = time.time()
+        with self._calling():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.time()
+            pipe.info()
+            (seconds, micros), told = pipe.execute()
+        skew = seconds + micros / 1e6 - (begun + time.time()) / 2
+        name, number = next(
+            (name, told[key]) for name, key in _NAMES.items() if key in told or key == "redis_version"
+        )
+        keeps = "each write" if told.get("aof_enabled") else self._copies()
+        return Facts(f"{name} {number}", keeps, str(told.get("maxmemory_policy", "")), skew, self._exposed)
+
+    def _copies(self) -> str:
+        """Return whether it writes itself to its disk now and then, if it lets us ask."""
+        try:
+            saves = self._redis.config_get("save").get("save")
+        except redis.RedisError:
+            return ""
+        return "a copy now and then" if saves else "nothing"
 
     # --- records ---
 
@@ -237,6 +264,16 @@ class RedisStore:
         if found is None:
             raise StoreError(f"{self.place}: the staged request is not there")
         return bytes(found)
+
+
+def _exposed(url: str) -> tuple[str, ...]:
+    """Return what an address lacks, if it is not of this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "unix" or host in _LOCAL or host.startswith("127."):
+        return ()
+    lacks = {"a password": not parts.password, "TLS": parts.scheme != "rediss"}
+    return tuple(what for what, is_so in lacks.items() if is_so)
 
 
 def _client(url: str, seconds: float) -> redis.Redis:

@@ -40,6 +40,24 @@ class Known(NamedTuple):
     newest: str
 
 
+class Facts(NamedTuple):
+    """What such a store says of itself, for people who ask whether it is set up well.
+
+    Attributes:
+        version: what it calls itself.
+        keeps: what outlasts its restart: "each write", "a copy now and then", "nothing"; "" if it won't tell.
+        eviction: what it does when its memory is full; "" if it won't tell.
+        skew_s: its clock minus ours.
+        exposed: what its address lacks for a network that others use: "a password", "TLS".
+    """
+
+    version: str
+    keeps: str
+    eviction: str
+    skew_s: float
+    exposed: tuple[str, ...]
+
+
 class Shared(Protocol):
     """A store that all hosts of an app reach. Every call is bounded in time, and may raise StoreError.
 
@@ -48,6 +66,9 @@ class Shared(Protocol):
     """
 
     place: str
+
+    def facts(self) -> Facts:
+        """Return what it says of itself."""
 
     # --- records, by their place in an epoch: 0 is the base ---
 

@@ -95,6 +95,7 @@ class FakeServer:
             "unknown": [],
             "overridden": [],
             "crowded": [],
+            "shared": None,
         }
     )
     page: int = 50  # records, or sources, in one answer

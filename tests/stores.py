@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from flask_habanero.errors import StoreError
-from flask_habanero.shared import Entry, Known, Position
+from flask_habanero.shared import Entry, Facts, Known, Position
 
 from tests.hosts import eventually
 
@@ -46,6 +46,10 @@ class MemoryStore:
         if self.away:
             raise StoreError("memory: it is away")
         return self.news
+
+    def facts(self) -> Facts:
+        with self._reach():
+            return Facts("Memory 7.2", "each write", "noeviction", 0.0, ())
 
     def known(self, names: Sequence[str]) -> Known:
         with self._reach():
@@ -161,6 +165,7 @@ class RedisServer:
 
     folder: Path
     port: int = 0
+    options: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -183,7 +188,9 @@ class RedisServer:
             "--appendfsync": "always",
             "--save": "",
         }
-        command = [redis_program(), *(str(word) for pair in options.items() for word in pair)]
+        options |= self.options
+        words = [word for name, value in options.items() for word in (name, *(str(value).split() or [""]))]
+        command = [redis_program(), *words]
         with (self.folder / "log").open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out)
         eventually(self.answers, 30)

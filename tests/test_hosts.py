@@ -105,6 +105,7 @@ def test_status_names_the_workers_of_all_hosts(host: MakeHost) -> None:
     assert sorted(row["host"] for row in report.data["fleet"]) == sorted(names * 2)
     assert {row["state"] for row in report.data["fleet"]} == {"live"}
     assert (report.outcome, report.workers.at_head) == ("live", 4)
+    assert report.data["surroundings"]["shared"]["version"] == "Memory 7.2"
 
 
 @pytest.mark.parametrize("word", ["#cold", "#stage-fails"])
@@ -426,6 +427,7 @@ def test_while_the_store_is_away_the_app_serves_and_pushes_are_refused(
     assert texts(one, two) == {"x = 2"}
     status = peer.ask("status")
     assert status.outcome == "diverged"
+    assert status.data["surroundings"]["shared"]["trouble"] == "memory: it is away"
     (behind,) = status.workers.behind
     assert behind == f"{mirror(one).hosts.own}: other hosts were not asked: memory: it is away"
     store.away = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -190,6 +191,47 @@ def test_a_redis_that_is_not_there_is_a_sentence_without_the_password() -> None:
 def test_a_redis_is_reached_by_its_socket_and_by_valkeys_name(redis: RedisServer) -> None:
     begun(RedisStore(f"unix://{redis.folder / 'socket'}?db=0", "sockets"))
     assert RedisStore(redis.url.replace("redis:", "valkey:"), "sockets").known(["d"]) == Known("e1", "e1")
+
+
+SET = {"--appendonly": "no", "--maxmemory-policy": "allkeys-lru"}
+TOLD: dict[str, tuple[dict[str, str], str, str]] = {
+    "each write": ({}, "each write", "noeviction"),
+    "nothing": (SET, "nothing", "allkeys-lru"),
+    "copies": (SET | {"--save": "60 1"}, "a copy now and then", "allkeys-lru"),
+    "nobody may ask": (SET | {"--rename-command": "CONFIG hidden"}, "", "allkeys-lru"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", TOLD)
+def test_a_redis_says_how_it_is_set(tmp_path: Path, how: str) -> None:
+    options, keeps, eviction = TOLD[how]
+    server = RedisServer(tmp_path / "data", options=options)
+    server.start()
+    facts = RedisStore(server.url, APP).facts()
+    server.stop()
+    assert (facts.keeps, facts.eviction, facts.exposed) == (keeps, eviction, ())
+    assert re.fullmatch(r"(Redis|Valkey) \d+\.\d+\.\d+", facts.version)
+    assert abs(facts.skew_s) < 5  # one machine, one clock
+
+
+@pytest.mark.parametrize(
+    ("url", "lacks"),
+    [
+        ("redis://cache:6379/0", ("a password", "TLS")),
+        ("redis://:hush@cache:6379/0", ("TLS",)),
+        ("rediss://cache:6379/0", ("a password",)),
+        ("rediss://ann:hush@10.0.0.7/0", ()),
+        ("valkey://cache/0", ("a password", "TLS")),
+        ("valkeys://:hush@cache/0", ()),
+        ("redis://localhost:6379/0", ()),
+        ("redis://127.0.0.2:6379/0", ()),
+        ("redis://[::1]:6379/0", ()),
+        ("unix:///run/redis.sock", ()),
+    ],
+)
+def test_what_an_address_lacks_for_a_network(url: str, lacks: tuple[str, ...]) -> None:
+    assert RedisStore(url, APP)._exposed == lacks
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from ..errors import HabaneroError
-from . import laptop, remote
+from . import laptop, remote, shared
 from .finding import FAIL, OK, SKIP, WARN, Case, Check, Finding
 
 CHECKS = (
@@ -29,6 +29,7 @@ CHECKS = (
     Check("version", remote.version, ("server",)),
     Check("workers", remote.workers, ("version",)),
     Check("store", remote.store, ("version",)),
+    Check("shared", shared.shared, ("version",)),
     Check("model", remote.model, ("version",)),
     Check("settings", remote.settings, ("version",)),
     Check("assets", remote.assets, ("version",)),

@@ -10,6 +10,18 @@ from ..release import Report
 
 
 @dataclass(frozen=True)
+class SharedStore:
+    """The store that hosts share, as it says of itself. `trouble`: why it could not be asked, or ""."""
+
+    version: str
+    keeps: str
+    eviction: str
+    skew_s: float
+    exposed: tuple[str, ...]
+    trouble: str
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What `docs/wire.md` calls the surroundings.
 
@@ -21,6 +33,7 @@ class Surroundings:
         unknown: names of settings that look like ours, and are none.
         overridden: keys whose environment variable does not count.
         crowded: folders of assets with too many files, of which none can go live.
+        shared: the store that hosts share, if there are several.
     """
 
     server: str
@@ -30,6 +43,7 @@ class Surroundings:
     unknown: tuple[str, ...]
     overridden: tuple[str, ...]
     crowded: tuple[str, ...]
+    shared: SharedStore | None
 
     @classmethod
     def of(cls, report: Report) -> Surroundings:
@@ -45,7 +59,17 @@ class Surroundings:
             unknown=_names(data, "unknown"),
             overridden=_names(data, "overridden"),
             crowded=_names(data, "crowded"),
+            shared=_shared(data.get("shared", "")),
         )
+
+
+def _shared(data: Any) -> SharedStore | None:
+    if data is None:
+        return None
+    if type(data) is not dict or type(data.get("skew_s")) not in (int, float):
+        raise EnvelopeError("a status that this version does not understand: shared")
+    texts = {key: _text(data, key) for key in ("version", "keeps", "eviction", "trouble")}
+    return SharedStore(skew_s=float(data["skew_s"]), exposed=_names(data, "exposed"), **texts)
 
 
 def _text(data: dict[str, Any], key: str) -> str:

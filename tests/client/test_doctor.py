@@ -236,6 +236,48 @@ def test_what_is_broken_there(told, environ, server, case):
     assert hint in found["hint"]
 
 
+GOOD = {"version": "Redis 7.2.5", "keeps": "each write", "eviction": "noeviction", "skew_s": 0.1}
+GOOD |= {"exposed": [], "trouble": ""}
+SHARED = {
+    "good": ({}, "ok", "Redis 7.2.5", ""),
+    "copies": ({"keeps": "a copy now and then"}, "ok", "Redis 7.2.5", ""),
+    "nobody may ask": ({"keeps": "", "eviction": ""}, "ok", "Redis 7.2.5", ""),
+    "away": ({"trouble": "connection refused"}, "fail", "it can't be asked: connection refused", "ping"),
+    "too old": ({"version": "Redis 4.0.1"}, "fail", "Redis 4.0.1 is too old", "6.2 or later"),
+    "old": ({"version": "Redis 6.0.9"}, "warn", "older than what was tested", "6.2 or later"),
+    "no version": ({"version": ""}, "fail", "it is too old", "6.2 or later"),
+    "keeps nothing": ({"keeps": "nothing"}, "warn", "its restart loses all releases", "appendonly yes"),
+    "throws away": (
+        {"eviction": "allkeys-lru"},
+        "warn",
+        "allkeys-lru: when its memory is full",
+        "noeviction",
+    ),
+    "open": ({"exposed": ["a password", "TLS"]}, "warn", "without a password and TLS", "rediss://"),
+    "clock": ({"skew_s": -90.0}, "warn", "its clock is -90 s from the server's", "timedatectl"),
+    "worst first": (
+        {"version": "Redis 4.0.1", "keeps": "nothing"},
+        "fail",
+        "too old; its restart",
+        "install",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SHARED)
+def test_how_the_shared_store_is_set(told, server, case):
+    change, level, what, hint = SHARED[case]
+    server.surroundings.update(shared={**GOOD, **change}, store="redis://cache:6379/0")
+    found = told()["shared"]
+    assert found["level"] == level, found
+    assert what in found["what"]
+    assert hint in found["hint"]
+
+
+def test_of_one_host_nothing_is_shared(told):
+    assert told()["shared"]["what"] == "one host: nothing is shared"
+
+
 def test_what_can_not_be_asked_is_skipped_and_all_else_is_not(told, environ):
     environ.setenv("HABANERO_URL", "http://127.0.0.1:9")
     findings = told()
@@ -275,6 +317,10 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(tmp_path):
         {"unknown": "HABANERO_X"},
         {"overridden": [1]},
         {"crowded": None},
+        {"shared": {}},
+        {"shared": {**GOOD, "skew_s": "1"}},
+        {"shared": {**GOOD, "version": "\x1b[2J"}},
+        {"shared": {**GOOD, "exposed": "TLS"}},
     ],
 )
 def test_surroundings_are_decoded_strictly(server, change):
