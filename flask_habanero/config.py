@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import sentinel
 from .addresses import Addresses
 from .envelope import Key, Keyring
 from .errors import ConfigError
@@ -51,7 +52,8 @@ _FOR_OTHERS = stat.S_IRWXO | _WRITABLE
 _LIST_OF_MODULES = """'["shop", "shop_admin"]'"""
 _FOLDER = f"{STORE}=/var/lib/shop/habanero"
 _ADDRESS = f"""{STORE}='["redis://cache:6379/0", "/var/lib/shop/habanero"]'"""
-_SHARED = re.compile(r"\A(?:(?:redis|valkey)s?|unix)://[!-~]+\Z")
+_SHARED = re.compile(r"\A(?:(?:redis|valkey)s?|unix|redis\+sentinel)://[!-~]+\Z")
+_SENTINELS = f"{STORE}=redis+sentinel://one:26379,two:26379/shop"
 _MIN_DISTINCT = 16  # of 32 random bytes fewer than this many differ once in 10**20 secrets
 
 
@@ -315,6 +317,8 @@ def _shared(value: Any) -> str | None:
         return None
     if find_spec("redis") is None:
         raise ConfigError(STORE, "redis is not installed here", "pip install 'Flask-Habanero[redis]'")
+    if sentinel.is_watched(addresses[0]):
+        return _watched(addresses[0])
     try:
         urlsplit(addresses[0]).port  # noqa: B018  # it raises, if it is none
     except ValueError:
@@ -323,6 +327,14 @@ def _shared(value: Any) -> str | None:
             STORE, f"{place!r} has a port that is none", f"{STORE}=redis://cache:6379/0"
         ) from None
     return str(addresses[0])
+
+
+def _watched(address: str) -> str:
+    try:
+        sentinel.read(address)
+    except ValueError as error:
+        raise ConfigError(STORE, f"{_without_password(address)!r}: {error}", _SENTINELS) from None
+    return address
 
 
 def _places(value: Any) -> list[Any]:

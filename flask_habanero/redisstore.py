@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
+from . import sentinel
 from .errors import StoreError
 from .shared import Entry, Facts, Known, Position
 
@@ -269,16 +271,28 @@ class RedisStore:
 def _exposed(url: str) -> tuple[str, ...]:
     """Return what an address lacks, if it is not of this machine."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "unix" or host in _LOCAL or host.startswith("127."):
+    hosts, password = [parts.hostname or ""], parts.password
+    if sentinel.is_watched(url):
+        found = sentinel.read(url)
+        hosts, password = [host for host, _port in found.sentinels], found.password
+    if parts.scheme == "unix" or all(host in _LOCAL or host.startswith("127.") for host in hosts):
         return ()
-    lacks = {"a password": not parts.password, "TLS": parts.scheme != "rediss"}
+    lacks = {"a password": not password, "TLS": parts.scheme != "rediss"}
     return tuple(what for what, is_so in lacks.items() if is_so)
 
 
 def _client(url: str, seconds: float) -> redis.Redis:
-    retry = Retry(NoBackoff(), 1)
-    return redis.Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=CALL_S, retry=retry)
+    options: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": CALL_S}
+    options["retry"] = Retry(NoBackoff(), 1)
+    if not sentinel.is_watched(url):
+        return redis.Redis.from_url(url, **options)
+    found = sentinel.read(url)
+    each = CALL_S / len(found.sentinels)  # they are asked one after the other
+    asked = {"socket_timeout": each, "socket_connect_timeout": each}
+    options |= {"username": found.user, "password": found.password, "db": found.db}
+    who = Sentinel(found.sentinels, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]  # no types there
+    client: redis.Redis = who.master_for(found.name, **options)  # type: ignore[no-untyped-call]  # the same
+    return client
 
 
 def _text(found: Any) -> str:

@@ -24,7 +24,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("envelope",),
     ("live.*",),
     ("counter", "record", "disk", "checkpoint", "replay", "staging", "store", "kept", "ledger"),
-    ("shared", "redisstore", "hosts", "branch", "mirror"),
+    ("shared", "sentinel", "redisstore", "hosts", "branch", "mirror"),
     ("gate", "config", "surroundings", "guard", "manager", "signals"),
     ("webhook", "fresh", "importable", "clock", "concerned", "band"),
     ("change", "post", "moves", "worker", "round", "wide", "resync", "relay", "fleet", "census"),

@@ -228,6 +228,8 @@ def test_a_redis_says_how_it_is_set(tmp_path: Path, how: str) -> None:
         ("redis://127.0.0.2:6379/0", ()),
         ("redis://[::1]:6379/0", ()),
         ("unix:///run/redis.sock", ()),
+        ("redis+sentinel://127.0.0.1:1,localhost/shop", ()),
+        ("redis+sentinel://:hush@127.0.0.1,two/shop", ("TLS",)),
     ],
 )
 def test_what_an_address_lacks_for_a_network(url: str, lacks: tuple[str, ...]) -> None:

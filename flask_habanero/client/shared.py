@@ -26,7 +26,12 @@ def shared(case: Case) -> Told:
 
 def _findings(store: SharedStore, place: str) -> Iterator[Told]:
     if store.trouble:
-        yield fail(f"it can't be asked: {store.trouble}", f"on the server:  redis-cli -u {place} ping")
+        ping = (
+            f"redis-cli -u {place} ping"
+            if "+sentinel:" not in place
+            else "redis-cli -p 26379 sentinel masters"
+        )
+        yield fail(f"it can't be asked: {store.trouble}", f"on the server:  {ping}")
         return
     yield _version(store.version)
     if store.keeps == "nothing":
