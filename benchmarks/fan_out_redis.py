@@ -1,20 +1,28 @@
-"""How long after the leading host has committed a release the last of so many hosts has, too, over Redis.
+"""How a release comes to many hosts over Redis: a real one, on loopback. One JSON object on stdout.
 
-A real Redis on loopback. Hosts are simulated: each has a store, a ledger, a worker, a gate and a relay of its
-own, and hears of the release, verifies it and writes it down as a host does; but all of them are threads of a
-few processes of this machine, and what they commit is no code: a program that only notes the moment. So it is
-the way of a release that is measured, and not what committing it takes. One JSON object on stdout.
+*Hosts* are simulated, and take part in pushes: each has a store, a ledger, a worker, a gate and a relay of
+its own, and prepares, is still, verifies the release, writes it down and commits as a host does. But all of
+them are threads of a few processes of this machine, and what they commit is no code: a program that only
+notes the moment. It is told how long after the leading host the last one has committed.
+
+*Hearers* do less: each waits at a box of its own as a host does, and when the message comes verifies it,
+fetches the record and verifies that. They have no gate, no worker and no disk. It is told how long after the
+first message was sent the last one has the release.
+
+TMPDIR=/dev/shm: the disks of many hosts are not one disk.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -24,8 +32,11 @@ from spread import summary
 sys.path.insert(0, str(Path(__file__).parents[1]))  # hosts are those of the tests
 
 from flask_habanero.envelope import Key, Keyring
+from flask_habanero.hosts import Hosts
 from flask_habanero.mirror import Mirror
+from flask_habanero.record import check_record
 from flask_habanero.redisstore import RedisStore
+from flask_habanero.shared import unpacked
 
 from tests import hosts as simulated
 from tests.fakes import tree_of
@@ -54,14 +65,41 @@ def be(count: int, folder: Path, url: str, commits: Path) -> None:
     sys.stdin.read()
 
 
+def hear(count: int, folder: Path, url: str, commits: Path) -> None:
+    """Be so many who only hear of releases, until stdin ends."""
+    notes = commits.open("ab", buffering=0)
+
+    def wait(number: int) -> None:
+        store = RedisStore(url, APP)
+        hosts, box = Hosts(folder, APP, Keyring([KEY]), store), f"{folder.name}:{number}"
+        store.send("ready", box.encode())
+        while True:
+            message = hosts.receive(box, 1.0)
+            if message is not None:
+                (data,) = store.read(str(message["epoch"]), int(message["place"]), 1)
+                check_record(*unpacked(data), APP, Keyring([KEY]))
+                notes.write(b"%d\n" % time.monotonic_ns())
+
+    for number in range(count):
+        threading.Thread(target=wait, args=(number,), daemon=True).start()
+    sys.stdin.read()
+
+
 @contextmanager
-def others(count: int, place: Path, url: str, commits: Path) -> Iterator[None]:
-    """Run so many hosts in other processes."""
+def others(count: int, place: Path, url: str, commits: Path, kind: str = "be") -> Iterator[None]:
+    """Run so many hosts, or hearers, in other processes."""
     with ExitStack() as stack:
         for first in range(0, count, TOGETHER):
             folder = place / f"hosts{first}"
             folder.mkdir()
-            words = [sys.executable, __file__, "--be", str(min(TOGETHER, count - first)), "--folder", folder]
+            words = [
+                sys.executable,
+                __file__,
+                f"--{kind}",
+                str(min(TOGETHER, count - first)),
+                "--folder",
+                folder,
+            ]
             words += ["--url", url, "--commits", commits]
             process = subprocess.Popen([str(word) for word in words], stdin=subprocess.PIPE)
             stack.callback(process.wait, 60)
@@ -80,6 +118,7 @@ def measured(hosts: int, times: int) -> dict[str, object]:
             stack.callback(redis.stop)
             redis.start()
             leader = host_at(place / "leader", redis.url, commits)
+            stack.callback(leader.close)
             stack.enter_context(others(hosts - 1, place, redis.url, commits))
             mirror, peer = leader.members[0].worker.ledger, leader.peer(leader.members[0])
             assert isinstance(mirror, Mirror)
@@ -98,6 +137,36 @@ def measured(hosts: int, times: int) -> dict[str, object]:
     return {"workers": hosts, "not counted": len(failed), **summary(rows[2:])}  # the first ones warm it up
 
 
+def heard(hearers: int, times: int) -> dict[str, object]:
+    """Return the spread of some releases that so many hear of."""
+    rows: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        place, commits = Path(name), Path(name) / "commits"
+        redis = RedisServer(place / "redis")
+        stack.callback(redis.stop)
+        redis.start()
+        leader = host_at(place / "leader", redis.url, place / "own")
+        mirror, peer = leader.members[0].worker.ledger, leader.peer(leader.members[0])
+        assert isinstance(mirror, Mirror)
+        hosts, store = mirror.hosts, mirror.hosts.shared
+        commits.write_text("")
+        stack.enter_context(others(hearers, place, redis.url, commits, "hear"))
+        boxes: list[str] = []
+        while len(boxes) < hearers:
+            boxes += [found.decode()] if (found := store.receive("ready", 1.0)) else []
+        while len(rows) < times + 2:
+            report = peer.push({"shop": f"x = {len(rows) + 1}"})
+            assert report.outcome == "live", report
+            commits.write_text("")
+            begun, message = time.monotonic_ns(), {"epoch": mirror.at()[0], "place": report.release}
+            for box in boxes:
+                hosts.send(box, message)
+            wait_until(lambda: len(commits.read_text().split()) == hearers)
+            rows.append(told([begun, *sorted(map(int, commits.read_text().split()))]))
+        stack.callback(leader.close)
+    return {"workers": hearers, **summary(rows[2:])}
+
+
 def told(moments: list[int]) -> dict[str, float]:
     """Return how long after the first commit half of them had come, and the last, in ms."""
     half = moments[len(moments) // 2]
@@ -106,30 +175,42 @@ def told(moments: list[int]) -> dict[str, float]:
 
 def wait_for(mirror: Mirror, hosts: int) -> None:
     """Wait until all are there, and run what we run."""
+    wait_until(lambda: sum(b.epoch == mirror.at()[0] for b in mirror.hosts.roster().values()) >= hosts)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
     deadline = time.monotonic() + WAIT_S
-    while sum(beat.epoch == mirror.at()[0] for beat in mirror.hosts.roster().values()) < hosts:
-        assert time.monotonic() < deadline, mirror.hosts.roster()
-        time.sleep(0.2)
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def main() -> None:
     """Measure each number of hosts, or be some."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hosts", default="12,48,200")
+    parser.add_argument("--hosts", default="2,12,48")
+    parser.add_argument("--hearers", default="12,48,200")
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--be", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--hear", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--commits", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.be:
-        be(given.be, given.folder, given.url, given.commits)
+    logging.disable(logging.ERROR)  # of a machine that is full, many lines
+    if given.be or given.hear:
+        role = be if given.be else hear
+        role(given.be or given.hear, given.folder, given.url, given.commits)
         return
-    rows, at = [], machine()
+    rows, hearing, at = [], [], machine()
     for hosts in map(int, given.hosts.split(",")):
         rows.append(measured(hosts, given.times))
         print(rows[-1], file=sys.stderr)
-    print(json.dumps({"machine": at, "rows": rows}, indent=1))
+    for hearers in map(int, given.hearers.split(",")):
+        hearing.append(heard(hearers, given.times))
+        print(hearing[-1], file=sys.stderr)
+    print(json.dumps({"machine": at, "rows": rows, "hearing": hearing}, indent=1))
 
 
 if __name__ == "__main__":

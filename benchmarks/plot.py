@@ -1,4 +1,4 @@
-"""Draws docs/engine.svg and docs/fan_out.svg: how plans and commits grow, and how a fleet converges.
+"""Draws the pictures of docs/benchmarks.md: how plans and commits grow, and how a fleet converges.
 
 pip install matplotlib && python benchmarks/plot.py
 """
@@ -43,29 +43,32 @@ def engine() -> None:
     figure.savefig(DOCS / "engine.svg", metadata={"Date": None})
 
 
-def fan_out() -> None:
-    """Draw how long after the first worker the last one has a release, by the number of workers."""
-    rows = json.loads((HERE / "results" / "fan_out.json").read_text())["rows"]
+def fan_out(name: str, what: str) -> None:
+    """Draw how long after the first worker, or host, the last one has a release, by their number."""
+    rows = json.loads((HERE / "results" / f"{name}.json").read_text())["rows"]
     figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
     workers = [row["workers"] for row in rows]
-    for name, words in (("last", "the last worker"), ("half", "half of the workers")):
-        least, median, most = ([row[name][key] for row in rows] for key in ("min", "median", "max"))
+    for part, words in (("last", f"the last {what}"), ("half", f"half of the {what}s")):
+        least, median, most = ([row[part][key] for row in rows] for key in ("min", "median", "max"))
         (line,) = axes.plot(workers, median, marker=".", label=words)
         axes.fill_between(workers, least, most, color=line.get_color(), alpha=0.15)
     linear = [rows[0]["last"]["median"] * count / workers[0] for count in workers]
-    axes.plot(workers, linear, ":", color="gray", label="in proportion to the workers")
-    axes.set(xscale="log", yscale="log", xlabel="workers", ylabel="ms after the first commit", xticks=workers)
+    axes.plot(workers, linear, ":", color="gray", label=f"in proportion to the {what}s")
+    axes.set(
+        xscale="log", yscale="log", xlabel=f"{what}s", ylabel="ms after the first commit", xticks=workers
+    )
     axes.set_xticklabels(map(str, workers))
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize="x-small")
-    figure.savefig(DOCS / "fan_out.svg", metadata={"Date": None})
+    figure.savefig(DOCS / f"{name}.svg", metadata={"Date": None})
 
 
 def main() -> None:
     """Draw both."""
     mpl.rcParams["svg.hashsalt"] = "flask-habanero"  # the same numbers give the same file
     engine()
-    fan_out()
+    fan_out("fan_out", "worker")
+    fan_out("fan_out_redis", "host")
 
 
 if __name__ == "__main__":

@@ -146,12 +146,31 @@ def fan_out_table(result: Result) -> str:
     return "\n".join(lines)
 
 
+def fan_out_redis_table(result: Result) -> str:
+    """Return the same of hosts that share a Redis, and how many pushes were not in time."""
+    lines = fan_out_table(result).splitlines()
+    lines[0], lines[1] = lines[0].replace("workers", "hosts") + " n | not in time |", lines[1] + "--:|--:|"
+    counts = [f" {row['last']['n']} | {row['not counted']} |" for row in result["rows"]]
+    lines[2:] = map("".join, zip(lines[2:], counts, strict=True))
+    lines += [
+        "",
+        "| hearers | half of them, median | the last, median | least | most | n |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in result["hearing"]:
+        last = row["last"]
+        times = (row["half"]["median"], last["median"], last["min"], last["max"])
+        lines.append(_row(str(row["workers"]), [*(f"{ms:.1f}" for ms in times), str(last["n"])]))
+    return "\n".join(lines)
+
+
 TABLES = {
     "save to live": ("save_to_live.json", live_table),
     "request": ("request_overhead.json", request_table),
     "engine": ("engine.json", engine_table),
     "ledger": ("ledger_growth.json", growth_table),
     "fan-out": ("fan_out.json", fan_out_table),
+    "fan-out over Redis": ("fan_out_redis.json", fan_out_redis_table),
     "startup": ("startup.json", startup_table),
 }
 

@@ -38,13 +38,17 @@ class Outlook:
     @property
     def is_loss(self) -> bool:
         """Whether a person must be asked."""
-        return bool(self.lost or self.told["older"])
+        return self._count > 0
 
     @property
     def question(self) -> str:
         """What to ask."""
-        count = len(self.lost) + self.told["older"]
-        return f"give up {count} {'release' if count == 1 else 'releases'} for the branch of {self.host}?"
+        releases = "release" if self._count == 1 else "releases"
+        return f"give up {self._count} {releases} for the branch of {visible(self.host)}?"
+
+    @property
+    def _count(self) -> int:
+        return len(self.lost) + int(self.told["older"])
 
 
 def look(desk: Desk, view: View, host: str) -> Outlook:
@@ -112,7 +116,7 @@ def came_lines(found: Outlook, report: Report) -> list[str]:
     if type(told) is not dict:
         return [f"{tag(report.outcome)} nothing was changed"]
     written, given_up = int(told.get("written", 0)), told.get("given_up", {})
-    parts = [f"{len(given_up)} hosts came to the branch of {found.host}"] if given_up else []
+    parts = [f"{', '.join(sorted(given_up))} came to the branch of {found.host}"] if given_up else []
     parts += [f"{written} records written to the shared store"] if written else []
-    done = "; ".join(parts) or "nothing had come apart"
+    done = visible("; ".join(parts)) or "nothing had come apart"
     return [f"{tag(report.outcome)} #{report.release}  {done}  {dim(reach(report.workers))}"]

@@ -64,7 +64,7 @@ def test_with_yes_the_order_goes_back_as_it_came(project, run, asked):
     ran = run("resync", "--from", "web2", "--yes")
     assert ran.code == 0
     assert asked == [{"from": "web2", "order": None}, {"from": "web2", "order": ORDER}]
-    assert "1 hosts came to the branch of web2; 2 records written to the shared store" in ran.out
+    assert "web1 came to the branch of web2; 2 records written to the shared store" in ran.out
 
 
 def test_where_nothing_is_lost_nobody_is_asked(project, run, asked, told):
