@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from .branch import End, Order
 from .change import Request
-from .errors import HabaneroError, StoreError
+from .errors import BundleError, HabaneroError, StoreError
 from .hosts import box_of
 from .mirror import Mirror
 from .moves import LEASE_S, PREPARED_S
@@ -246,7 +246,8 @@ class Deputy:
     def _order(self) -> Order:
         """Return what a person has decided, who is believed for no other host's sake."""
         order = Asked.of(self._request(), self._fleet.worker.config.app_id).order
-        assert order is not None  # the leader has read it
+        if order is None:
+            raise BundleError("resync: no order")
         return order
 
     def _asleep(self, rows: list[tuple[str, Message | None]]) -> list[tuple[str, Message]]:
