@@ -241,7 +241,6 @@ def test_an_order_for_what_has_changed_since_does_nothing(host: MakeHost, store:
     one, two = fork(host, store)
     heard(one, two)
     told = look(one).data["resync"]
-    assert push(two, "x = 50").outcome in ("live", "diverged", "failed")
     told["order"]["keep"][2] = "0" * 64
     report = carry_out(one, told)
     assert (report.outcome, report.reasons[0].code) == ("conflict", "moved-on")
@@ -271,6 +270,7 @@ def test_a_host_does_not_come_to_what_is_not_there(host: MakeHost, store: Memory
     one, two = fork(host, store)
     ends = [End(*mirror(each).branch.told()["end"]) for each in (one, two)]
     (log,) = store.logs.values()
+    store.append = lambda *_: False  # type: ignore[method-assign]  # the other host must not put it back
     with store.news:
         log[3] = forged(log[3])
     before = mirror(one).at()
