@@ -126,9 +126,12 @@ def compare(tree: Tree, view: View, memory: Memory) -> Decision:
 
 
 def _taken_back(desk: Desk, view: View, memory: Memory, decision: Decision) -> dict[str, str]:
-    """Return module -> digest where the server is at content that we know from before, by a rollback."""
+    """Return module -> digest where the server is at content that we know from before, by a rollback.
+
+    That there is no such file is known of each: to send one replaces nobody's.
+    """
     now = {name: view.digests.get(name, ABSENT) for name in (*decision.newer, *decision.conflicts)}
-    known = {name: digest for name, digest in now.items() if digest in memory.past.get(name, ())}
+    known = {name: digest for name, digest in now.items() if digest in (ABSENT, *memory.past.get(name, ()))}
     if not known:
         return {}
     records = who_changed(desk, view)

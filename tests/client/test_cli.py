@@ -181,6 +181,20 @@ def test_an_explicit_push_sends_again_what_was_rolled_back(run, project, server)
     assert server.tree["shop.views"].text == NEW
 
 
+@pytest.mark.parametrize("edit", ["", "RATE = 8\n"])
+def test_an_explicit_push_sends_again_what_was_new_and_rolled_back(run, project, server, edit):
+    """The file as it was, or corrected; never the rest without it."""
+    project.write("shop.promo", "RATE = 7\n")
+    project.write("shop.views", NEW)
+    assert run("push").code == 0
+    server.roll_back(0, "someone@laptop", ": not confirmed")
+    assert "shop.promo" not in server.tree
+    project.write("shop.promo", edit or "RATE = 7\n")
+    assert run("push").code == 0
+    assert server.tree["shop.promo"].text == (edit or "RATE = 7\n")
+    assert server.tree["shop.views"].text == NEW
+
+
 def test_a_server_that_is_newer_exits_3_and_names_who_and_what_to_type(run, project, server):
     run("push")
     server.release({"shop.views": "bob = 1\n"})

@@ -123,7 +123,7 @@ class NobodyIsUndone(RuleBasedStateMachine):
         back = {}
         for name in (*decision.newer, *decision.conflicts):
             theirs = self.server.get(name, ABSENT)
-            if theirs in laptop.memory.past.get(name, ()) and is_taken_back(made.get(name)):
+            if theirs in (ABSENT, *laptop.memory.past.get(name, ())) and is_taken_back(made.get(name)):
                 back[name] = theirs
         laptop.memory = laptop.memory.rolled_back(back)
         again = decide(laptop.tree, self.server, laptop.memory.agreed)

@@ -264,6 +264,18 @@ def test_a_rollback_elsewhere_holds_until_the_file_changes(watching, project, se
     server.wait_for(lambda: server.tree["shop.views"].text == "x = 2\n")
 
 
+def test_a_new_file_that_was_rolled_back_holds_until_it_changes(watching, project, server):
+    project.write("shop.promo", "x = 1\n")
+    watching.shows(("live", "shop/promo.py", "0 held"))
+    server.roll_back(0)
+    project.write("shop.pricing", "y = 1\n")
+    watching.shows(("held", "shop/promo.py", "rolled-back"))
+    watching.shows(("live", "shop/pricing.py", "1 held"))
+    assert "shop.promo" not in server.tree
+    project.write("shop.promo", "x = 2\n")
+    server.wait_for(lambda: "shop.promo" in server.tree and server.tree["shop.promo"].text == "x = 2\n")
+
+
 def test_a_revert_by_an_edit_is_no_rollback(watching, project, server):
     """The same content, but somebody's push: the server is newer."""
     project.write("shop.views", "x = 1\n")
