@@ -19,10 +19,9 @@ from typing import Any
 
 from .envelope import Keyring, seal_message, unseal_message
 from .errors import RejectedError, StoreError
-from .shared import Shared
+from .shared import SILENT_S, Shared
 
-SILENT_S = 4.0  # each host is heard of once a second: one that is not for so long is asked nothing
-GONE_S = 15.0  # ... and for so long is no host any more
+GONE_S = 15.0  # what is not heard of for so long is no host any more
 _NAME = re.compile(r"\A[A-Za-z0-9.-]{1,80}-[0-9a-f]{6}\Z")
 log = logging.getLogger("flask_habanero")
 

@@ -22,7 +22,7 @@ from redis.sentinel import Sentinel
 
 from . import sentinel
 from .errors import StoreError
-from .shared import Entry, Facts, Known, Position
+from .shared import SILENT_S, Entry, Facts, Known, Position
 
 CALL_S = 1.0  # Redis answers in less than a millisecond: what takes so long is stuck
 LEADS_MS = 15_000  # a leader that died keeps the others from leading for so long
@@ -71,8 +71,19 @@ redis.call('SET', KEYS[4], ARGV[5])
 return 1
 """
 _BEAT = """
+local now, began = tonumber(redis.call('TIME')[1]), tonumber(redis.call('GET', KEYS[3]) or '')
+local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+if not began or began > now or not last or now - last > tonumber(ARGV[3]) then
+  redis.call('SET', KEYS[3], now)
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[2], redis.call('TIME')[1], ARGV[1])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+"""
+_HEARD = """
+local now, began = tonumber(redis.call('TIME')[1]), redis.call('GET', KEYS[2])
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+if not began or not last or now - last > tonumber(ARGV[1]) then return 0 end
+return now - began
 """
 _ROSTER = """
 local now, found = redis.call('TIME'), {}
@@ -223,11 +234,14 @@ class RedisStore:
     # --- hosts ---
 
     def beat(self, host: str, data: bytes) -> None:
-        self._run(_BEAT, [self._key("hosts"), self._key("seen")], host, data)
+        self._run(_BEAT, [self._key("hosts"), self._key("seen"), self._key("began")], host, data, SILENT_S)
 
     def roster(self) -> dict[str, tuple[float, bytes]]:
         rows = self._run(_ROSTER, [self._key("hosts"), self._key("seen")], FORGOTTEN_S)
         return {_text(host): (float(age), said) for host, age, said in rows}
+
+    def heard_s(self) -> float:
+        return float(self._run(_HEARD, [self._key("seen"), self._key("began")], SILENT_S))
 
     def leave(self, host: str) -> None:
         with self._calling():

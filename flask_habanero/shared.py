@@ -16,6 +16,7 @@ from .record import Record, link
 from .release import loads_json
 from .store import NUMBER_BITS
 
+SILENT_S = 4.0  # each host is heard of once a second: one that is not for so long is asked nothing
 _TYPES = {field.name: int if field.name in ("number", "time") else str for field in fields(Record)}
 
 
@@ -112,6 +113,12 @@ class Shared(Protocol):
 
     def roster(self) -> dict[str, tuple[float, bytes]]:
         """Return of each host how many seconds ago it was there, by the store's clock, and what it said."""
+
+    def heard_s(self) -> float:
+        """Return for how many seconds hosts have been heard of, with no gap of `SILENT_S`; 0 if they are not.
+
+        Before that is as long, some that are there may not be among those that were heard of.
+        """
 
     def leave(self, host: str) -> None:
         """Take a host out."""

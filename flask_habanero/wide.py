@@ -16,6 +16,7 @@ from .mirror import Mirror
 from .moves import LEASE_S
 from .post import Message, Post
 from .round import Round
+from .shared import SILENT_S
 
 _LOOK_S = 0.5  # then look who is not there any more: it would never answer
 STILL_S = LEASE_S / 2  # the rest is for the store's answer, before the first gate opens by itself
@@ -39,8 +40,9 @@ class WideRound(Round):
     def of_a_push(cls, post: Post, names: list[str], mirror: Mirror) -> WideRound:
         """Return the round of a push. Raises StoreError: other hosts can't be known, or are ahead."""
         made = cls(post, names, mirror)
+        others = made._all_others()
         epoch, number = mirror.at()
-        for beat in made._others():
+        for beat in others:
             if beat.epoch == epoch and beat.number > number:
                 raise StoreError(
                     f"{beat.host} knows #{beat.number}, and {mirror.hosts.shared.place} does not"
@@ -61,6 +63,21 @@ class WideRound(Round):
         except StoreError as error:
             made._lost = str(error)
         return made
+
+    def _all_others(self) -> list[Beat]:
+        """Return the other hosts; where some may not have been heard of yet, once they were.
+
+        A store that has just lost what was in it, or was away, does not know them. Raises StoreError.
+        """
+        deadline = time.monotonic() + 2 * SILENT_S
+        while True:
+            others = self._others()  # first: what it knew before it lost it is as good
+            left = SILENT_S - self._hosts.shared.heard_s()
+            if left <= 0:
+                return others
+            if time.monotonic() + left > deadline:
+                raise StoreError(f"{self._hosts.shared.place} does not know yet which hosts there are")
+            time.sleep(left)  # no gate is closed
 
     def _others(self) -> list[Beat]:
         return [beat for host, beat in self._hosts.roster().items() if host != self._hosts.own]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import socket
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from flask_habanero.errors import StoreError
-from flask_habanero.shared import Entry, Facts, Known, Position
+from flask_habanero.shared import SILENT_S, Entry, Facts, Known, Position
 
 from tests.hosts import eventually
 
@@ -37,6 +38,7 @@ class MemoryStore:
     newest: str = ""
     logs: dict[str, list[Entry]] = field(default_factory=dict)
     said: dict[str, tuple[float, bytes]] = field(default_factory=dict)
+    began: float = 0.0
     leader: str = ""
     boxes: dict[str, deque[bytes]] = field(default_factory=lambda: defaultdict(deque))
     requests: dict[str, bytes] = field(default_factory=dict)
@@ -105,9 +107,28 @@ class MemoryStore:
         with self._reach():
             return [entry.data for entry in self.logs.get(epoch, [])[place : place + count]]
 
+    def lose_everything(self) -> None:
+        """Be as after a restart that kept nothing."""
+        with self.news:
+            for lost in (self.deploys, self.logs, self.said, self.boxes, self.requests):
+                lost.clear()
+            self.newest = self.leader = ""
+
     def beat(self, host: str, data: bytes) -> None:
         with self._reach():
-            self.said[host] = (time.monotonic() + self.later, data)
+            now = time.monotonic() + self.later
+            if self._last < now - SILENT_S:
+                self.began = now
+            self.said[host] = (now, data)
+
+    @property
+    def _last(self) -> float:
+        return max((when for when, _ in self.said.values()), default=-math.inf)
+
+    def heard_s(self) -> float:
+        with self._reach():
+            now = time.monotonic() + self.later
+            return 0.0 if self._last < now - SILENT_S else now - self.began
 
     def roster(self) -> dict[str, tuple[float, bytes]]:
         with self._reach():

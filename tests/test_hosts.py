@@ -33,6 +33,7 @@ MakeHost = Callable[..., Host]
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     monkeypatch.setattr(relay, "BEAT_S", 0.1)
     monkeypatch.setattr(mirror_module, "EMPTY_S", 0.0)
+    monkeypatch.setattr(wide, "SILENT_S", 0.0)  # who begins is not waited for
     return MemoryStore()
 
 
@@ -477,6 +478,43 @@ def test_what_the_store_has_lost_is_put_back(host: MakeHost, store: MemoryStore,
     eventually(lambda: store.logs.get(epoch) == before)
     assert push(two, "x = 4").outcome == "live"
     assert texts(one, two, host("three")) == {"x = 4"}
+
+
+def test_a_push_right_after_all_was_lost_asks_the_hosts_that_were_not_heard_of_since(
+    host: MakeHost, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = host("one"), host("two")
+    push(one, "x = 2")
+    monkeypatch.setattr(wide, "SILENT_S", 1.0)
+    may_speak, beat, heard_s = threading.Event(), store.beat, store.heard_s
+    other = mirror(two).hosts.own
+
+    def beats(name: str, data: bytes) -> None:
+        if name != other or may_speak.is_set():
+            beat(name, data)
+
+    def asked() -> float:  # after the push has looked who is there
+        may_speak.set()
+        return heard_s()
+
+    store.beat, store.heard_s = beats, asked  # type: ignore[method-assign]
+    store.lose_everything()
+    eventually(lambda: bool(store.said))  # this host was faster than the other
+    report = push(one, "x = 3")
+    assert (report.outcome, report.workers.at_head) == ("live", 2)
+    assert texts(one, two) == {"x = 3"}
+
+
+def test_no_push_is_taken_while_nobody_knows_which_hosts_there_are(
+    host: MakeHost, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = host("one")
+    monkeypatch.setattr(wide, "SILENT_S", 0.1)
+    store.heard_s = lambda: 0.0  # type: ignore[method-assign]  # it loses all again and again
+    report = push(one, "x = 2")
+    assert (report.outcome, report.reasons[0].code) == ("failed", "store")
+    assert report.reasons[0].what == "memory does not know yet which hosts there are"
+    assert texts(one) == {"x = 1"}
 
 
 def test_a_host_that_starts_when_all_was_lost_waits_until_it_is_put_back(

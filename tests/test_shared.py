@@ -153,6 +153,37 @@ def test_hosts_come_and_go(store: Shared) -> None:
     assert store.roster().keys() == {"web2"}
 
 
+def test_it_is_known_for_how_long_hosts_were_heard_of_without_a_gap(store: Shared) -> None:
+    def seconds_pass(seconds: float) -> None:
+        if isinstance(store, MemoryStore):
+            store.later += seconds
+            return
+        assert isinstance(store, RedisStore)
+        client, key = store._redis, store._key
+        client.decrby(key("began"), int(seconds))
+        for name, when in client.zrange(key("seen"), 0, -1, withscores=True):
+            client.zadd(key("seen"), {name: when - seconds})
+
+    def heard() -> float:
+        return store.heard_s() // 3 * 3  # whole seconds may pass meanwhile
+
+    assert store.heard_s() == 0
+    store.beat("web1", b"")
+    assert heard() == 0
+    for _ in range(3):
+        seconds_pass(3)
+        store.beat("web1", b"")
+    store.beat("web2", b"")
+    assert heard() == 9
+    seconds_pass(12)
+    assert store.heard_s() == 0  # nobody was heard of
+    store.beat("web2", b"")
+    assert heard() == 0
+    seconds_pass(3)
+    store.beat("web1", b"")
+    assert heard() == 3
+
+
 def test_messages_are_taken_in_their_order_and_once(store: Shared) -> None:
     assert store.receive("box", 0.01) is None
     store.send("box", b"1\xff")
