@@ -174,7 +174,8 @@ def _runtime_of(app: Flask, store: Path) -> Runtime:
         why = "TESTING is set" if app.testing else "it is disabled, or has no secret"
         raise RuntimeError(f"Habanero does nothing in {app.name!r}: {why}")
     runtime = skin.runtime
-    runtime.config = replace(runtime.config, store=store)  # never the app's own, whatever its settings say
+    # Never the app's own, whatever its settings say: nobody else hears of what a test does
+    runtime.config = replace(runtime.config, store=store, shared=None, webhook=None)
     startup.stop()  # as at the first request
     runtime.here()
     return runtime

@@ -19,12 +19,14 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "test-your-edits.md").read_text()
 APP = """\
 import os
+import threading
 
 from flask import Flask, request
 from flask_habanero import Habanero, release_live
 
 app = Flask(__name__)
 app.config["HABANERO_STORE"] = os.environ.get("REAL_STORE")
+app.config["HABANERO_WEBHOOK"] = os.environ.get("REAL_WEBHOOK")
 Habanero(app)
 heard = []
 
@@ -38,6 +40,10 @@ def note(sender, release, steps, **_):
 def echo():
     print("heard")
     return {"told": request.get_json(), "pid": os.getpid()}
+
+
+def threads():
+    return [thread.name for thread in threading.enumerate()]
 
 
 def fails():
@@ -100,6 +106,15 @@ def test_it_is_an_app_of_its_own_whose_receivers_hear(shop, tmp_path):
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json["pid"] != os.getpid()
     assert not (tmp_path / "real").exists()  # the app's own store is left alone
+
+
+def test_hosts_that_share_and_a_webhook_hear_nothing_of_it(habanero, tmp_path):
+    (tmp_path / "shop.py").write_text(APP)
+    nowhere = {"REAL_STORE": "redis://127.0.0.1:9/0", "REAL_WEBHOOK": "http://127.0.0.1:9/told"}
+    shop = habanero("shop", folder=tmp_path, environ=nowhere)
+    assert shop.edit("shop.py", '"heard"', '"listened"').outcome == "live"
+    names = shop.call("shop:threads")
+    assert not {"habanero-webhook", "habanero-host"} & set(names)
 
 
 def test_what_can_not_be_is_said(shop):
