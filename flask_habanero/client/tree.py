@@ -30,6 +30,7 @@ IGNORED = frozenset(
     | {"htmlcov", "tests", "test"}
 )
 TESTS = frozenset({"tests", "test"})  # in a repository, too, unless the server runs them
+CLASH = "!clash"  # in the place of a digest: two files are it
 _PART = re.compile(r"\A[^\W\d]\w*\Z", re.ASCII)
 _Top = tuple[Path, str]
 """A root, and a top-level name below it."""
@@ -158,7 +159,8 @@ def _imports(tree: Tree, path: Path) -> frozenset[_Top] | None:
 def reread_tree(tree: Tree, paths: Iterable[Path]) -> Tree:
     """Read some files again. One that is new to the tree, or imports others, costs a look at all of them."""
     changed = {path: tree.files.get(path) for path in paths}
-    if any(name is None and path.exists() for path, name in changed.items()):
+    # Of two files that are one module, either may be it alone now
+    if any(tree.raw.get(name) == CLASH if name else path.exists() for path, name in changed.items()):
         return read_tree(tree.roots, tree.allowed, tree.known, tree.folders)
     names = {name: path for path, name in changed.items() if name is not None}
     kept = replace(
@@ -286,7 +288,7 @@ def _with_clashes(tree: Tree, clashes: Mapping[str, list[Path]]) -> Tree:
         shown = _below(tree.roots, paths[0])
         kind = "asset" if "/" in name else "module"
         broken[name] = BuildError(shown, 1, 1, "", f"two files are the {kind} {name}: {both}; remove one")
-        raw[name] = "!clash"
+        raw[name] = CLASH
         places.update(dict.fromkeys(paths, name))
     return replace(tree, broken=broken, raw=raw, files=places)
 

@@ -92,6 +92,22 @@ def test_a_module_beside_its_package_is_such_a_clash(tmp_path):
     assert "shop.x" in read_tree((tmp_path,), {"shop"}).broken
 
 
+@pytest.mark.parametrize("file", ["shop/x.py", "shop/x/__init__.py"])
+def test_a_clash_stays_one_when_either_file_is_saved_and_ends_when_one_goes(tmp_path, file):
+    """Never is one of the two sent, as if the other were not there; what is left is the module."""
+    fill(tmp_path, "shop/x.py", "shop/x/__init__.py")
+    tree = read_tree((tmp_path,), {"shop"})
+    (tmp_path / file).write_text("saved = 'again'\n")
+    again = reread_tree(tree, [tmp_path / file])
+    assert again.digests == tree.digests
+    assert "shop.x" in again.broken
+    (tmp_path / file).unlink()
+    after = reread_tree(again, [tmp_path / file])
+    (other,) = {"shop/x.py", "shop/x/__init__.py"} - {file}
+    assert after.sources["shop.x"].path == other
+    assert not after.broken
+
+
 @pytest.mark.parametrize("data", [b"# coding: klingon\n", b"x = '\xff'\n"])
 def test_a_file_that_is_no_text_is_broken_never_absent(tmp_path, data):
     fill(tmp_path, "shop/__init__.py")
