@@ -89,7 +89,7 @@ class Wire:
         self._line.close()
 
     def ask(self, request: Request, *, within_s: float = 0.0) -> Report:
-        """Return the answer to a request that changes nothing.
+        """Return the answer to a request that changes nothing, or that may be sent twice.
 
         It is sent once more if the connection ended without a word: one that was kept may have ended before.
 
@@ -98,7 +98,7 @@ class Wire:
             within_s: how long to wait, if not as usual.
 
         Raises:
-            DeliveryError: no answer came.
+            DeliveryError: no answer came; `maybe_live`: what was to be confirmed may be.
             RejectedError: somebody answered, not with our secret.
         """
         assert not request.changes, "deliver() is for those"
@@ -108,6 +108,8 @@ class Wire:
         except LostError as lost:
             if lost.status and lost.status not in GATEWAY:
                 raise RejectedError(f"{self.endpoint}: {lost.why}") from None
+            if lost.sent and request.op == "confirm":
+                raise self._lost(f"{lost.why}; it may be confirmed") from None
             raise DeliveryError(self.endpoint, lost.why, maybe_live=False) from None
 
     def _asked(self, request: Request, patience: Patience) -> Report:

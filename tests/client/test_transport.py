@@ -171,6 +171,9 @@ def test_a_server_that_is_not_there_was_sent_nothing(server):
     with pytest.raises(DeliveryError, match="connection refused") as caught:
         wire.deliver(Request("push", "shop", "0" * 32, 0, 1, "cpython", b"x"), ignored)
     assert not caught.value.maybe_live
+    with pytest.raises(DeliveryError, match="connection refused") as caught:
+        wire.ask(Request("confirm", "shop"))
+    assert not caught.value.maybe_live
     server.start()
 
 

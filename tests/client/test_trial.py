@@ -6,6 +6,8 @@ import pytest
 from flask_habanero.envelope import check_fresh
 from flask_habanero.errors import Reason, StaleError
 
+from tests.fake_server import stranger
+
 NEW = "def index():\n    return 2\n"
 
 
@@ -89,6 +91,20 @@ def test_confirming(edited, run, server, typed, code):
         assert ran.out.split()[1:] == ["live", "#1", "confirmed"]
     if code == 1:
         assert "#7 can't be confirmed: #1 is live" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [([None, None], "it may be confirmed"), ([stranger(502)], "it may be confirmed"), ([None], "")],
+)
+def test_a_confirmation_whose_answer_is_lost_is_not_called_unsent(edited, run, server, answers, said):
+    run("push", "--confirm-within", "60")
+    server.lies += [lambda hello: hello, *(lambda _, lie=lie: lie for lie in answers)]
+    ran = run("confirm", "1")
+    assert server.confirmed
+    assert ran.code == (4 if said else 0), ran
+    assert said in ran.err
+    assert "nothing was sent" not in ran.err
 
 
 def test_as_json(edited, run):
