@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from .errors import (
     HabaneroError,
     ReadOnlyError,
     Reason,
+    StoreError,
     TooLargeError,
 )
 from .fleet import InProgressError
@@ -156,7 +158,10 @@ class Deployer:
                 self.trials.check()
             if change.digest == self.worker.head.digest:
                 return self.answers.report("unchanged", workers=self.answers.count())
-            return self._release(request, change, clock)
+            report = self._release(request, change, clock)
+            with suppress(StoreError):  # the next tick notices it
+                self.trials.of_head()  # from its first answer on
+            return report
 
     def _trial(self, request: Request, _clock: Clock) -> Report:
         if self.config.shared is not None:

@@ -128,6 +128,8 @@ class Gate:
                 answer = wsgi_app(environ, start_response)
             except BaseException:  # SystemExit and GreenletExit leave the app too
                 self._leave(ident, request)
+                if heed is not None:  # as the server answers it
+                    heed(_nobodys)("500 Internal Server Error", [])
                 raise
             if type(answer) in _WHOLE or _is_file(answer, environ):
                 self._leave(ident, request)
@@ -216,6 +218,11 @@ class Gate:
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def _nobodys(_status: str, _headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[..., None]:
+    """Stand for a server's `start_response`."""
+    return lambda *_: None
 
 
 def _is_file(answer: object, environ: dict[str, Any]) -> bool:

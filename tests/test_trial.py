@@ -279,6 +279,24 @@ def test_one_of_which_most_answers_are_server_errors_goes_at_once(
         assert head(members[0])[1:] == ("rollback", note)
 
 
+def test_what_leaves_the_app_as_an_exception_is_a_server_error_too(
+    peer: PeerOf, members: list[Member]
+) -> None:
+    """As with PROPAGATE_EXCEPTIONS; and who led the push counts from its first answer on."""
+
+    def app(_environ: Any, _start_response: Any) -> list[bytes]:
+        raise ZeroDivisionError
+
+    peer.push_on_trial({"shop": "x = 2"}, 3600)
+    said: list[object] = []
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            members[0].gate.wrap(app, members[0].worker.before)({}, lambda *it: said.append(it))
+    assert said == []  # the server's answer is its own
+    members[0].deployer.tick()
+    assert head(members[0]) == (2, "rollback", "back to #0: 5 of 5 answers were server errors")
+
+
 def test_only_what_is_on_trial_is_counted(peer: PeerOf, members: list[Member]) -> None:
     def heeding() -> set[bool]:
         return {member.gate.heed is not None for member in members}
