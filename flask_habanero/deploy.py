@@ -101,13 +101,13 @@ class Deployer:
             about = {"release": report.release, "outcome": report.outcome, "reasons": report.reasons}
             self.worker.news.tell(release_refused, self.worker.moves.lock, **about)
 
-    def _tell_answered(self, request: Request, report: Report) -> None:
+    def _tell_answered(self, request: Request, report: Report, why: str = "") -> None:
         if request.op not in (PUSH, ROLLBACK) or report.data.get("duplicate"):
             return
         who = request.claims["cid"]
         self.worker.news.tell(release_answered, self.worker.moves.lock, report=report, who=who)
         if self.webhook is not None and report.outcome in RELEASED:
-            self.webhook.tell(report, who=who, kind=request.op)
+            self.webhook.tell(report, who=who, kind=request.op, why=why)
 
     def _hello(self, _request: Request, _clock: Clock) -> Report:
         return self.answers.hello()
@@ -221,13 +221,14 @@ class Deployer:
             log.error("a release on trial is not taken back yet: %s", error)
 
     def _take_back(self, trial: Trial, why: str) -> None:
+        clock = Clock()
         with self.fleet.lock():
             self.worker.catch_up()
             if self.trials.of_head() != trial:
                 return  # somebody was faster, or confirmed it
             change = replace(self._asked(trial.rollback), note=f"back to #{trial.number - 1}: {why}")
-            report = self._release(trial.rollback, change, Clock())
-        self._tell_answered(trial.rollback, report)
+            report = self._release(trial.rollback, change, clock)
+        self._tell_answered(trial.rollback, replace(report, ms=clock.read()), why)
         log.warning("#%d is taken back by #%d: %s", trial.number, report.release, why)
 
     _operations: Mapping[str, Callable[[Deployer, Request, Clock], Report]] = {

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .envelope import Key, sign_webhook, webhook_key
+from .record import ROLLBACK
 from .release import Report
 
 TIMEOUT_S = (3.0, 5.0)  # to connect, and for the answer
@@ -44,11 +45,12 @@ class Webhook:
         self._lock = threading.Lock()
         self._is_started = False
 
-    def tell(self, report: Report, *, who: str, kind: str) -> None:
-        """Send what became of a push or rollback, soon."""
-        about = {"app": self._app, "kind": kind, "who": who, "time": int(time.time())}
+    def tell(self, report: Report, *, who: str, kind: str, why: str = "") -> None:
+        """Send what became of a push or rollback, soon; why, if the server took a release back by itself."""
+        about = {"app": self._app, "kind": kind, "who": who, "why": why, "time": int(time.time())}
         told = {name: value for name, value in report.as_json().items() if name != "data"}
-        body = json.dumps({"text": words_of(report, self._app, who), "habanero": {**about, **told}})
+        text = words_of(report, self._app, _doer(who, kind, why))
+        body = json.dumps({"text": text, "habanero": {**about, **told}})
         try:
             self._queue.put_nowait(body.encode())
         except queue.Full:
@@ -84,7 +86,13 @@ class Webhook:
             return type(error).__name__
 
 
-def words_of(report: Report, app_id: str, who: str) -> str:
+def _doer(who: str, kind: str, why: str) -> str:
+    if why:
+        return f"taken back from {who} ({why})"
+    return f"rolled back by {who}" if kind == ROLLBACK else f"by {who}"
+
+
+def words_of(report: Report, app_id: str, doer: str) -> str:
     """Return a release in one line, for people: Slack and Mattermost show it."""
     workers: Mapping[str, Any] = report.as_json()["workers"]
     where = f"{workers['at_head']}/{workers['total']} workers"
@@ -92,4 +100,4 @@ def words_of(report: Report, app_id: str, who: str) -> str:
     if len(report.steps) > SHOWN:
         steps.append(f"and {len(report.steps) - SHOWN} more")
     done = "; ".join(steps) or "nothing to do"
-    return f"{app_id}: #{report.release} {report.outcome} on {where}, by {who}: {done}"
+    return f"{app_id}: #{report.release} {report.outcome} on {where}, {doer}: {done}"

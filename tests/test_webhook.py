@@ -8,11 +8,13 @@ import hmac
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from flask_habanero import release_answered
+from flask_habanero import release_answered, trial
 from flask_habanero import webhook as module
 from flask_habanero.config import Config
 from flask_habanero.errors import Reason
@@ -57,6 +59,7 @@ def test_a_release_is_told_once_and_not_by_each_worker(host: Host, far: Receiver
         member.get()
     peer = host.peer(first)
     assert peer.push({"shop": "one = 2\n"}).outcome == "live"
+    far.expect(1)  # the other worker's news go by a thread of its own
     assert host.peer(second).rollback().outcome == "live"
     told = far.expect(2)
     assert [row["habanero"]["release"] for row in told] == [1, 2]
@@ -73,8 +76,32 @@ def test_a_release_is_told_once_and_not_by_each_worker(host: Host, far: Receiver
     assert about["steps"] == ["shop: ~"]
     assert told[0]["text"] == f"{APP}: #1 live on 2/2 workers, by someone@laptop: shop: ~"
     assert told[1]["habanero"]["kind"] == "rollback"
+    assert told[1]["text"] == f"{APP}: #2 live on 2/2 workers, rolled back by someone@laptop: shop: ~"
+    assert [row["habanero"]["why"] for row in told] == ["", ""]
     assert peer.push({"shop": "one = 3\n"}).release == 3
     assert [row["habanero"]["release"] for row in far.expect(3)] == [1, 2, 3]  # in order, and nothing between
+
+
+def test_what_the_server_takes_back_by_itself_is_not_told_as_its_senders_release(
+    host: Host, far: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = host.worker(BASE)
+    peer = host.peer(first)
+    assert peer.push_on_trial({"shop": "one = 2\n"}, 60).outcome == "live"
+    late = SimpleNamespace(time=lambda: time.time() + 61)
+    monkeypatch.setattr(trial, "time", late)
+    first.deployer.tick()
+    told = far.expect(2)[1]
+    assert (
+        told["text"]
+        == f"{APP}: #2 live on 1/1 workers, taken back from someone@laptop (not confirmed): shop: ~"
+    )
+    assert {key: told["habanero"][key] for key in ("kind", "who", "why")} == {
+        "kind": "rollback",
+        "who": "someone@laptop",
+        "why": "not confirmed",
+    }
+    assert told["habanero"]["ms"]["total"] > 0
 
 
 def test_what_makes_no_release_is_not_told(host: Host, far: Receiver) -> None:
@@ -173,7 +200,7 @@ def test_the_words_name_some_steps_and_stragglers_are_counted() -> None:
     workers = WorkerCount(1, 0, 2, ("host/7: no answer",))
     report = Report("diverged", 3, steps=tuple(f"m{n}: ~f" for n in range(7)), workers=workers)
     words = "shop: #3 diverged on 1/2 workers, by ann: m0: ~f; m1: ~f; m2: ~f; m3: ~f; m4: ~f; and 2 more"
-    assert words_of(report, "shop", "ann") == words
+    assert words_of(report, "shop", "by ann") == words
 
 
 def test_the_signal_has_each_answer_with_the_whole_report(host: Host, far: Receiver) -> None:
