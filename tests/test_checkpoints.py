@@ -365,6 +365,19 @@ def test_a_key_that_is_taken_away_takes_its_checkpoints_along(author: Author, fo
         again(folder, K2).state_at(author.epoch, 3)
 
 
+def test_a_key_that_only_signed_a_push_takes_them_along_too(author: Author, folder: Path) -> None:
+    """All records are sealed by k1, the app's first key; somebody pushed with k2."""
+    both = again(folder, K1, K2)
+    someone = Author(both, K2, author.tree, author.epoch)
+    someone.push(shop="N = 1\n")
+    someone.key = K1
+    someone.push(shop="N = 2\n")
+    both.keep_checkpoint(author.epoch)
+    assert kept(folder) == [2]
+    with pytest.raises(StoreError, match=r"#1 .*key 'k2' is not in HABANERO_SECRET"):
+        again(folder, K1).state_at(author.epoch, 2)
+
+
 def test_one_for_another_python_is_passed_over(
     author: Author, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from flask_habanero.errors import UndoError
 from flask_habanero.guard import DeadlyError, attempt
 
 from tests.ledgers import ROOT
@@ -102,3 +103,17 @@ def test_notes_that_are_none_are_passed_over(tmp_path: Path) -> None:
     with attempt(path, 7):
         pass
     assert path.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [(UndoError("shop:1", "half-way"), ["7"]), (ZeroDivisionError(), []), (SystemExit(), [])],
+)
+def test_who_fails_takes_its_note_back_unless_it_ends_of_it(
+    tmp_path: Path, error: BaseException, left: list[str]
+) -> None:
+    """What could not be undone ends the worker as a crash does: after two of those nobody tries again."""
+    path = tmp_path / "attempts"
+    with pytest.raises(type(error)), attempt(path, 7):
+        raise error
+    assert path.read_text().split() == left

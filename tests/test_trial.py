@@ -224,6 +224,25 @@ def test_of_two_workers_that_notice_at_once_one_takes_it_back(
     assert texts(members) == ["x = 1"] * 3
 
 
+def test_one_that_is_confirmed_after_a_worker_has_found_it_overdue_stays(
+    host: Host, peer: PeerOf, members: list[Member], later: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer.push_on_trial({"shop": "x = 2"})
+    trials = members[1].deployer.trials
+    overdue, found = trials.overdue, []
+
+    def overtaken() -> Any:
+        found.append(overdue())
+        assert host.peer(members[2]).confirm(1).data["confirmed"] == 1
+        return found[0]
+
+    monkeypatch.setattr(trials, "overdue", overtaken)
+    later.by = 61
+    members[1].deployer.tick()
+    assert found[0] is not None
+    assert (head(members[0])[0], texts(members)) == (1, ["x = 2"] * 3)
+
+
 def test_one_that_can_not_be_taken_back_now_is_tried_again(
     peer: PeerOf, members: list[Member], later: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -416,6 +435,36 @@ def test_what_was_altered_in_the_store_takes_nothing_back(
     assert peer.push({"shop": "x = 3"}).outcome == "live"  # it holds nobody up
 
 
+def test_a_promise_that_lies_where_another_releases_would_takes_nothing_back(
+    peer: PeerOf, members: list[Member], later: SimpleNamespace
+) -> None:
+    """As who can write to the store can put it there: it is sealed, and for the same number."""
+    ledger, nonce = members[0].worker.ledger, secrets.token_hex(16)
+    peer.hello()
+    peer.ask("trial", peer.promise(nonce, 60))
+    assert peer.push({"shop": "x = 2"}).release == 1
+    promise = ledger.kept.get(nonce)
+    assert promise is not None
+    ledger.kept.put(ledger.head(members[0].worker.epoch).nonce, *promise, int(time.time()))
+    later.by = 61
+    members[1].deployer.tick()
+    assert head(members[0])[0] == 1
+
+
+def test_a_promise_for_a_number_that_another_took_holds_nobody_up(
+    peer: PeerOf, members: list[Member], later: SimpleNamespace
+) -> None:
+    """Somebody else pushed in between: what would take back their release is no way back from this one."""
+    nonce = secrets.token_hex(16)
+    peer.hello()
+    peer.ask("trial", peer.promise(nonce, 60))
+    assert peer.push({"shop": "x = 2"}).release == 1
+    peer.hello()
+    assert peer.ask("push", peer.bundle({"shop": "x = 3"}).encode(), n=nonce).release == 2
+    assert peer.ask("status").data["trial"] is None
+    assert peer.push({"shop": "x = 4"}).outcome == "live"
+
+
 def test_what_is_kept_for_a_release_that_never_came_goes_and_the_other_stays(members: list[Member]) -> None:
     ledger = members[0].worker.ledger
     ledger.kept.put("a" * 32, "h", b"b", 0)
@@ -425,6 +474,15 @@ def test_what_is_kept_for_a_release_that_never_came_goes_and_the_other_stays(mem
     ledger.kept.remove("b" * 32)
     ledger.kept.remove("b" * 32)
     assert ledger.kept.get("b" * 32) is None
+
+
+def test_what_is_kept_for_a_release_stays_however_old_it_is(peer: PeerOf, members: list[Member]) -> None:
+    peer.push_on_trial({"shop": "x = 2"})
+    ledger = members[0].worker.ledger
+    nonce = ledger.head(members[0].worker.epoch).nonce
+    ledger.kept.put("b" * 32, "h", b"b", int(time.time()) + 2 * UNUSED_S)
+    assert ledger.kept.get(nonce) is not None
+    assert peer.confirm().data["confirmed"] == 1
 
 
 def test_a_ledger_of_before_has_nothing_kept(members: list[Member]) -> None:
