@@ -303,6 +303,7 @@ class Ledger:
             at = newest(db)
             if at is not None and at.epoch == epoch:  # else it was superseded: nobody starts there
                 keep(db, made, KEPT)
+        self._replay.has_kept(made)
 
     # --- what several hosts share; here there is one ---
 

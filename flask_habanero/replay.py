@@ -76,13 +76,18 @@ class Replay:
         return self._folded_at(db, epoch, number).state
 
     def checkpoint_at(self, db: sqlite3.Connection, epoch: str, number: int) -> Checkpoint | None:
-        """Return a checkpoint of a state; None if there was one not long before. Raises as `state_at`."""
+        """Return a checkpoint to keep; None if the last one was not long before. Raises as `state_at`."""
         folded = self._folded_at(db, epoch, number)
         if number - folded.since < EVERY:
             return None
         base = self._base(db, epoch, bounds(db, epoch)[0]).state
-        self._newest = replace(folded, since=number)
         return made_of(folded, base, self._app, self._keys)
+
+    def has_kept(self, made: Checkpoint) -> None:
+        """Note that a checkpoint was kept: the next one is not due for long."""
+        newest = self._newest
+        if newest is not None and newest.epoch == made.epoch and newest.state.number >= made.number:
+            self._newest = replace(newest, since=made.number)
 
     def _folded_at(self, db: sqlite3.Connection, epoch: str, number: int) -> Folded:
         kept = self._newest

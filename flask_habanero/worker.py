@@ -78,6 +78,7 @@ class Worker:
         self._served = False
         self._again_at = 0.0
         self._keeps = not follows  # a checkpoint may be due; at the start nobody knows
+        self._owes = False  # one was due, and could not be kept: after the next release it may be
         self.moves = Moves(program, gate, config.quiesce_ms / 1000)
 
     def start(self, manager: Manager) -> None:
@@ -318,7 +319,7 @@ class Worker:
         self.head = _state(move.change, record.number)
         self._arrived(record.number, move.kind, move.plan.steps)
         self.moves.drop()
-        self._keeps |= record.number % EVERY == 0
+        self._keeps |= self._owes or record.number % EVERY == 0
 
     def tick(self) -> None:
         """Look after what nobody asks for: a lease that ended, a counter that moved while no request came."""
@@ -332,13 +333,14 @@ class Worker:
         finally:
             self.moves.lock.release()
         if self._keeps:
-            self._keeps = False
+            self._keeps = self._owes = False
             self._keep_checkpoint()
 
     def _keep_checkpoint(self) -> None:
         try:
             self.ledger.keep_checkpoint(self.epoch)
         except StoreError as error:
+            self._owes = True
             log.warning("no checkpoint of the ledger was kept: %s", error)
 
 

@@ -469,6 +469,51 @@ def test_the_worker_that_leads_keeps_one_when_its_answer_is_sent(
         host.close()
 
 
+def no_room(*_: object) -> None:
+    raise StoreError("No space left on device")
+
+
+def test_one_that_could_not_be_kept_is_due_until_it_is(
+    author: Author, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every(monkeypatch, 3)
+    pushed(author, 3)
+    for where in ("flask_habanero.ledger.keep", "flask_habanero.replay.made_of"):
+        with monkeypatch.context() as full:
+            full.setattr(where, no_room)
+            with pytest.raises(StoreError, match="No space"):
+                author.ledger.keep_checkpoint(author.epoch)
+    for _ in range(3):
+        pushed(author, 1)
+        author.ledger.keep_checkpoint(author.epoch)
+    assert kept(folder) == [4]
+    pushed(author, 1)
+    author.ledger.keep_checkpoint(author.epoch)
+    assert kept(folder) == [4, 7]
+
+
+def test_a_worker_that_could_not_keep_one_does_so_after_its_next_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every(monkeypatch, 3)
+    host = Host(tmp_path)
+    try:
+        one = host.worker(shop_of(shop="x = 0"))
+        one.deafen()
+        one.worker.tick()
+        peer = host.peer(one)
+        for n in range(1, 4):
+            peer.push({"shop": f"x = {n}"})
+        with monkeypatch.context() as full:
+            full.setattr("flask_habanero.ledger.keep", no_room)
+            one.worker.tick()
+        peer.push({"shop": "x = 4"})
+        one.worker.tick()
+        assert kept(tmp_path / "store") == [4]
+    finally:
+        host.close()
+
+
 def test_a_worker_that_had_to_read_much_at_its_start_keeps_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
