@@ -161,7 +161,8 @@ class Deployer:
             report = self._release(request, change, clock)
             with suppress(StoreError):  # the next tick notices it
                 self.trials.of_head()  # from its first answer on
-            return report
+            folders = list(self.worker.program.overlay.folders)  # it may have brought a blueprint
+            return replace(report, data={**report.data, "folders": folders})
 
     def _trial(self, request: Request, _clock: Clock) -> Report:
         if self.config.shared is not None:

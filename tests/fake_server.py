@@ -376,7 +376,7 @@ class FakeServer:
                 claims["cid"],
                 "push",
             )
-            report = self.report(steps=report.steps, data={"recorded": True})
+            report = self.report(steps=report.steps, data={"recorded": True, "folders": self.folders})
             self.nonces[claims["n"]] = report
         return report
 

@@ -110,6 +110,7 @@ def test_a_push_changes_adds_and_deletes_modules(peer: PeerOf, member: Member) -
         "shop.new": "z = 1",
     }
     assert report.digest == digest_of(member.program.tree) == peer.hello().digest
+    assert report.data["folders"] == peer.hello().data["folders"]
 
 
 def test_a_push_of_what_is_there_is_no_release(peer: PeerOf) -> None:

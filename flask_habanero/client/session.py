@@ -45,7 +45,8 @@ from .memory import Held
 from .push import Choice, Result
 from .rehearsal import REHEARSAL
 from .tree import Tree, reread_tree
-from .watch import WOKEN, Folders, watch
+from .watch import WOKEN, Folders
+from .watching import watch_all
 
 RETRY_S = (1.0, 2.0, 4.0, 8.0, 15.0)  # after the server went away; the last repeats
 NO_KEYS = NoKeys()
@@ -105,9 +106,9 @@ class Session:
         met = self._meet(stop)
         if met is None:  # stopped while the server was away
             return
-        folders = Folders(met.tree.roots, met.tree.tops, met.tree.folders)
+        self._view, self._tree = met.view, met.tree
         events: SimpleQueue[tuple[str, Path]] = SimpleQueue()
-        with closing(watch(folders, stop, self.screen.note, self._ahead, events)) as batches:
+        with closing(watch_all(self._folders, stop, self.screen.note, self._ahead, events)) as batches:
             next(batches)  # from here on no event is lost
             self._view, self._tree = met.view, desk.read(self.desk, met.view)
             self._looked_at = self._tree
@@ -118,6 +119,10 @@ class Session:
                 for batch in batches:
                     self._take(batch)
                     keys.act()
+
+    def _folders(self) -> Folders:
+        """Return where to look, by what is known of the server now."""
+        return Folders(self._tree.roots, self._tree.tops, self._view.folders)
 
     def _take(self, batch: Iterable[Path]) -> None:
         """Send what a batch brought, or what waits, if its time has come."""
@@ -159,7 +164,8 @@ class Session:
         self._texts.update((source.digest, source) for source in tree.sources.values())
 
     def _read(self, batch: Iterable[Path]) -> None:
-        before, self._tree = self._tree, reread_tree(self._tree, batch)
+        before = replace(self._tree, folders=self._view.folders)  # a release may bring others
+        self._tree = reread_tree(before, batch)
         self._know(self._tree)
         if (self._hooks.wishes.is_checked or self.desk.rehearsal) and self._tree.digests != before.digests:
             # Both are of all files together: what one held may well go with what was saved now

@@ -99,7 +99,10 @@ class View:
         """Return the view after the server made a bundle its new head."""
         sources = (unit.source for unit in bundle.units)
         changed = self.with_changes(sources, bundle.deletions, bundle.assets)
-        return replace(changed, head=report.release, workers=report.workers, last={"number": report.release})
+        told = report.data.get("folders", self.folders)
+        folders = tuple(filter(is_asset_folder, told))
+        last = {"number": report.release}
+        return replace(changed, head=report.release, workers=report.workers, last=last, folders=folders)
 
 
 def checked(assets: Mapping[str, str]) -> dict[str, str]:

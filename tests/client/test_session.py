@@ -276,6 +276,20 @@ def test_a_new_file_that_was_rolled_back_holds_until_it_changes(watching, projec
     server.wait_for(lambda: "shop.promo" in server.tree and server.tree["shop.promo"].text == "x = 2\n")
 
 
+def test_assets_of_a_folder_that_a_release_brings_are_watched_from_then_on(watching, project, server):
+    """A blueprint of its own folders: what lies there goes, and what is saved there later."""
+    new = project.folder / "admin_static"
+    new.mkdir()
+    (new / "a.css").write_text("a {}\n")
+    server.folders = [*server.folders, "admin_static"]  # by the release that comes now
+    project.write("shop.views", "x = 1\n")
+    watching.shows(("live", "shop/views.py", "0 held"))
+    watching.shows(("live", "admin_static/a.css", "0 held"))
+    (new / "b.css").write_text("b {}\n")
+    watching.shows(("live", "admin_static/b.css", "0 held"))
+    assert set(server.assets) == {"admin_static/a.css", "admin_static/b.css"}
+
+
 def test_a_revert_by_an_edit_is_no_rollback(watching, project, server):
     """The same content, but somebody's push: the server is newer."""
     project.write("shop.views", "x = 1\n")

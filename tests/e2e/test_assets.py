@@ -280,6 +280,7 @@ def test_a_blueprint_that_a_release_brings_has_its_templates_after_a_restart_too
     text = APP.replace("import Flask,", "import Blueprint, Flask,") + ADMIN
     report = peer.push({"app": text})
     assert report.outcome == "live", report.reasons
+    assert "more" in report.data["folders"]
     assert "more" in peer.hello().data["folders"]
     report = peer.push({"more/admin.html": b"pushed"})
     assert report.outcome == "live", report.reasons
@@ -288,6 +289,26 @@ def test_a_blueprint_that_a_release_brings_has_its_templates_after_a_restart_too
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: len(server.workers() - before.keys()) == 2, 30)
     assert {server.get("/admin")["page"] for _ in range(10)} == {"pushed"}
+
+
+@pytest.mark.long
+def test_watch_sends_what_lies_beside_a_blueprint_that_it_sent_and_what_is_saved_there(
+    server: Server, clone: Clone
+) -> None:
+    """The folder was none of the app's when it began to watch."""
+    server.ask_all(2)
+    ann = clone(server)
+    (ann.folder / "more").mkdir()
+    write(ann, "more/admin.html", "first")
+    watch = ann.watch().ready()
+    write(ann, "app.py", APP.replace("import Flask,", "import Blueprint, Flask,") + ADMIN)
+    watch.expect("live", "app.py")
+    watch.expect("live", "more/admin.html")
+    assert {server.get("/admin")["page"] for _ in range(10)} == {"first"}
+    write(ann, "more/admin.html", "second")
+    watch.expect("live", "more/admin.html")
+    assert {server.get("/admin")["page"] for _ in range(10)} == {"second"}
+    assert watch.end() == 0
 
 
 PAGES = """\
