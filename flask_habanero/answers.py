@@ -12,12 +12,14 @@ from . import __version__
 from .asset import digests
 from .census import Census
 from .change import Request
+from .config import DEFAULT_COLD, RESTART
 from .errors import RejectedError, StoreError
 from .record import PUSH, Record
 from .release import Bundle, Report, WorkerCount
 from .unit import python_tag
 
 if TYPE_CHECKING:
+    from .cold import Restarts
     from .config import Config
     from .fleet import Fleet
     from .freeze import Freezes
@@ -40,8 +42,9 @@ class Answers:
         around: Surroundings,
         trials: Trials,
         freezes: Freezes,
+        restarts: Restarts,
     ) -> None:
-        self._around, self._trials, self._freezes = around, trials, freezes
+        self._around, self._trials, self._freezes, self._restarts = around, trials, freezes, restarts
         self.census = Census(worker, fleet)
         self._worker, self._config, self._ledger, self._keys = worker, config, worker.ledger, fleet.keys
 
@@ -78,6 +81,7 @@ class Answers:
         newest = self._ledger.records(self._worker.epoch, NEWEST)
         log = [self._told(record) for record in newest]
         around = self._around.told(server, self._config.shared or self._config.store)
+        around |= self._restarts.told()
         around["crowded"] = sorted(self._worker.program.overlay.crowded)
         around["shared"] = self._ledger.shared_facts()
         trial, freeze = self._trials.of_head(), self._freezes.now()
@@ -102,6 +106,7 @@ class Answers:
             "modules": list(worker.program.modules),
             "path": config.path,
             "max_bytes": config.max_bytes,
+            "cold": RESTART if self._restarts.are_possible else DEFAULT_COLD,
             "first": first,
             "head": self._told(head) if head.number > first else None,
             "time": int(time.time()),

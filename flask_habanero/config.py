@@ -36,6 +36,8 @@ KEYS = (
 )  # fmt: skip
 
 DEFAULT_PATH, DEFAULT_COLD, DEFAULT_STORE = "/_habanero", "refuse", "habanero"
+RESTART = "restart"
+COLDS = (DEFAULT_COLD, RESTART)
 DEFAULT_QUIESCE_MS, LIMITS_QUIESCE_MS = 250, (0, 2_000)  # the lease of a closed gate is 2 s
 DEFAULT_MAX_BYTES, LIMITS_MAX_BYTES = 4 * 2**20, (2**10, 2**26)  # a body is held in memory whole
 
@@ -68,7 +70,7 @@ class Config:
         modules: top-level packages and modules that may change; None: what belongs to the app.
         store: folder of the ledger, absolute. Nothing is made there yet.
         shared: address of the store that several hosts share, or None: there is one host.
-        cold: what a cold change does: "refuse".
+        cold: what a cold change does: "refuse" or "restart".
         quiesce_ms: how long a commit may wait for running requests, in milliseconds.
         max_bytes: largest body, on the wire.
         build: name of this cold deploy; None: the digest of its sources.
@@ -354,11 +356,9 @@ def _without_password(place: Any) -> Any:
 
 
 def _cold(value: Any) -> str:
-    if value == "restart":
-        raise ConfigError(COLD, "restart is not in this version", f"{COLD}={DEFAULT_COLD}")
-    if value != DEFAULT_COLD:
+    if value not in COLDS:
         raise ConfigError(COLD, f"{value!r} is nothing that it can do", f"{COLD}={DEFAULT_COLD}")
-    return DEFAULT_COLD
+    return str(value)
 
 
 def _number(key: str, value: Any, least: int, most: int) -> int:

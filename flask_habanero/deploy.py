@@ -17,6 +17,7 @@ from .answers import Answers
 from .archive import Archive
 from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .clock import Clock
+from .cold import LOST, Restarts
 from .envelope import FOR_READERS, READING
 from .errors import (
     BundleError,
@@ -73,7 +74,8 @@ class Deployer:
         self.worker, self.fleet, self.config, self.apps = worker, fleet, config, apps
         self.trials, self._again_at = Trials(worker, fleet.keys, apps, measured=config.measure), 0.0
         self.freezes = Freezes(worker.ledger.kept, fleet.keys)
-        about = (self.trials, self.freezes)
+        self.restarts = Restarts(worker, fleet, config, around, apps)
+        about = (self.trials, self.freezes, self.restarts)
         self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, *about)
         self.archive = Archive(worker)
         self._leader = Leader(worker, fleet, config.quiesce_ms)
@@ -126,19 +128,28 @@ class Deployer:
         with clock.stage("verify"):
             change = self._asked(request)
             self._check_code(request, change)
-        with clock.stage("plan"):
-            plan = self._planned(change, foresee)
-            check_restart(self.worker.program, change)
+        try:
+            with clock.stage("plan"):
+                plan = self._planned(change, foresee)
+                check_restart(self.worker.program, change)
+        except ColdChangeError as cold:
+            if not self.restarts.are_possible:
+                raise ColdChangeError((*cold.reasons, *self.restarts.obstacles())) from None
+            data = {"planned": True, "restarts": True}
+            return self.answers.report(cold.outcome, reasons=cold.reasons, data=data)
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
 
     def _rehearse(self, request: Request, clock: Clock) -> Report:
-        asked, name = rehearsal_asked(request), name_of(self.apps, self.config.app)
+        (pages, within_s), name = rehearsal_asked(request), name_of(self.apps, self.config.app)
+        deadline = time.monotonic() + within_s
         with self.fleet.lock("rehearsal"):
             self.worker.catch_up()
             with clock.stage("verify"):
                 self._check_code(request, self._asked(request))
             with clock.stage("rehearse"), self._leader.staged(request):
-                came = rehearse(name, request, *asked)
+                came = rehearse(name, request, pages, within_s)
+                if came.outcome == ColdChangeError.outcome and self.restarts.are_possible:
+                    came = self.restarts.rehearsed(request, pages, max(1.0, deadline - time.monotonic()))
         return self.answers.report(came.outcome, steps=came.steps, reasons=came.reasons, data=came.data)
 
     def _push(self, request: Request, clock: Clock) -> Report:
@@ -299,7 +310,17 @@ class Deployer:
                 check_restart(self.worker.program, change)
             return plan
 
-        steps, workers = self._leader.release(request, change, clock, decide)
+        try:
+            steps, workers = self._leader.release(request, change, clock, decide)
+        except ColdChangeError as cold:
+            return self._restart(request, change, clock, cold)
         outcome = "diverged" if workers.behind else "live"
         log.info("#%d by %s: %s", self.worker.head.number, request.claims["cid"], outcome)
         return self.answers.report(outcome, steps=steps, workers=workers)
+
+    def _restart(self, request: Request, change: Change, clock: Clock, cold: ColdChangeError) -> Report:
+        done = self.restarts.release(request, change, clock, self._leader, cold)
+        outcome, number = "diverged" if done.workers.behind else "live", done.record.number
+        log.info("#%d by %s: %s, after a restart", number, request.claims["cid"], outcome)
+        data = {"restarted": True, "lost": LOST}
+        return Report(outcome, number, change.digest, done.steps, workers=done.workers, data=data)

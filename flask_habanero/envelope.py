@@ -36,7 +36,7 @@ SKEW_S = 30  # tolerance on both sides of the window
 HELLO_SKEW_S = 24 * 3600  # hello is how the client learns the server's clock
 
 REQUEST, RESPONSE, RECORD, MESSAGE = "request", "response", "record", "message"
-WEBHOOK, CHECKPOINT = "webhook", "checkpoint"
+WEBHOOK, CHECKPOINT, NOTE = "webhook", "checkpoint", "note"
 
 _SHAPE = re.compile(r"\Ahbn1\.([a-z0-9]{1,16})\.([A-Za-z0-9_-]{1,1900})\.([A-Za-z0-9_-]{43})\Z")
 _MESSAGE = re.compile(rb"\A([a-z0-9]{1,16})\.([ -~]*)\.([A-Za-z0-9_-]{43})\Z")
@@ -114,6 +114,14 @@ CHECKPOINT_CLAIMS: Schema = {
     "rel": int,  # where it stands
     "at": _hex(64),  # hash of the record there, the chain
     "kids": re.compile(r"\A[a-z0-9]{1,16}(?: [a-z0-9]{1,16})*\Z"),  # of all records up to there
+    "sha": _hex(64),  # of the body
+}
+
+
+NOTE_CLAIMS: Schema = {
+    "v": int,
+    "app": re.compile(r"\A[A-Za-z0-9_.:@/-]{1,100}\Z"),
+    "epoch": _hex(32),
     "sha": _hex(64),  # of the body
 }
 

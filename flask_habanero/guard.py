@@ -86,6 +86,51 @@ def _forget(fd: int, number: int) -> None:
 
 
 @contextmanager
+def importing(folder: Path, number: int) -> Iterator[None]:
+    """Import modules of a release; many processes may do so at a time.
+
+    A file in the folder is locked meanwhile, and stays there if this process fails, or dies. Who comes
+    through takes away those of this release, and of all before it.
+    """
+    path = folder / f"{number}-{os.getpid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        log.warning("%s: %s; what the release does to this process is not noted", path, error)
+        yield
+        return
+    fcntl.flock(fd, fcntl.LOCK_EX)  # on purpose not given back by who fails: it ends soon
+    yield
+    os.close(fd)
+    for path in folder.iterdir():
+        of = path.name.partition("-")[0]
+        if of.isdigit() and int(of) <= number:
+            path.unlink(missing_ok=True)
+
+
+def check_imports(folder: Path, number: int) -> None:
+    """Raise DeadlyError if a release ended, or failed in, `MOST_DEATHS` processes that imported it."""
+    deaths = sum(_is_dead(path) for path in folder.glob(f"{number}-*"))
+    if deaths >= MOST_DEATHS:
+        raise DeadlyError(number, deaths)
+
+
+def _is_dead(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False  # it has come through
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return path.exists()  # it may have come through just now
+    except BlockingIOError:
+        return False  # it is at work
+    finally:
+        os.close(fd)
+
+
+@contextmanager
 def watched(seconds: float) -> Iterator[None]:
     """End this process if what is inside takes longer, with where each thread was on its stderr.
 

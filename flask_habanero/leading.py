@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .change import Change, Request
     from .clock import Clock
     from .fleet import Fleet
+    from .ledger import Ledger
     from .live.plan import Plan
     from .record import Record
     from .round import Round
@@ -123,20 +124,8 @@ class Leader:
         return tuple(holders)
 
     def _record(self, request: Request, change: Change, undo: Callable[[], None]) -> Record:
-        claims = request.claims
         try:
-            return self._ledger.record(
-                epoch=claims["epoch"],
-                base=claims["base"],
-                kind=request.op,
-                nonce=request.nonce,
-                header=request.header,
-                body=request.body,
-                tree_digest=change.digest,
-                claims=claims,
-                note=change.note,
-                now=int(time.time()),
-            )
+            return record(self._ledger, request, change)
         except BaseException:
             self._worker.take_back(undo)
             raise
@@ -152,3 +141,20 @@ class Leader:
             else:
                 behind.append(f"{label(name)}: {words_of(answer)}")
         return arrived, tuple(behind), asleep
+
+
+def record(ledger: Ledger, request: Request, change: Change) -> Record:
+    """Write down that a request became a release: head, from then on. Raises ConflictError, StoreError."""
+    claims = request.claims
+    return ledger.record(
+        epoch=claims["epoch"],
+        base=claims["base"],
+        kind=request.op,
+        nonce=request.nonce,
+        header=request.header,
+        body=request.body,
+        tree_digest=change.digest,
+        claims=claims,
+        note=change.note,
+        now=int(time.time()),
+    )

@@ -74,3 +74,24 @@ class Manager:
         """End this worker once the requests that it has begun are answered."""
         # To uWSGI's workers SIGTERM means at once
         os.kill(os.getpid(), signal.SIGTERM if _uwsgi() is None else signal.SIGHUP)
+
+    def why_not_all(self, *, preloaded: bool) -> str:
+        """Return why it can't start all workers anew, with the app loaded again; "" if it can.
+
+        Args:
+            preloaded: the app was loaded before its workers were forked.
+        """
+        if _uwsgi() is not None:
+            return "uWSGI starts no new worker before all old ones have answered, and this one waits for it"
+        if not self.would_replace():
+            return "the process above this one is no gunicorn"
+        if preloaded:
+            return "gunicorn loaded the app before it forked (--preload): new workers don't load it again"
+        return ""
+
+    def start_all_anew(self) -> bool:
+        """Have all workers replaced, each after its last answer. Returns whether anybody does so."""
+        if not self.would_replace():
+            return False  # the master has died meanwhile
+        os.kill(os.getppid(), signal.SIGHUP)
+        return True

@@ -11,7 +11,7 @@ import importlib
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, got_request_exception
@@ -65,8 +65,8 @@ class Rehearsal:
     def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """Return what came of it. Raises HabaneroError, or whatever the app raises."""
         self._say(at=f"{task['app']} is imported")
-        app = _imported(task["app"])
-        runtime = _runtime_of(app)
+        app = imported(task["app"])
+        runtime = runtime_of(app)
         startup.stop()  # all that the start did has been done
         ledger = Ledger(runtime.config.store, runtime.config.app_id, runtime.keys)
         request = Request.verified(*ledger.staged(task["nonce"]), runtime.keys)
@@ -76,35 +76,15 @@ class Rehearsal:
         change = change_of(request, head, lambda number: ledger.state_at(request.claims["epoch"], number))
         steps = _go(runtime, change)
         pages = task["pages"] or concerned(app, head.tree, change.tree)
-        asked = [self._ask(app, page) for page in pages]
+        asked = asked_for(app, pages, self._say)
         failed = [RehearsalError(f"GET {page['path']}", page["why"]) for page in asked if page["why"]]
         reasons = [row for error in failed for row in _rows(error)]
         outcome = RehearsalError.outcome if failed else "live"
         return {"outcome": outcome, "steps": steps, "reasons": reasons, "pages": asked}
 
-    def _ask(self, app: Flask, page: str) -> _Page:
-        """Ask for one page, as a browser does that was never here."""
-        self._say(at=f"it answers GET {page}")
-        raised: list[BaseException] = []
 
-        def note(_app: Flask, exception: BaseException, **_: Any) -> None:
-            raised.append(exception)
-
-        begun, status = time.perf_counter(), SERVER_ERROR
-        with got_request_exception.connected_to(note, app):
-            try:
-                status = app.test_client().get(page, buffered=True).status_code
-            except Exception as error:  # noqa: BLE001  # an app that propagates them, or a stream that breaks
-                raised.append(error)
-        ms = round((time.perf_counter() - begun) * 1000, 3)
-        why = f"answered {status}" if status >= SERVER_ERROR else ""
-        if raised and why:
-            place = where_of(raised[-1])
-            why += f": {f'{place}: ' if place else ''}{words_of(raised[-1])}"
-        return {"path": page, "status": status, "ms": ms, "why": why}
-
-
-def _imported(name: str) -> Flask:
+def imported(name: str) -> Flask:
+    """Import an app as servers do. Raises RehearsalError, or whatever its modules raise."""
     module, _, attribute = name.partition(":")
     loaded = importlib.import_module(module)
     try:
@@ -113,7 +93,8 @@ def _imported(name: str) -> Flask:
         raise RehearsalError(name, str(error)) from None
 
 
-def _runtime_of(app: Flask) -> Runtime:
+def runtime_of(app: Flask) -> Runtime:
+    """Return what stands in front of an app. Raises RehearsalError: nothing does."""
     skin = app.extensions.get(NAME)
     if not isinstance(skin, Skin) or skin.runtime is None:
         what = "the app that a fresh process makes has no Habanero, or no secret"
@@ -147,6 +128,36 @@ def _go(runtime: Runtime, change: Change) -> list[str]:
     steps = [str(step) for step in plan.steps]
     program.commit(plan)
     return steps
+
+
+def asked_for(app: Flask, pages: Iterable[str], say: Callable[..., None]) -> list[_Page]:
+    """Return how an app answers to some pages, one after the other."""
+    asked = []
+    for page in pages:
+        say(at=f"it answers GET {page}")
+        asked.append(_ask(app, page))
+    return asked
+
+
+def _ask(app: Flask, page: str) -> _Page:
+    """Ask for one page, as a browser does that was never here."""
+    raised: list[BaseException] = []
+
+    def note(_app: Flask, exception: BaseException, **_: Any) -> None:
+        raised.append(exception)
+
+    begun, status = time.perf_counter(), SERVER_ERROR
+    with got_request_exception.connected_to(note, app):
+        try:
+            status = app.test_client().get(page, buffered=True).status_code
+        except Exception as error:  # noqa: BLE001  # an app that propagates them, or a stream that breaks
+            raised.append(error)
+    ms = round((time.perf_counter() - begun) * 1000, 3)
+    why = f"answered {status}" if status >= SERVER_ERROR else ""
+    if raised and why:
+        place = where_of(raised[-1])
+        why += f": {f'{place}: ' if place else ''}{words_of(raised[-1])}"
+    return {"path": page, "status": status, "ms": ms, "why": why}
 
 
 def where_of(error: BaseException) -> str:

@@ -29,6 +29,7 @@ from werkzeug.test import Client
 
 from .asset import Asset
 from .change import Request
+from .config import DEFAULT_COLD
 from .envelope import REQUEST, packed, seal
 from .live import startup
 from .release import Bundle, digest_of
@@ -175,7 +176,7 @@ def _runtime_of(app: Flask, store: Path) -> Runtime:
         raise RuntimeError(f"Habanero does nothing in {app.name!r}: {why}")
     runtime = skin.runtime
     # Never the app's own, whatever its settings say: nobody else hears of what a test does
-    runtime.config = replace(runtime.config, store=store, shared=None, webhook=None)
+    runtime.config = replace(runtime.config, store=store, shared=None, webhook=None, cold=DEFAULT_COLD)
     startup.stop()  # as at the first request
     runtime.here()
     return runtime

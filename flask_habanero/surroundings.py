@@ -43,6 +43,11 @@ class Surroundings:
         is_reloaded = environ.get("WERKZEUG_RUN_MAIN") == "true"
         return cls(os.getpid(), is_reloaded, tuple(sorted(unknown)), tuple(sorted(overridden)))
 
+    @property
+    def preloaded(self) -> bool:
+        """Whether another process loaded the app, and this one was forked from it."""
+        return self.pid != os.getpid()
+
     def told(self, server: str, store: object) -> dict[str, Any]:
         """Return what status tells.
 
@@ -53,7 +58,7 @@ class Surroundings:
         return {
             "server": server[:80],
             "store": re.sub(r"//[^/]*@", "//", str(store)),
-            "preloaded": self.pid != os.getpid(),
+            "preloaded": self.preloaded,
             "reloader": "Werkzeug" if self.reloader else _gunicorns_reloader(),
             "unknown": list(self.unknown),
             "overridden": list(self.overridden),

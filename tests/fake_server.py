@@ -96,6 +96,9 @@ class FakeServer:
             "overridden": [],
             "crowded": [],
             "shared": None,
+            "cold": "refuse",
+            "obstacle": "",
+            "obstacle_hint": "",
         }
     )
     page: int = 50  # records, or sources, in one answer

@@ -77,6 +77,7 @@ class FakeProgram:
 
     base: dict[str, Source]
     modules: tuple[str, ...] = ("shop",)
+    began: int | None = None
     calls: list[str] = field(default_factory=list)
     tree: dict[str, Source] = field(init=False)
     on_commit: Callable[[], object] = lambda: None

@@ -25,14 +25,15 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("live.*",),
     ("counter", "record", "disk", "checkpoint", "replay", "staging", "store", "kept", "ledger"),
     ("shared", "sentinel", "redisstore", "hosts", "branch", "mirror"),
-    ("gate", "config", "surroundings", "guard", "manager", "signals"),
-    ("webhook", "fresh", "importable", "clock", "concerned", "band"),
+    ("gate", "config", "surroundings", "guard", "manager", "signals", "boot"),
+    ("webhook", "fresh", "importable", "clock", "concerned", "band", "bootnote", "coldstart"),
     ("change", "post", "moves", "worker", "round", "wide", "resync", "relay", "fleet", "census"),
     ("freeze", "trial", "admission"),
-    ("answers", "archive", "rehearsing", "leading", "deploy"),
+    ("answers", "archive", "rehearsing", "leading", "cold", "deploy"),
     ("endpoint", "server"),
     ("follower", "rehearsal"),
-    ("specimen", "testing", "contrib.*"),
+    ("canary",),
+    ("specimen", "testing", "contrib.*", "bootstrap.*", "bootstrap"),
 )
 CLIENT_SEES = {"errors", "asset", "piece", "unit", "source", "release", "envelope"}
 
@@ -234,7 +235,10 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
     ),
     "the importer": (
         lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),
-        {"live/importer.py"},
+        {
+            "live/importer.py",
+            "boot.py",
+        },  # the second waits for the first import of the app's, and loads nothing
     ),
     "other programs": (
         imports("subprocess"),
@@ -249,6 +253,9 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
         lambda module: "os.environ" in {ast.unparse(node) for node in module.nodes(ast.Attribute)},
         {
             "server.py",
+            "cold.py",
+            "canary.py",
+            "bootstrap/sitecustomize.py",
             "client/cli.py",
             "client/git.py",
             "client/target.py",
@@ -348,6 +355,12 @@ BROAD = {
     ("signals.py", "Exception"): "what the app's own receivers raise harms nothing: told in the log",
     ("relay.py", "Exception"): "it speaks for its host as long as its worker lives: told in the log",
     ("fleet.py", "Exception"): "the listener lives as long as its worker: told in the log",
+    ("cold.py", "Exception"): "a page that fails in the running app, too: told in the log",
+    ("coldstart.py", "Exception"): "a fault of ours must not keep the app from starting: told in the log",
+    (
+        "canary.py",
+        "BaseException",
+    ): "the outermost of a fresh process: sys.exit in a module is told to who started it, too",
     ("server.py", "Exception"): "the outermost of a request: told in the log, the app serves on",
     ("follower.py", "Exception"): "a fault of ours must not keep a task from running: told in the log",
     ("specimen.py", "Exception"): "what a function of the app raises is told to the test that called it",

@@ -402,7 +402,6 @@ def test_without_its_client_an_address_says_what_to_install(monkeypatch: pytest.
         ("STORE", ["redis://cache", "redis://other"], "neither a place"),
         ("STORE", ["/one", "/two"], "neither a place"),
         ("STORE", ["redis://cache", ""], "is no folder"),
-        ("COLD", "restart", "not in this version"),
         ("COLD", "force", "nothing that it can do"),
         ("QUIESCE_MS", -1, "whole number from 0 to 2000"),
         ("QUIESCE_MS", 2001, "whole number"),

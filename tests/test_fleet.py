@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -612,6 +613,26 @@ def test_uwsgi_tells_its_workers_itself(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "uwsgi", Uwsgi(master=1))
     assert manager.siblings() == {os.getpid(), 1_000_001}
     assert manager.Manager().would_replace()
+
+
+def test_all_workers_are_started_anew_only_where_that_loads_the_app_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(manager.os, "kill", lambda *given: asked.append(given))
+    monkeypatch.setattr(manager, "_was_forked", lambda: True)
+    monkeypatch.delitem(sys.modules, "gunicorn.arbiter", raising=False)
+    master = manager.Manager()
+    assert "no gunicorn" in master.why_not_all(preloaded=False)
+    assert not master.start_all_anew()
+    monkeypatch.setitem(sys.modules, "gunicorn.arbiter", ModuleType("gunicorn.arbiter"))
+    assert "--preload" in master.why_not_all(preloaded=True)
+    assert master.why_not_all(preloaded=False) == ""
+    assert asked == []
+    assert master.start_all_anew()
+    assert asked == [(os.getppid(), signal.SIGHUP)]
+    monkeypatch.setitem(sys.modules, "uwsgi", Uwsgi(master=1))
+    assert "uWSGI" in master.why_not_all(preloaded=False)
 
 
 def test_uwsgi_without_a_master_replaces_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

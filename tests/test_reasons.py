@@ -25,8 +25,8 @@ STARTED_AS_MAIN = {"loaded-twice"}
 SINCE = {"type-params": (3, 12)}  # the syntax
 ABOUT_ASSETS = {"template-syntax", "template-text", "assets-size"}
 """No change of code provokes them: see live/test_overlay.py."""
-ABOUT_A_WORKER = {"behind", "fault", "not-loaded"}
-"""No push provokes them: see below, test_server.py for the faults, live/test_libraries.py for the last."""
+ABOUT_A_WORKER = {"behind", "fault", "not-loaded", "cold-start", "no-restart"}
+"""No push provokes them: see below, test_server.py, live/test_libraries.py and e2e/test_cold.py."""
 
 _WALK = [(code, example) for code, text in SECTIONS.items() for example in examples.examples(text)]
 

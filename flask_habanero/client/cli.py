@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import AbandonedError, Reason, UndecidedError
-from . import freeze_cli, gates_cli, hosts_cli, reading_cli
+from . import freeze_cli, gates_cli, hosts_cli, reading_cli, run_cli
 from .command import (
     CHANGES,
     EXIT,
@@ -115,7 +115,7 @@ def plan(**options: Any) -> int:
     result = line.plan(desk, choice)
     screen.others(result)
     screen.plan(result)
-    code = EXIT[result.report.outcome]
+    code = 0 if result.report.data.get("restarts") else EXIT[result.report.outcome]
     return CHANGES if options["exit_code"] and not code and result.sent else code
 
 
@@ -223,6 +223,6 @@ def demo(**options: Any) -> int:
     return run(options["keep"], click.echo)
 
 
-_OTHERS = (*reading_cli.COMMANDS, *gates_cli.COMMANDS, *freeze_cli.COMMANDS, *hosts_cli.COMMANDS)
-for command in _OTHERS:
+_GROUPS = (reading_cli, gates_cli, freeze_cli, hosts_cli)
+for command in (*(one for group in _GROUPS for one in group.COMMANDS), run_cli.run):
     cli.add_command(command)

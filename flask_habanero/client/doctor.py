@@ -32,6 +32,7 @@ CHECKS = (
     Check("shared", shared.shared, ("version",)),
     Check("model", remote.model, ("version",)),
     Check("settings", remote.settings, ("version",)),
+    Check("cold", remote.cold, ("version",)),
     Check("assets", remote.assets, ("version",)),
 )
 

@@ -147,6 +147,17 @@ def settings(case: Case) -> Told:
     return ok("every key that is set there counts")
 
 
+def cold(case: Case) -> Told:
+    """Say what happens to a change that can't be hot."""
+    around = Surroundings.of(case.status)
+    if not around.restarts:
+        return ok("a cold change is refused (HABANERO_COLD=restart there would restart the workers)")
+    what, hint = around.obstacle
+    if what:
+        return warn(f"HABANERO_COLD=restart, and yet a cold change is refused: {what}", hint)
+    return ok("a cold change restarts the workers, which flask habanero run has started")
+
+
 def assets(case: Case) -> Told:
     """Say which folders of templates and static files there are, and which have too many files."""
     crowded, folders = Surroundings.of(case.status).crowded, case.view.folders

@@ -291,7 +291,8 @@ class JsonLines(Lines):
 
     def result(self, result: Result, held: int = 0) -> None:
         """Show one push."""
-        self._put(result.report, files=list(result.paths), held=held)
+        restarted = result.report.data.get("restarted") is True
+        self._put(result.report, files=list(result.paths), held=held, restarted=restarted)
 
     def plan(self, result: Result) -> None:
         """Show what a push would do."""

@@ -34,6 +34,8 @@ class Surroundings:
         overridden: keys whose environment variable does not count.
         crowded: folders of assets with too many files, of which none can go live.
         shared: the store that hosts share, if there are several.
+        restarts: whether a cold change is to be made live by a restart.
+        obstacle: why that is not possible there, and what to do; empty texts if it is.
     """
 
     server: str
@@ -44,6 +46,8 @@ class Surroundings:
     overridden: tuple[str, ...]
     crowded: tuple[str, ...]
     shared: SharedStore | None
+    restarts: bool
+    obstacle: tuple[str, str]
 
     @classmethod
     def of(cls, report: Report) -> Surroundings:
@@ -60,6 +64,8 @@ class Surroundings:
             overridden=_names(data, "overridden"),
             crowded=_names(data, "crowded"),
             shared=_shared(data.get("shared", "")),
+            restarts=_text(data, "cold") == "restart",
+            obstacle=(_text(data, "obstacle"), _text(data, "obstacle_hint")),
         )
 
 

@@ -131,7 +131,8 @@ def _result_line(outcome: str, result: Result, held: int, path: str, done: str, 
 def report_lines(report: Report) -> list[str]:
     """Return what stands beneath the line of a push: reasons, and workers that are not at head."""
     behind = [f"          behind: {text}" for text in report.workers.behind]
-    return [*reason_lines(report.reasons), *behind]
+    lost = [f"          {report.data.get('lost', '')}"] if report.data.get("restarted") is True else []
+    return [*reason_lines(report.reasons), *behind, *lost]
 
 
 def reason_lines(reasons: Iterable[Reason]) -> list[str]:
@@ -189,7 +190,10 @@ def report_of(error: HabaneroError) -> Report:
 
 def also(result: Result) -> str:
     """Return what a plan's summary says besides what goes."""
-    return f"{len(result.decision.newer)} newer on the server, {len(result.report.reasons)} in the way"
+    newer = f"{len(result.decision.newer)} newer on the server"
+    if result.report.data.get("restarts"):
+        return f"{newer}; cold, the workers would be restarted"
+    return f"{newer}, {len(result.report.reasons)} in the way"
 
 
 def status_lines(report: Report, now: Situation, drift: Iterable[str] = ()) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -33,20 +33,18 @@ log = logging.getLogger("flask_habanero")
 
 
 @dataclass(frozen=True)
-class Folder:
-    """One folder of assets.
+class Area:
+    """Where assets lie.
 
     Attributes:
         name: its path below the folder in which the modules lie: "shop/templates".
         place: its path on this machine, as Flask has it.
-        app: the app that it belongs to.
-        loader: what reads templates from it; None for static files.
+        is_of_templates: what lies there are templates, not static files.
     """
 
     name: str
     place: str
-    app: App
-    loader: FileSystemLoader | None = None
+    is_of_templates: bool
 
     def holds(self, asset: str) -> bool:
         """Whether an asset of that name lies in it."""
@@ -55,6 +53,19 @@ class Folder:
     def place_of(self, asset: str) -> str:
         """Return where an asset that lies in it is on this machine."""
         return f"{self.place}/{asset[len(self.name) + 1 :]}"
+
+
+@dataclass(frozen=True)
+class Folder(Area):
+    """One folder of assets, and whose it is.
+
+    Attributes:
+        app: the app that it belongs to.
+        loader: what reads templates from it; None for static files.
+    """
+
+    app: App
+    loader: FileSystemLoader | None = None
 
 
 def folders(program: Program) -> list[Folder]:
@@ -74,7 +85,7 @@ def _of(owner: Scaffold, app: App, program: Program) -> Iterator[Folder]:
     for place, loader in _places(owner, app) if root is not None else ():
         name = _name(str(root), place)
         if name is not None:
-            yield Folder(name, os.path.normpath(place), app, loader)
+            yield Folder(name, os.path.normpath(place), loader is not None, app, loader)
 
 
 def _places(owner: Scaffold, app: App) -> Iterator[tuple[str, FileSystemLoader | None]]:
@@ -107,7 +118,7 @@ def _name(root: str, place: str) -> str | None:
     return name if is_asset_folder(name) and "site-packages" not in name.split("/") else None
 
 
-def read(every: list[Folder]) -> tuple[dict[str, Asset], frozenset[str]]:
+def read(every: Iterable[Area]) -> tuple[dict[str, Asset], frozenset[str]]:
     """Return the assets on the disk: templates with their bytes, of static files the digests.
 
     And the names of the folders that have too many files: those are left out.
@@ -121,7 +132,7 @@ def read(every: list[Folder]) -> tuple[dict[str, Asset], frozenset[str]]:
             crowded.add(folder.name)
             continue
         for name, path in files:
-            asset = _asset(name, path, template=folder.loader is not None)
+            asset = _asset(name, path, template=folder.is_of_templates)
             if asset is not None and (name not in found or asset.data is not None):
                 found[name] = asset
     return found, frozenset(crowded)
@@ -134,7 +145,7 @@ def is_other(asset: Asset, every: list[Folder]) -> bool:
     return bool(places) and all(one is None or one.digest != asset.digest for one in there)
 
 
-def is_fixed(name: str, every: list[Folder]) -> bool:
+def is_fixed(name: str, every: Iterable[Area]) -> bool:
     """Whether this process can neither write an asset's file, nor put another one in its place."""
     places = [folder.place_of(name) for folder in every if folder.holds(name)]
     return bool(places) and not any(_can_write(place) for place in places)
@@ -145,7 +156,7 @@ def _can_write(place: str) -> bool:
     return not os.path.isdir(folder) or os.access(folder, os.W_OK) or os.access(place, os.W_OK)  # noqa: PTH112  # too
 
 
-def _files(folder: Folder) -> Iterator[tuple[str, str]]:
+def _files(folder: Area) -> Iterator[tuple[str, str]]:
     """Yield the names of a folder's files, and where they are: as texts, a Path takes ten times as long."""
     for place, folders, files in os.walk(folder.place):
         folders[:] = sorted(name for name in folders if is_asset_folder(name))

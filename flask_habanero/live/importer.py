@@ -16,6 +16,7 @@ import io
 import linecache
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import CodeType, ModuleType
 
 from ..source import Source
@@ -33,9 +34,19 @@ import_stacks: dict[str, tuple[Frame, ...]] = {}
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Notes who imports what; serves what `lookup` knows."""
+    """Notes who imports what; serves what `lookup` knows.
+
+    Attributes:
+        lookup: what is served.
+        depth: how many of the modules that are served are being executed now.
+        guard: what the outermost of them is executed in.
+        rests: called whenever none is any more, unless one failed.
+    """
 
     lookup: Lookup | None = None
+    depth = 0
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext
+    rests: Callable[[], None] | None = None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -74,7 +85,14 @@ class Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         """Run the module, with its lines known to tracebacks before any of them can raise."""
         show_source(self.path, self._source.text)
-        super().exec_module(module)
+        with nullcontext() if finder.depth else finder.guard():
+            finder.depth += 1
+            try:
+                super().exec_module(module)
+            finally:
+                finder.depth -= 1
+        if finder.rests is not None and not finder.depth:
+            finder.rests()
 
 
 def show_source(filename: str, text: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from werkzeug.security import safe_join
 from ..asset import Asset, Assets, changed_assets, digests
 from ..errors import AssetError, Reason
 from . import steps, templates
-from .folders import Folder, data_of, folders, is_fixed, is_other, read
+from .folders import Area, Folder, data_of, folders, is_fixed, is_other, read
 from .plan import Plan, Step
 
 if TYPE_CHECKING:
@@ -83,8 +83,17 @@ class Overlay:
         return asset.data if asset.data is not None else data_of(asset, folders(self._program))
 
     @cached_property
+    def areas(self) -> tuple[Area, ...]:
+        """Where the assets on the disk lay, as this process found them when it was asked first."""
+        return tuple(folders(self._program))
+
+    @cached_property
     def _read(self) -> tuple[dict[str, Asset], frozenset[str]]:
-        return read(folders(self._program))
+        return read(self.areas)
+
+    def found(self, areas: Iterable[Area]) -> None:
+        """Note where the assets on the disk lie, where the modules are not those that lie there."""
+        self.areas = tuple(areas)
 
     def begin(self, assets: Assets) -> None:
         """Note what the ledger says of the assets with which this process started.

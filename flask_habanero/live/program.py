@@ -50,6 +50,8 @@ class Program:
         self.first: Books | None = None  # as they were before the first release
         self.then: frozenset[str] = frozenset()  # the modules that were loaded then
         self.is_twin = False  # a process that boots later, in which only those are
+        self.began: int | None = None  # the release whose modules this process imported, if not those on disk
+        self.is_attached = False  # there is an app
         self.overlay = Overlay(self)
 
     # what others ask
@@ -315,6 +317,27 @@ def owner_of(entry: Entry | configs.Written, known: Callable[[str], bool]) -> tu
 _program: Program | None = None
 
 
+def begin_with(
+    belongings: belongs.Belongings, base: dict[str, Source], tree: dict[str, Source], number: int
+) -> Program:
+    """Return the process's program, before any module of the app is imported: they come from a release.
+
+    Args:
+        belongings: what belongs to the app.
+        base: the sources on the disk.
+        tree: those of the release.
+        number: of the release.
+    """
+    global _program  # noqa: PLW0603  # as below
+    _program = Program()
+    _program.belongs, _program.began = belongings, number
+    _program.base.update(base)
+    _program.books.tree.update(tree)
+    _program.removed = set(base) - set(tree)
+    importer.finder.lookup = _program.lookup
+    return _program
+
+
 def attach(app: App, modules: tuple[str, ...] | None = None) -> Program:
     """Return the process's program, which now knows this app.
 
@@ -336,8 +359,15 @@ def attach(app: App, modules: tuple[str, ...] | None = None) -> Program:
         _program.books.tree.update(
             {name: source for name, source in found.items() if name not in _program.books.tree}
         )
-        importer.finder.lookup = _program.lookup
+        importer.finder.lookup, _program.is_attached = _program.lookup, True
+    if importer.finder.rests is not None and not importer.finder.depth:
+        importer.finder.rests()
     return _program
+
+
+def is_attached() -> bool:
+    """Whether there is an app already."""
+    return _program is not None and _program.is_attached
 
 
 def install() -> None:

@@ -38,6 +38,7 @@ LIGHT = {
     "flask_habanero.client.gates_cli",
     "flask_habanero.client.options",
     "flask_habanero.client.reading_cli",
+    "flask_habanero.client.run_cli",
     "flask_habanero.errors",
 }
 

@@ -184,6 +184,9 @@ THERE = {
     "preload": ("model", "ok", "--preload", ""),
     "unknown keys": ("settings", "warn", "HABANERO_STOR", "docs/configuration.md"),
     "overridden": ("settings", "warn", "HABANERO_STORE", "app.config counts first"),
+    "refuses": ("cold", "ok", "is refused (HABANERO_COLD=restart", ""),
+    "restarts": ("cold", "ok", "restarts the workers", ""),
+    "can't restart": ("cold", "warn", "and yet a cold change is refused: no run", "flask habanero run"),
     "crowded": (
         "assets",
         "warn",
@@ -212,6 +215,9 @@ def break_there(case, server, environ):
         "preload": lambda: tell(preloaded=True),
         "unknown keys": lambda: tell(unknown=["HABANERO_STOR"]),
         "overridden": lambda: tell(overridden=["HABANERO_STORE"]),
+        "refuses": lambda: None,
+        "restarts": lambda: tell(cold="restart"),
+        "can't restart": lambda: tell(cold="restart", obstacle="no run", obstacle_hint="flask habanero run"),
         "crowded": lambda: tell(crowded=["shop/static"]),
         "nothing told": lambda: setattr(server, "surroundings", None),
         "another app": lambda: None,
@@ -321,6 +327,8 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(tmp_path):
         {"shared": {**GOOD, "skew_s": "1"}},
         {"shared": {**GOOD, "version": "\x1b[2J"}},
         {"shared": {**GOOD, "exposed": "TLS"}},
+        {"cold": None},
+        {"obstacle": 1},
     ],
 )
 def test_surroundings_are_decoded_strictly(server, change):

@@ -204,6 +204,7 @@ def starting(place: Path) -> Iterator[Start]:
 
 # Servers take long to start. Of this folder each run takes these; `pytest -m e2e tests/e2e` takes all.
 EACH_TIME = {
+    "test_a_cold_change_is_restarted_into_and_no_request_fails",
     "test_a_healthy_server",
     "test_a_kill_between_the_release_and_the_answer",
     "test_a_module_body_that_raises_changes_no_worker",
@@ -262,8 +263,8 @@ def serve(start: Start) -> Serve:
     return with_gunicorn(start)
 
 
-def with_gunicorn(start: Start) -> Serve:
-    """Return how gunicorn is started."""
+def with_gunicorn(start: Start, *ahead: str) -> Serve:
+    """Return how gunicorn is started, by a command that stands ahead of it."""
 
     def serve(
         *options: str, files: Mapping[str, str] | None = None, target: str = "app:app", site: str = "site"
@@ -271,6 +272,7 @@ def with_gunicorn(start: Start) -> Serve:
         port = free_port()
         # The script, not -m: a second master is started with the first one's sys.argv
         bound = [
+            *ahead,
             sys.executable,
             program("gunicorn"),
             "-b",

@@ -1,0 +1,268 @@
+"""Leads a release that can't be hot: a canary boots it, it is recorded, and the server restarts its workers.
+
+Until it is recorded, whatever is raised leaves all as it was, and nothing is restarted. No gate closes: the
+old workers serve on with the old release until they are replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from . import bootnote, coldstart, fresh
+from .asset import changed_assets
+from .boot import finder
+from .bootnote import Note
+from .config import MODULES, RESTART
+from .errors import ColdChangeError, ConfigError, HabaneroError, Reason
+from .importable import name_of
+from .leading import record
+from .manager import Manager, siblings
+from .post import label
+from .release import Report, WorkerCount
+from .trial import OneHostError
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from .change import Change, Request
+    from .clock import Clock
+    from .config import Config
+    from .envelope import Key
+    from .fleet import Fleet
+    from .leading import Leader
+    from .record import Record, State
+    from .surroundings import Surroundings
+    from .worker import Worker
+
+MODULE = "flask_habanero.canary"
+CANARY_S = 18.0  # a synchronous worker of gunicorn's that is silent for 30 s is killed, and this one waits
+RESTARTED_S = 27.0  # from the beginning of the request on, for the same reason
+LEAST_S = 5.0  # but so long at least
+OLD_S = 3.0  # for the old workers to end; who is still inside a request then ends after it
+LOOK_S = 0.02
+SERVER_ERROR = 500
+FIX = "correct it; nothing was recorded, and nothing restarted"
+RUN = "start the server with: flask habanero run -- gunicorn ..."
+LOST = "what the workers kept in memory is gone"
+log = logging.getLogger("flask_habanero")
+
+
+class CanaryError(HabaneroError):
+    """The change does not start in a fresh process, or does not answer there; nothing was restarted."""
+
+    slug = "canary"
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(map(str, reasons)))
+        self._reasons = reasons
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What failed there, each with its place."""
+        return self._reasons
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """What came of it.
+
+    Attributes:
+        record: of the release.
+        steps: what was done, as people read it.
+        workers: who came back at head, and who did not.
+    """
+
+    record: Record
+    steps: tuple[str, ...]
+    workers: WorkerCount
+
+
+class Restarts:
+    """The worker that a cold push has reached, as the one that leads it. One per process."""
+
+    def __init__(
+        self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings, apps: Collection[Flask]
+    ) -> None:
+        self._worker, self._fleet, self._config = worker, fleet, config
+        self._around, self._apps, self._manager = around, apps, Manager()
+
+    def obstacles(self) -> tuple[Reason, ...]:
+        """Return why a cold change can't be made live by a restart here; nothing if it can."""
+        if self._config.cold != RESTART:
+            return ()
+        if self._config.shared is not None:
+            what = "a release by a restart is of one host, and several share this store"
+            return (Reason(OneHostError.slug, "", what, "deploy, and restart each"),)
+        why = self._manager.why_not_all(preloaded=self._around.preloaded)
+        if why:
+            return (Reason("no-restart", "", why, "deploy it: commit, and restart the app"),)
+        why = self._unready()
+        if why:
+            return (Reason("cold-start", "", why, RUN),)
+        return ()
+
+    @property
+    def are_possible(self) -> bool:
+        """Whether a cold change is made live by a restart here."""
+        return self._config.cold == RESTART and not self.obstacles()
+
+    def told(self) -> dict[str, Any]:
+        """Return what status tells: what is wished for, and what stands in the way."""
+        what, hint = next(((one.what, one.hint) for one in self.obstacles()), ("", ""))
+        return {"cold": self._config.cold, "obstacle": what, "obstacle_hint": hint}
+
+    def _unready(self) -> str:
+        """Return why a worker that starts would not import head."""
+        why = finder.why_not(self._worker.program.modules)
+        if why:
+            return why
+        try:
+            early = coldstart.told(os.environ)
+        except ConfigError as error:
+            return str(error)
+        mine = self._config
+        if (early.store, early.build, _keys(early)) == (mine.store, mine.build, _keys(mine)):
+            return ""
+        return "the environment says another secret, HABANERO_STORE or HABANERO_BUILD than the app"
+
+    def release(
+        self, request: Request, change: Change, clock: Clock, leader: Leader, cold: ColdChangeError
+    ) -> Restarted:
+        """Make a change live by a restart of all workers.
+
+        Raises:
+            ColdChangeError: `cold`, as it was, and why a restart is not possible here, if it was wished for.
+            CanaryError: it did not come up in a fresh process.
+            HabaneroError: it was not recorded.
+        """
+        if not self.are_possible:
+            raise ColdChangeError((*cold.reasons, *self.obstacles()))
+        begun, note = time.monotonic(), self._note(request)
+        with clock.stage("canary"), leader.staged(request):
+            self._try(request, note, [], CANARY_S)
+        with clock.stage("record"):
+            done = self._record(request, change, note)
+        with clock.stage("restart"):
+            deadline = max(begun + RESTARTED_S, time.monotonic() + LEAST_S)
+            workers = self._restart(done, deadline)
+        return Restarted(done, _steps(change, self._worker.head), workers)
+
+    def rehearsed(self, request: Request, pages: list[str], within_s: float) -> Report:
+        """Return what became of a staged request in a canary, as `rehearsing.rehearse` does of a hot one.
+
+        Raises:
+            CanaryError: it did not come up.
+        """
+        asked = self._try(request, self._note(request), pages, within_s)
+        name = name_of(self._apps, self._config.app)
+        return Report("live", data={"rehearsed": asked, "app": name, "output": []})
+
+    def _note(self, request: Request) -> Note:
+        """Return the note of our epoch that says of this release, too. Raises StoreError."""
+        config, epoch = self._config, self._worker.epoch
+        assert config.keys is not None
+        known = bootnote.read(config.store, config.keys)
+        if known is None or known.epoch != epoch or not known.counts(self._worker.ledger):
+            modules = coldstart.variable(MODULES, os.environ)
+            known = Note.of(self._worker.program, config.app_id, epoch, modules)
+        mine = (request.claims["rel"], request.nonce)
+        first = [one for one in known.releases if self._worker.ledger.by_nonce(one[1]) is not None][:1]
+        return replace(known, releases=(*first, mine))
+
+    def _try(self, request: Request, note: Note, pages: list[str], within_s: float) -> list[Any]:
+        """Boot the change in a fresh process. Returns how pages are answered there.
+
+        Raises:
+            HabaneroError: it does not come up there, or one is answered with a server error.
+        """
+        name = name_of(self._apps, self._config.app)
+        task = {"app": name, "argv": sys.argv, "nonce": request.nonce, "note": note.as_json(), "pages": pages}
+        ended = fresh.run(MODULE, task, within_s)
+        if not ended.came:
+            reasons = [_failure("", f"the canary {ended.why}")]
+        else:
+            asked = [page for page in ended.came["pages"] if page["why"]]
+            bad = [page for page in asked if not self._is_broken(page["path"])]
+            reasons = [Reason(*map(str, row)) for row in ended.came["reasons"]]
+            reasons += [_failure(f"GET {page['path']}", page["why"]) for page in bad]
+        if reasons:
+            log.warning("the canary did not come up; it printed: %s", "\n".join(ended.output))
+            raise CanaryError(tuple(reasons))
+        return list(ended.came["pages"])
+
+    def _is_broken(self, page: str) -> bool:
+        """Whether this process answers a page with a server error, too: then the change is not the cause."""
+        apps = list(self._apps)
+        try:
+            return bool(apps) and all(app.test_client().get(page).status_code >= SERVER_ERROR for app in apps)
+        except Exception as error:  # noqa: BLE001  # an app that propagates what its views raise
+            log.info("%s fails here, too: %r", page, error)
+            return True
+
+    def _record(self, request: Request, change: Change, note: Note) -> Record:
+        """Have starting processes import the change from now on. Raises ConflictError, StoreError."""
+        worker, config = self._worker, self._config
+        assert config.keys is not None
+        with worker.moves.lock:  # who sees the counter waits here, and serves on then
+            bootnote.write(config.store, note, config.keys)
+            done = record(worker.ledger, request, change)
+            worker.leave(done.number)
+        return done
+
+    def _restart(self, done: Record, deadline: float) -> WorkerCount:
+        """Have all workers replaced, and wait for the new ones. Returns who came."""
+        before = siblings()
+        coldstart.forget_booted(self._config.store)
+        if not self._manager.start_all_anew():
+            gone = "the server's master is gone: start it again"
+            return WorkerCount(0, 0, len(before), tuple(f"{_label(pid)}: {gone}" for pid in sorted(before)))
+        while not self._have_come(done, before) and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+        deadline = min(deadline, time.monotonic() + OLD_S)
+        while siblings() & before - {os.getpid()} and time.monotonic() < deadline:
+            time.sleep(LOOK_S)  # what they answer now was asked before
+        new = siblings() - before
+        late = sorted(new - self._booted(done))
+        behind = [f"{_label(pid)}: it has not come up yet" for pid in late]
+        if not new:
+            behind = ["a worker: none has been started"]
+        return WorkerCount(len(new) - len(late), 0, len(new) - len(late) + len(behind), tuple(behind))
+
+    def _have_come(self, done: Record, before: set[int]) -> bool:
+        """Whether as many workers as there were have imported the release, or all that there will be."""
+        now = siblings()
+        new, old = now - before, now & before - {os.getpid()}
+        return bool(new) and new <= self._booted(done) and (len(new) >= len(before) or not old)
+
+    def _booted(self, done: Record) -> set[int]:
+        config = self._config
+        assert config.keys is not None
+        return coldstart.booted(config.store, config.keys, done.epoch, done.number)
+
+
+def _keys(config: Config) -> list[Key | None]:
+    assert config.keys is not None
+    return [config.keys.get(kid) for kid in config.keys.kids]
+
+
+def _failure(where: str, what: str) -> Reason:
+    return Reason(CanaryError.slug, where, what, FIX)
+
+
+def _label(pid: int) -> str:
+    return label(f"{pid}-")
+
+
+def _steps(change: Change, head: State) -> tuple[str, ...]:
+    """Return what became of each module and asset, as people read it."""
+    modules = {name: head.tree.get(name) or change.tree[name] for name in {*head.tree, *change.tree}}
+    changed = [one.path for name, one in modules.items() if head.tree.get(name) != change.tree.get(name)]
+    return tuple(
+        f"{path}: restarted" for path in sorted([*changed, *changed_assets(head.assets, change.assets)])
+    )
