@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
@@ -31,20 +32,22 @@ if TYPE_CHECKING:
 NEWEST = 20  # releases that status tells
 
 
+@dataclass(frozen=True)
+class Circumstances:
+    """What a release meets: another one on trial, a freeze, a server that can be restarted for it."""
+
+    trials: Trials
+    freezes: Freezes
+    restarts: Restarts
+
+
 class Answers:
     """Reports about what is. Changes nothing."""
 
     def __init__(
-        self,
-        worker: Worker,
-        fleet: Fleet,
-        config: Config,
-        around: Surroundings,
-        trials: Trials,
-        freezes: Freezes,
-        restarts: Restarts,
+        self, worker: Worker, fleet: Fleet, config: Config, around: Surroundings, met: Circumstances
     ) -> None:
-        self._around, self._trials, self._freezes, self._restarts = around, trials, freezes, restarts
+        self._around, self._met = around, met
         self.census = Census(worker, fleet)
         self._worker, self._config, self._ledger, self._keys = worker, config, worker.ledger, fleet.keys
 
@@ -81,10 +84,10 @@ class Answers:
         newest = self._ledger.records(self._worker.epoch, NEWEST)
         log = [self._told(record) for record in newest]
         around = self._around.told(server, self._config.shared or self._config.store)
-        around |= self._restarts.told()
+        around |= self._met.restarts.told()
         around["crowded"] = sorted(self._worker.program.overlay.crowded)
         around["shared"] = self._ledger.shared_facts()
-        trial, freeze = self._trials.of_head(), self._freezes.now()
+        trial, freeze = self._met.trials.of_head(), self._met.freezes.now()
         what_holds = {"trial": trial and trial.told(), "frozen": freeze and freeze.told()}
         return self._state(self._worker.head, {"log": log, "surroundings": around, **what_holds})
 
@@ -106,7 +109,7 @@ class Answers:
             "modules": list(worker.program.modules),
             "path": config.path,
             "max_bytes": config.max_bytes,
-            "cold": RESTART if self._restarts.are_possible else DEFAULT_COLD,
+            "cold": RESTART if self._met.restarts.are_possible else DEFAULT_COLD,
             "first": first,
             "head": self._told(head) if head.number > first else None,
             "time": int(time.time()),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admission import check_names
-from .answers import Answers
+from .answers import Answers, Circumstances
 from .archive import Archive
 from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .clock import Clock
@@ -75,8 +75,8 @@ class Deployer:
         self.trials, self._again_at = Trials(worker, fleet.keys, apps, measured=config.measure), 0.0
         self.freezes = Freezes(worker.ledger.kept, fleet.keys)
         self.restarts = Restarts(worker, fleet, config, around, apps)
-        about = (self.trials, self.freezes, self.restarts)
-        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, *about)
+        met = Circumstances(self.trials, self.freezes, self.restarts)
+        self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, met)
         self.archive = Archive(worker)
         self._leader = Leader(worker, fleet, config.quiesce_ms)
         url = config.webhook

@@ -36,6 +36,7 @@ LIGHT = {
     "flask_habanero.client.command",
     "flask_habanero.client.freeze_cli",
     "flask_habanero.client.gates_cli",
+    "flask_habanero.client.hosts_cli",
     "flask_habanero.client.options",
     "flask_habanero.client.reading_cli",
     "flask_habanero.client.run_cli",
