@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
+from contextlib import closing
 
 import pytest
 from flask_habanero.client import watch as module
@@ -188,7 +189,8 @@ def test_a_rebase_between_two_steps_is_waited_for(tmp_path):
     timer = threading.Timer(0.3, next_step)
     watched.path("views.py").write_text("x = 2\n")
     timer.start()
-    assert watched.collect({"views.py", "pricing.py"}) == [{"views.py", "pricing.py"}]
+    with closing(watched.batches):
+        assert watched.collect({"views.py", "pricing.py"}) == [{"views.py", "pricing.py"}]
     timer.join()
     watched.stop.set()
     watched.batches.close()
