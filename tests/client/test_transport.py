@@ -376,7 +376,7 @@ PUSH = Request("push", "shop", "0" * 32, 0, 1, "cpython", b"x")
 def test_a_push_has_one_deadline_however_long_one_exchange_may_take(silent, monkeypatch):
     monkeypatch.setattr(exchange, "LEAST_S", 0.1)
     wire, begun = raw_wire(silent, exchange_s=30), time.monotonic()
-    with pytest.raises(DeliveryError, match="no answer (within|in time)") as caught:
+    with pytest.raises(DeliveryError, match=r"no answer (within|in time)") as caught:
         wire.deliver(PUSH, ignored, within_s=0.1)
     assert caught.value.maybe_live
     assert time.monotonic() - begun < 10
