@@ -171,7 +171,8 @@ class Deployer:
                 return self.answers.report("unchanged", workers=self.answers.count())
             report = self._release(request, change, clock)
             with suppress(StoreError):  # the next tick notices it
-                self.trials.of_head()  # from its first answer on
+                if self.ledger.kept.get(request.nonce) is not None:  # quicker than to read the head again
+                    self.trials.of_head()  # from its first answer on
             folders = list(self.worker.program.overlay.folders)  # it may have brought a blueprint
             return replace(report, data={**report.data, "folders": folders})
 
