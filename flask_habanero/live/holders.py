@@ -80,6 +80,9 @@ def held(anew: Anew) -> tuple[str, str] | None:
                 break
             time.sleep(pause)  # requests go on meanwhile
             found = _walk(anew)
+        if found is not None:
+            gc.collect()  # an exception and the frames that it went through, which nobody reaches any more
+            found = _walk(anew)
     return found
 
 

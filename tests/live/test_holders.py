@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import types
 from collections import Counter
@@ -132,6 +133,23 @@ def test_what_is_bound_anew_too_may_hold_it(made):
 
 def test_two_that_hold_each_other_hold_themselves_only():
     assert held(run("other = Plain(thing)\nthing.other = other\ndel other\n")) is None
+
+
+def test_what_nobody_reaches_any_more_holds_nothing():
+    """A view that failed: its frame, and the exception that leads to it, refer to each other."""
+    failing = """
+def view(held):
+    try:
+        raise ValueError
+    except ValueError as error:
+        kept = error
+view(thing)
+"""
+    gc.disable()  # it is there until somebody collects it
+    try:
+        assert held(run(failing)) is None
+    finally:
+        gc.enable()
 
 
 def test_another_module_of_the_app_is_named():
