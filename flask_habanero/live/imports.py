@@ -152,11 +152,22 @@ class _ColdStart:
             self.execute(f"{item.module}.{item.name}")  # of a namespace package
 
     def _read_early(self, item: Import, importer: str) -> None:
-        if self._done.get(item.module, -1) < 0 or item.module == importer:
+        done = self._done.get(item.module, -1)
+        if done < 0 or item.module == importer:
             return
-        if any(item.bound in row.reads for row in names.of_source(self._tree[importer])):
+        rows = [row for row in names.of_source(self._tree[importer]) if item.bound in row.reads]
+        source = self._tree[item.module]
+        if any(item.bound in row.bare for row in rows) or _is_below(item) or (rows and is_open(source)):
+            what = f"{item.module!r} is imported in a circle, and read while it is not complete"
+            if rows:
+                self._circle(item, importer, what)
+            return
+        asked = {attribute for row in rows for name, attribute in row.dotted if name == item.bound}
+        bound = names.bound_before(names.of_source(source), done)
+        late = sorted(asked & binds(source) - bound)
+        if late:
             self._circle(
-                item, importer, f"{item.module!r} is imported in a circle, and read while it is not complete"
+                item, importer, f"{item.module!r} is imported in a circle: {late[0]!r} is not bound yet"
             )
 
     def _take(self, item: Import, name: str, importer: str) -> None:
@@ -175,6 +186,11 @@ class _ColdStart:
     def _circle(self, item: Import, importer: str, what: str) -> None:
         hint = "move the import into the function that needs it"
         self.early.append(Reason("import-circle", f"{importer}:{item.line}", what, hint))
+
+
+def _is_below(item: Import) -> bool:
+    """Whether an import binds the package of what it imports."""
+    return item.module.startswith(f"{item.bound}.")
 
 
 @once_for_each_source
