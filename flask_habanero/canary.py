@@ -8,7 +8,6 @@ and binds no socket.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,11 @@ from .cold import FIX, CanaryError
 from .coldstart import serve, told
 from .concerned import concerned
 from .errors import HabaneroError
-from .fresh import RehearsalError, Starter
+from .fresh import RehearsalError, Said, Starter
 from .ledger import Ledger
 from .live import startup
 from .moves import plan_to
-from .rehearsal import asked_for, imported, runtime_of, where_of, words_of
-from .server import stay_apart
+from .rehearsal import asked_for, imported, live, runtime_of, where_of, words_of
 
 if TYPE_CHECKING:
     from .change import Change
@@ -33,20 +31,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run as a process of its own: boot what its starter asks for, and tell what came of it."""
-    starter = Starter()
-    task = starter.task()
-    sys.argv[:] = task["argv"]  # an app may read it while it starts
-    stay_apart()
-    try:
-        came = _booted(task, starter)
-    except RehearsalError as error:
-        came = _failed(error.where, error.what)
-    except HabaneroError as error:
-        came = _failed("", str(error))
-    except BaseException as error:  # noqa: BLE001  # sys.exit in a module, too: the starter is told of all
-        came = _failed(where_of(error), words_of(error))
-    starter.say(came=came)
-    starter.wait()
+    live(_booted, _failed)
 
 
 def _booted(task: Mapping[str, Any], starter: Starter) -> dict[str, Any]:
@@ -80,5 +65,11 @@ def _serve_assets(runtime: Runtime, change: Change) -> None:
     runtime.program.commit(plan)
 
 
-def _failed(where: str, what: str) -> dict[str, Any]:
+def _failed(error: BaseException) -> Said:
+    if isinstance(error, RehearsalError):
+        where, what = error.where, error.what
+    elif isinstance(error, HabaneroError):
+        where, what = "", str(error)
+    else:
+        where, what = where_of(error), words_of(error)
     return {"reasons": [[CanaryError.slug, where, what, FIX]], "pages": []}

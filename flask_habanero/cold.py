@@ -19,7 +19,7 @@ from .asset import changed_assets
 from .boot import finder
 from .bootnote import Note
 from .config import MODULES, RESTART
-from .errors import ColdChangeError, ConfigError, HabaneroError, Reason
+from .errors import ColdChangeError, ConfigError, HabaneroError, Reason, ReasonedError
 from .importable import name_of
 from .leading import record
 from .manager import Manager, siblings
@@ -53,19 +53,13 @@ LOST = "what the workers kept in memory is gone"
 log = logging.getLogger("flask_habanero")
 
 
-class CanaryError(HabaneroError):
-    """The change does not start in a fresh process, or does not answer there; nothing was restarted."""
+class CanaryError(ReasonedError, HabaneroError):
+    """The change does not start in a fresh process, or does not answer there; nothing was restarted.
+
+    Its reasons are what failed there, each with its place.
+    """
 
     slug = "canary"
-
-    def __init__(self, reasons: tuple[Reason, ...]) -> None:
-        super().__init__("; ".join(map(str, reasons)))
-        self._reasons = reasons
-
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """What failed there, each with its place."""
-        return self._reasons
 
 
 @dataclass(frozen=True)

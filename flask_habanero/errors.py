@@ -62,6 +62,19 @@ class HabaneroError(Exception):
         return (Reason(self.slug, "", str(self)),)
 
 
+class ReasonedError(Exception):
+    """A part of those of our errors that carry every reason, not just the first."""
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__("; ".join(map(str, reasons)))
+        self._reasons = reasons
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """All of them."""
+        return self._reasons
+
+
 class ConfigError(HabaneroError):
     """The set-up is wrong: says which key, and what to type instead."""
 
@@ -192,51 +205,24 @@ class ReadOnlyError(RefusedError):
         return (Reason(self.slug, "", str(self), "export HABANERO_SECRET=...   (one that may push)"),)
 
 
-class ColdChangeError(RefusedError):
+class ColdChangeError(ReasonedError, RefusedError):
     """The change needs a restart: carries every reason, not just the first."""
 
     slug = "cold"
     outcome = "cold"
 
-    def __init__(self, reasons: tuple[Reason, ...]) -> None:
-        super().__init__("; ".join(map(str, reasons)))
-        self._reasons = reasons
 
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """All that make it cold."""
-        return self._reasons
-
-
-class AssetError(RefusedError):
+class AssetError(ReasonedError, RefusedError):
     """A template or a static file that can't be served. Nothing was changed."""
 
     slug = "asset"
 
-    def __init__(self, reasons: tuple[Reason, ...]) -> None:
-        super().__init__("; ".join(map(str, reasons)))
-        self._reasons = reasons
 
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """What is wrong with each."""
-        return self._reasons
-
-
-class UndecidedError(RefusedError):
+class UndecidedError(ReasonedError, RefusedError):
     """Client: a person must say whose edit wins, and said no, or nobody is there to ask."""
 
     slug = "undecided"
     outcome = "conflict"
-
-    def __init__(self, reasons: tuple[Reason, ...]) -> None:
-        super().__init__("; ".join(map(str, reasons)))
-        self._reasons = reasons
-
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """What must be decided."""
-        return self._reasons
 
 
 class CommitError(HabaneroError):
@@ -271,7 +257,7 @@ class UndoError(CommitError):
     slug = "undo"
 
 
-class UnansweredError(HabaneroError):
+class UnansweredError(ReasonedError, HabaneroError):
     """Client: the server was asked for something that it has, and says why it does not tell it.
 
     Its outcome and its reasons are the server's.
@@ -280,13 +266,8 @@ class UnansweredError(HabaneroError):
     slug = "unanswered"
 
     def __init__(self, outcome: str, reasons: tuple[Reason, ...]) -> None:
-        super().__init__("; ".join(map(str, reasons)))
-        self.outcome, self._reasons = outcome, reasons
-
-    @property
-    def reasons(self) -> tuple[Reason, ...]:
-        """All that the server gave."""
-        return self._reasons
+        super().__init__(reasons)
+        self.outcome = outcome
 
 
 class StoreError(HabaneroError):

@@ -21,7 +21,7 @@ from .change import Request, change_of, change_to
 from .concerned import concerned
 from .disk import Disk
 from .errors import HabaneroError
-from .fresh import RehearsalError, Starter
+from .fresh import RehearsalError, Said, Starter
 from .ledger import Ledger
 from .live import startup
 from .moves import check_restart, plan_to
@@ -41,19 +41,26 @@ _Page = dict[str, Any]
 
 def main() -> None:
     """Run as a process of its own: do the task that its starter gives, and tell what came of it."""
+    live(lambda task, starter: Rehearsal(starter).run(task), _failed)
+
+
+def live(do: Callable[[dict[str, Any], Starter], Said], failed: Callable[[BaseException], Said]) -> None:
+    """Be a fresh process: load an app for a task, and tell what came of it, also if that is an error."""
     starter = Starter()
     task = starter.task()
     sys.argv[:] = task["argv"]  # an app may read it while it starts
     stay_apart()
     try:
-        came = Rehearsal(starter).run(task)
-    except HabaneroError as error:
-        came = {"outcome": error.outcome, "steps": [], "reasons": _rows(error), "pages": []}
+        came = do(task, starter)
     except BaseException as error:  # noqa: BLE001  # sys.exit in a module, too: the starter is told of all
-        told = RehearsalError(where_of(error), words_of(error))
-        came = {"outcome": told.outcome, "steps": [], "reasons": _rows(told), "pages": []}
+        came = failed(error)
     starter.say(came=came)
     starter.wait()
+
+
+def _failed(error: BaseException) -> Said:
+    told = error if isinstance(error, HabaneroError) else RehearsalError(where_of(error), words_of(error))
+    return {"outcome": told.outcome, "steps": [], "reasons": _rows(told), "pages": []}
 
 
 class Rehearsal:

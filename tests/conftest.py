@@ -6,9 +6,13 @@ A slice runs; all of them with ``-m long`` beside the rest.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.hosts import Host
 
 # Each case starts processes of its own. One in so many runs in every run; the others are `long`.
 SLICES = {
@@ -42,3 +46,13 @@ def bench() -> Iterator[Any]:
     bench = Bench()
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    """One machine, on which tests start workers."""
+    from tests.hosts import Host  # only where it is wanted
+
+    host = Host(tmp_path)
+    yield host
+    host.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from flask_habanero import deploy
@@ -21,13 +19,6 @@ from tests.fakes import FakeProgram, tree_of
 from tests.hosts import APP, Host, Member, PeerOf
 
 BASE = tree_of(shop="x = 1", shop__views="y = 1")
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path)
-    yield host
-    host.close()
 
 
 @pytest.fixture

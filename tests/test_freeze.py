@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from flask_habanero import freeze
@@ -17,13 +15,6 @@ from tests.hosts import Host, Member, PeerOf
 from tests.test_trial import head
 
 BASE = tree_of(shop="x = 1")
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path)
-    yield host
-    host.close()
 
 
 @pytest.fixture

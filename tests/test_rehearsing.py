@@ -26,13 +26,6 @@ BASE = tree_of(shop="x = 1")
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    host = Host(tmp_path)
-    yield host
-    host.close()
-
-
-@pytest.fixture
 def member(host: Host) -> Member:
     member = host.worker(BASE)
     member.deployer.apps = [made("shop.wsgi")]
