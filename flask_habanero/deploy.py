@@ -32,6 +32,7 @@ from .errors import (
 from .fleet import InProgressError
 from .freeze import Freezes
 from .importable import name_of
+from .kept import FREEZE
 from .leading import Leader
 from .moves import check_restart, foresee, plan_to
 from .post import label
@@ -164,14 +165,15 @@ class Deployer:
                 if record is None:
                     raise
                 return self.answers.recorded(record)
+            frozen, promise = self.ledger.kept.get_all(FREEZE, request.nonce)
             if request.op == PUSH:
-                self.freezes.check()
+                self.freezes.check(frozen)
                 self.trials.check()
             if change.digest == self.worker.head.digest:
                 return self.answers.report("unchanged", workers=self.answers.count())
             report = self._release(request, change, clock)
-            with suppress(StoreError):  # the next tick notices it
-                if self.ledger.kept.get(request.nonce) is not None:  # quicker than to read the head again
+            if promise is not None:  # quicker than to read the head again
+                with suppress(StoreError):  # the next tick notices it
                     self.trials.of_head()  # from its first answer on
             folders = list(self.worker.program.overlay.folders)  # it may have brought a blueprint
             return replace(report, data={**report.data, "folders": folders})

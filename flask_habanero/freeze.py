@@ -18,7 +18,7 @@ from .kept import FREEZE
 
 if TYPE_CHECKING:
     from .envelope import Keyring
-    from .kept import Kept
+    from .kept import Kept, Sealed
 
 _WHY = re.compile(r"\A[^\x00-\x1f\x7f-\x9f]{1,200}\Z")
 log = logging.getLogger("flask_habanero")
@@ -69,12 +69,11 @@ class Freezes:
 
     def now(self) -> Freeze | None:
         """Return the freeze that holds, if any."""
-        request = self._newest()
-        return Freeze.of(request) if request is not None and request.op == "freeze" else None
+        return _freeze_in(self._newest())
 
-    def check(self) -> None:
-        """Raise FrozenError if the app is frozen."""
-        freeze = self.now()
+    def check(self, kept: Sealed | None) -> None:
+        """Raise FrozenError if the app is frozen, by what is kept under `FREEZE`."""
+        freeze = _freeze_in(self._believed(kept))
         if freeze is not None:
             raise FrozenError(freeze)
 
@@ -88,7 +87,9 @@ class Freezes:
         freeze, newest = Freeze.of(request), self._newest()
         if newest is not None and freeze.nonce in (newest.nonce, _thawed(newest)):
             return False  # sent twice, or thawed since
-        self.check()
+        held = _freeze_in(newest)
+        if held is not None:
+            raise FrozenError(held)
         self._keep(request)
         return True
 
@@ -107,12 +108,18 @@ class Freezes:
 
     def _newest(self) -> Request | None:
         """Return what was asked for last: a freeze, or what thawed it."""
-        kept = self._kept.get(FREEZE)
+        return self._believed(self._kept.get(FREEZE))
+
+    def _believed(self, kept: Sealed | None) -> Request | None:
         try:
             return None if kept is None else Request.verified(*kept, self._keys)
         except RejectedError as error:  # a key that was taken away, or a store that others write to
             log.error("not frozen: what was asked for can't be believed: %s", error)
             return None
+
+
+def _freeze_in(newest: Request | None) -> Freeze | None:
+    return Freeze.of(newest) if newest is not None and newest.op == "freeze" else None
 
 
 def _thawed(request: Request) -> Any:
