@@ -590,6 +590,36 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def index():
       return Post(user=User(name="ann")).user.label()
 """,
+    "a model of pydantic, a class of attrs: fields, validators, limits": """
+@@ app.py @@
+  import attrs
+  from pydantic import BaseModel, Field, field_validator
+
+- MOST = 10
++ MOST = 20
+
+  class Item(BaseModel):
+      name: str = Field(max_length=MOST)
++     count: int = 1
+
+      @field_validator("name")
+      @classmethod
+      def plain(cls, name: str) -> str:
+-         return name.strip()
++         return name.strip().lower()
+
+  class Order(BaseModel):
+      items: list[Item]
+
+  @attrs.define
+  class Place:
+      street: str
++     town: str = ""
+
+  @app.route("/")
+  def index():
+      return f"{Order(items=[Item(name='Tea ')])} {Place('here')}"
+""",
     "fields of a form (WTForms)": """
 @@ app.py @@
   from wtforms import Form, StringField
@@ -827,6 +857,76 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def index():
       return login.view
 """,
+    "the same, new or gone; a loader that a decorator gives to such an object (`@login.request_loader`)": """
+@@ app.py @@
+  class Login:
+      def __init__(self):
+          self.view, self.message, self.load = None, "Please log in", None
+
+      def request_loader(self, function):
+          self.load = function
+          return function
+
+  login = Login()
+- login.message = "Who are you?"
++ login.view = "index"
+
+- @login.request_loader
+- def load(request):
+-     return None
+-
+  @app.route("/")
+  def index():
+      return f"{login.view} {login.message} {login.load}"
+""",
+    "what a factory reads of a registry, or sets again, after a module's line": (
+        """
+@@ pages.py @@
+  PAGES = []
+
+  def page(function):
+      PAGES.append(function)
+      return function
+
+  @page
+  def tea():
+      return "tea"
+
++ @page
++ def coffee():
++     return "coffee"
+
+@@ app.py @@
+  from flask import Flask
+  from pages import PAGES
+
+  def create_app():
+      app = Flask(__name__)
+      for one in PAGES:
+          app.add_url_rule(f"/{one.__name__}", view_func=one)
+      return app
+
+  app = create_app()
+""",
+        """
+@@ login.py @@
+  class Login:
+      view = None
+
+  login = Login()
++ login.view = "index"
+@@ app.py @@
+  from flask import Flask
+  from login import login
+
+  def create_app():
+      app = Flask(__name__)
+      login.view = "login"
+      return app
+
+  app = create_app()
+""",
+    ),
     "a line that adds to a list which has elements": """
 @@ app.py @@
   NAMES = ["tea"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from . import adapters, bodies, configured, instances, mapped, mixins, names, reading
+from . import adapters, bodies, configured, instances, mapped, mixins, names, reading, spelled
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -29,13 +29,15 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
         source = flow.draft.out.target[reader]
         if cls in source.text or "*" in source.text:
             _in_module(flow, reader, source, (module, cls, members))
-    flow.dynamic_importer(module, cls)
-    flow.named(module)
+    spelled.importer(flow, module, cls)
+    spelled.follow(flow, module)
     configured.source_changed(flow.draft, module, cls, members)
 
 
 def _only_maps(flow: Flow, reader: str, node: ast.stmt, local: set[str]) -> bool:
-    """Whether a statement is a mapped class that names another one to SQLAlchemy, and asks it for nothing."""
+    """Whether a statement names a mapped class to SQLAlchemy, or listens for it, and asks it for nothing."""
+    if isinstance(node, ast.FunctionDef | ast.Expr):
+        return mapped.only_listens(node, local, flow.draft.judge(reader).callee)
     name = getattr(node, "name", None) or mapped.member_name(node)
     cls = getattr(flow.program.loaded(reader), name, None) if name else None
     if not (isinstance(cls, type) and (mapped.is_mapped(cls) or mapped.is_peewees(cls))):
@@ -126,4 +128,4 @@ def _functions(flow: Flow, reader: str, changed: tuple[str, str, frozenset[str]]
         makes = body.reads & local and not instances.may_stay_in(flow, changed, reader, qualname, local)
         makes = makes and not _only_asks(flow, changed, reader, qualname, local)
         if asks or makes or reading.brought_inside(source, qualname, module, cls):
-            flow.used(key, owners, local | {cls})
+            flow.used(key, owners, local | {cls}, members | _OF_MEMBERS if asks else frozenset())

@@ -168,6 +168,7 @@ def _decorate(
         if why is not None:
             draft.refuse("decorator", draft.where(name, node), why)
     entries.added(draft, name, piece, after.effects)
+    headers.attributes(draft, name, node.name, before.attributes | after.attributes)
     rivals.attributes(draft, name, piece, before.attributes | after.attributes)
     configured.written(draft, (*before.effects, *after.effects))
     draft.out.withdraw.add((name, uid))

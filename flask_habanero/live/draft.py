@@ -90,7 +90,7 @@ class Draft:
         # functions of factories, and variables that they read which are others now
         self.used_variables: list[tuple[startup.Function, frozenset[str]]] = []
         # functions that stay, and say something else of themselves
-        self.other_headers: list[tuple[str, str, str]] = []
+        self.other_headers: list[tuple[str, str, str | frozenset[str]]] = []
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew

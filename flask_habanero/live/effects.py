@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from flask.views import MethodView, View
 
 from . import bodies, slots
+from .judge import models
 from .judge.classes import is_plain_meta
 from .judge.findings import Effect, Findings
 from .judge.interpreter import Interpreter
@@ -120,6 +121,13 @@ class Judge:
         found = interpreter.attempt(lambda: interpreter.value(node, interpreter.scope_of(self._module)))
         return None if interpreter.effects else found
 
+    def made(self, node: ast.expr) -> Value | None:
+        """Return what an expression makes, whatever else it does; None if something in it can't be told."""
+        interpreter = Interpreter(self._world)
+        found = interpreter.attempt(lambda: interpreter.value(node, interpreter.scope_of(self._module)))
+        known = all(effect.kind != "unknown" for effect in interpreter.effects)
+        return found if known and not interpreter.notes.lost else None
+
     def decorated(self, node: bodies.Function) -> Decorated:
         """Return what applying a definition's decorators comes to."""
         known = self._decorated.get(id(node))
@@ -156,3 +164,11 @@ def is_plain_class(cls: type) -> bool:
         return False
     allowed = {object, View, MethodView}
     return not any("__init_subclass__" in vars(one) for one in cls.__mro__ if one not in allowed)
+
+
+def may_go(cls: type) -> bool:
+    """Whether nobody but who holds it knows of a class: making it told nobody."""
+    if not models.is_pydantics(type(cls)):
+        return is_plain_class(cls)
+    own = [one for one in cls.__mro__ if not models.is_of_pydantic(one)]
+    return all(models.CALLED.isdisjoint(vars(one)) for one in own)

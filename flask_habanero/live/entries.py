@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..piece import Piece
-from . import slots, steps
+from . import befores, slots, steps
 from .judge.findings import Effect
 from .judge.values import Live
 
@@ -103,10 +103,16 @@ def removed(
         draft.entries.append(Entry(slot.target, slot.kind, slot.key, value, (name, piece), way))
         if again:
             continue
-        was_absent = (id(slot.target), slot.key) in draft.program.books.absent
-        if slot.kind == "attribute" and not (was_absent or isinstance(slot.target, FunctionType | type)):
+        before = befores.of(draft, slot) if slot.kind == "attribute" else befores.ABSENT
+        if before is befores.UNKNOWN:
             return f"what `.{slot.key}` was before can't be told"
-        draft.first(draft.where(name, piece), steps.TakeOut(slot.target, slot.kind, slot.key))
+        goes = before is befores.ABSENT
+        step = (
+            steps.TakeOut(slot.target, slot.kind, slot.key)
+            if goes
+            else steps.Assign(slot.target, {slot.key: before})
+        )
+        draft.first(draft.where(name, piece), step)
     return None
 
 

@@ -23,20 +23,20 @@ from . import (
     configured,
     definitions,
     headers,
-    imports,
     memos,
     names,
     reading,
     rebinding,
     redefined,
     sameness,
+    spelled,
     stars,
     statements,
     subclasses,
     unran,
+    variables,
 )
 from .callers import Callers
-from .names import Names
 
 if TYPE_CHECKING:
     from flask.config import Config
@@ -65,7 +65,7 @@ class Flow:
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
         self.touched = {qualname.rpartition(".")[2] for _, qualname, _ in draft.unreached}
-        self._who = Callers(draft, self.loaded)
+        self.who = Callers(draft, self.loaded)
 
     def ran_in(self, module: str) -> list[tuple[Function, frozenset[Owner]]]:
         """Return the functions of a module that ran at the start, with the statements that they ran for."""
@@ -142,7 +142,7 @@ class Flow:
                 if owner and owner[0] in self.draft.out.codes and owner[1] in self.draft.uids(owner[0]):
                     new = self.draft.out.codes[owner[0]][self.draft.uids(owner[0]).index(owner[1])]
                     if new != program.codes(owner[0])[program.uids(owner[0]).index(owner[1])]:
-                        self._stale(*owner, qualname)
+                        self.stale(*owner, qualname)
 
     def _bound_twice(self) -> bool:
         """Of what binds one name the last counts, and who reads it needs the one before.
@@ -167,15 +167,15 @@ class Flow:
             return
         key = (module, qualname, first)
         owners = self.program.books.ran.get(key, frozenset())
-        made = self._who.factory(key)
+        made = self.who.factory(key)
         if made is not None:
             made.take_up()
         else:
-            self._ran_for(key, owners)
+            self.ran_for(key, owners)
         if (
             not owners
             and not self.program.was_watched(module)
-            and self._who.may_have_run(qualname.rpartition(".")[2])
+            and self.who.may_have_run(qualname.rpartition(".")[2])
         ):
             what = f"{qualname} may have run at the start, before we could watch"
             self.draft.refuse(
@@ -186,7 +186,7 @@ class Flow:
             )
         self.touched.update(part.rpartition(".")[2] for part in qualname.split(".<locals>."))
 
-    def _ran_for(self, key: Function, owners: AbstractSet[Owner]) -> None:
+    def ran_for(self, key: Function, owners: AbstractSet[Owner]) -> None:
         """Let what a function ran for be stale: what called it if it can run again, else statements."""
         if not self._callers(key, key[1]):
             for owner in owners:
@@ -194,25 +194,32 @@ class Flow:
 
     def _callers(self, key: Function, why: str) -> bool:
         """Let what called a function be stale, if that can all be done again. Returns whether it is."""
-        found = self._who.of(key)
+        found = self.who.of(key)
         for caller, line in found or ():
             self._stale_call(caller, line, why)
         return found is not None
 
     def _stale_call(self, caller: Function, line: int, why: str) -> None:
-        made = self._who.factory(caller)
+        made = self.who.factory(caller)
         if made is not None:
             made.stale_at(line)
         else:
-            self._stale(caller[0], line, why)
+            self.stale(caller[0], line, why)
 
-    def used(self, key: Function, owners: AbstractSet[Owner], read: set[str]) -> None:
-        """A function that ran at the start used names that stand for something else now."""
-        made = self._who.factory(key)
+    def used(
+        self,
+        key: Function,
+        owners: AbstractSet[Owner],
+        read: set[str],
+        asked: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """A function that ran at the start used names, or asked for attributes, that are others now."""
+        made = self.who.factory(key)
         if made is not None:
             made.stale_readers(read)
+            made.stale_where(lambda node: variables.mentions(variables.own_nodes(node), asked))
         else:
-            self._ran_for(key, owners)
+            self.ran_for(key, owners)
 
     def _owner(self, owner: Owner, module: str, qualname: str) -> None:
         if owner is None:
@@ -221,7 +228,7 @@ class Flow:
                 "startup", f"{module}:{reading.line_of(self.draft.out.target[module], qualname)}", what
             )
         else:
-            self._stale(*owner, qualname)
+            self.stale(*owner, qualname)
 
     # names
 
@@ -253,8 +260,8 @@ class Flow:
                 if any(item.module == module and item.name == "*" for item in row.imports):
                     statements.star(self.draft, reader, module, name)
             self._readers_that_ran(reader, local, modules, module, name)
-        self.dynamic_importer(module, name)
-        self.named(module)
+        spelled.importer(self, module, name)
+        spelled.follow(self, module)
         configured.source_changed(self.draft, module, name)
 
     def _config(self, config: Config, key: str) -> None:
@@ -270,61 +277,10 @@ class Flow:
 
     def _config_reader(self, caller: Function, line: int, key: str) -> None:
         """Who read it is a part of a factory, a statement, or was called by such."""
-        if caller[1] == "<module>" or self._who.factory(caller) is not None:
+        if caller[1] == "<module>" or self.who.factory(caller) is not None:
             self._stale_call(caller, line, configs.said(key))
         elif not self._callers(caller, configs.said(key)):
             self.draft.refuse("startup", "", f"{configs.said(key)} was read at the start")
-
-    def named(self, module: str) -> None:
-        """A string may name the module, or something in it (`from_object("shop.config.Config")`)."""
-        if not self.first_time("named", module):
-            return
-        for reader in self.loaded:
-            source = self.draft.out.target[reader]
-            if f'"{module}' not in source.text and f"'{module}" not in source.text:
-                continue
-            for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
-                if reading.mentions(piece.node, module):
-                    self._stale_or_ran(reader, piece.index, row, module)
-
-    def _stale_or_ran(self, reader: str, index: int, row: Names, module: str) -> None:
-        """A statement, or a function that ran at the start, has a module's name in a string."""
-        if not row.bodies:
-            self.stale_at(reader, index, module)
-        for key, owners in self.ran_in(reader):
-            if key[1].partition(".<locals>")[0] in row.bodies:
-                made = self._who.factory(key)
-                if made is not None:
-                    made.stale_where(lambda node: reading.mentions(node, module))
-                else:
-                    self._ran_for(key, owners)
-
-    def dynamic_importer(self, module: str, name: str) -> None:
-        """Who imports a module by its name (`from_object("settings")`) may have read anything of it."""
-        chain = self.program.books.chains.get(module)
-        known = name in imports.binds(self.program.tree[module]) if module in self.program.tree else False
-        if not chain or not (known or name.isupper()):
-            return
-        reader, uid, within = chain[-1]
-        there = reader in self.program.tree and reader in self.draft.out.target
-        uids = self.draft.uids(reader) if there else []
-        if uid not in uids:
-            return
-        row = names.of_source(self.draft.out.target[reader])[uids.index(uid)]
-        if any(
-            module in (i.module, f"{i.module}.{i.name}") or i.module.startswith(f"{module}.")
-            for i in (*row.imports, *row.inner_imports)
-        ):
-            return
-        if not within:
-            self._stale(reader, uid, module)
-        for key, owners in self.ran_in(reader) if within else ():
-            if key[1].partition(".<locals>")[0] in row.bodies:
-                made = self._who.factory(key)
-                if made is not None:
-                    made.stale_at(within)
-                else:
-                    self._ran_for(key, owners)
 
     def _readers_that_ran(
         self, reader: str, local: set[str], modules: set[str], module: str, name: str
@@ -345,9 +301,10 @@ class Flow:
     def stale_at(self, module: str, index: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
         """Let a statement be stale, which read something that changed under local names."""
         uids = self.draft.uids(module)
-        self._stale(module, uids[index], why, local)
+        self.stale(module, uids[index], why, local)
 
-    def _stale(self, module: str, uid: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
+    def stale(self, module: str, uid: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
+        """Let a statement be stale, known by its uid."""
         draft = self.draft
         uids = draft.uids(module)
         left = draft.partly | draft.same_headers | draft.same_decorators

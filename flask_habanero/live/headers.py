@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..source import Source, once_for_each_source
-from . import names, reading
+from . import names, reading, variables
+from .sides import sides
 from .skeleton import alike
 
 if TYPE_CHECKING:
@@ -39,13 +41,53 @@ def compare(draft: Draft, name: str, qualname: str, sides: tuple[Function, Funct
         draft.other_headers.append((name, qualname, "code"))
 
 
-def follow(flow: Flow, module: str, qualname: str, what: str) -> None:
-    """Let all be stale that asked a function of a module what it says of itself.
+def attributes(draft: Draft, name: str, qualname: str, given: frozenset[str]) -> None:
+    """Note a function to which decorators give attributes that it may not have had, or had otherwise."""
+    if given:
+        draft.other_headers.append((name, qualname, given))
+
+
+def follow(flow: Flow, module: str, qualname: str, what: str | frozenset[str]) -> None:
+    """Let all be stale that asked a function of a module for what it says otherwise now.
 
     Which function somebody asks is often not told: whoever asks any function may have asked this one.
+
+    Args:
+        flow: the flow.
+        module: the function's module.
+        qualname: its qualified name.
+        what: "header", "code", or attributes that decorators gave it, or give it now.
     """
     if not flow.first_time("header", module, qualname, what):
         return
+    if isinstance(what, frozenset):
+        _asked_for(flow, qualname, what | _WHOLE)
+    else:
+        _asked(flow, module, qualname, what)
+
+
+def _asked_for(flow: Flow, qualname: str, words: frozenset[str]) -> None:
+    for reader in flow.loaded:
+        source = flow.draft.out.target[reader]
+        if not any(word in source.text for word in words):
+            continue
+        for piece in source.parsed.pieces:
+            if variables.mentions(variables.at_import(piece.node), words):
+                flow.stale_at(reader, piece.index, qualname)
+        for key, owners in flow.ran_in(reader):
+            both = sides(flow.draft, key)
+            if both is not None and variables.mentions(_own(both[1]), words):
+                flow.used(key, owners, set(), words)
+
+
+def _own(function: Function) -> Iterator[ast.AST]:
+    return (one for statement in function.body for one in variables.own_nodes(statement))
+
+
+_WHOLE = {"__dict__", "vars"}  # who asks for all attributes
+
+
+def _asked(flow: Flow, module: str, qualname: str, what: str) -> None:
     top = qualname.partition(".")[0]
     copying = set[str]()  # nobody copies code
     if what == "header":
@@ -66,7 +108,7 @@ def follow(flow: Flow, module: str, qualname: str, what: str) -> None:
                 continue
             copies = _copies(body, copying) and reading.gets_at(body, top, local, modules)
             if copies or not words.isdisjoint(body.attributes | body.reads):
-                flow.used(key, owners, local | modules | {top})
+                flow.used(key, owners, local | modules | {top}, words)
 
 
 @once_for_each_source

@@ -31,6 +31,7 @@ _RELATIONS = frozenset(
     ]
 )
 _PEEWEES = ("peewee", "ForeignKeyField")
+_LISTENING = frozenset([("sqlalchemy.event.api", "listen"), ("sqlalchemy.event.api", "listens_for")])
 _TABLE = ("_meta", "table_name")  # of a model of peewee's
 # with others a column is no column more, but another key, another mapping
 _OF_COLUMNS = frozenset(
@@ -310,6 +311,19 @@ def only_names(node: ast.AST, local: Container[str], callee: Callee) -> bool:
             told.update(_asked_by_meta(one))
         elif isinstance(one, ast.Call) and _place(callee(one.func)) in (*_RELATIONS, _PEEWEES):
             told.update(one.args)
+    return all(one in told for one in _running(node) if isinstance(one, ast.Name) and one.id in local)
+
+
+def only_listens(node: ast.AST, local: Container[str], callee: Callee) -> bool:
+    """Whether a statement, as far as it runs, names a class only to listen to events of it, or of a column.
+
+    The arguments are those of `only_names`.
+    """
+    told: set[ast.AST] = set()
+    for one in _running(node):
+        if isinstance(one, ast.Call) and one.args and _place(callee(one.func)) in _LISTENING:
+            first = one.args[0]
+            told.add(first.value if isinstance(first, ast.Attribute) else first)
     return all(one in told for one in _running(node) if isinstance(one, ast.Name) and one.id in local)
 
 

@@ -78,7 +78,7 @@ def _ends(one: Factory) -> str | None:
     """Return why what ends can't be taken back: it must have done nothing but register and configure."""
     for piece in one.ending:
         for left in one.left:
-            found = _gone_through(one, one.draft.world_before, [one.as_it_ran(piece)], left).effects
+            found = gone_through(one, one.draft.world_before, [one.as_it_ran(piece)], left).effects
             configured.written(one.draft, found, _filled_again(one, left))
             rest = [effect for effect in found if effect.kind not in WRITTEN_DOWN]
             if rest and not _put_again(one, left, rest):
@@ -89,7 +89,7 @@ def _ends(one: Factory) -> str | None:
 def _put_again(one: Factory, left: Left, ended: list[Effect]) -> bool:
     """Whether all that ends was put under keys, where the order makes no difference, that what runs sets."""
     slots = _slots(ended)
-    again = _slots(_gone_through(one, one.draft.world, one.nodes, left).effects)
+    again = _slots(gone_through(one, one.draft.world, one.nodes, left).effects)
     return None not in slots and slots <= again and all(map(_is_there, ended))
 
 
@@ -112,7 +112,7 @@ def _is_there(effect: Effect) -> bool:
 def _runs(one: Factory) -> str | None:
     """Return why what is to run may not, or would find something else than where it stands."""
     for left in one.left:
-        found = _gone_through(one, one.draft.world, one.nodes, left)
+        found = gone_through(one, one.draft.world, one.nodes, left)
         if (why := first_refusal(found.effects)) is not None:
             return why
         configured.written(one.draft, found.effects, _filled_again(one, left))
@@ -127,10 +127,11 @@ def _runs(one: Factory) -> str | None:
 def _filled_again(one: Factory, left: Left) -> frozenset[int]:
     """Return the classes, by id, from which statements fill a configuration whose text stays."""
     nodes = [p.old.node for p in one.pairs if p.old and p.kind is diff.Kind.SAME and p.old.index in one.end]
-    return configured.sources(_gone_through(one, one.draft.world_before, nodes, left).effects)
+    return configured.sources(gone_through(one, one.draft.world_before, nodes, left).effects)
 
 
-def _gone_through(one: Factory, world: World, nodes: list[ast.stmt], left: Left) -> Findings:
+def gone_through(one: Factory, world: World, nodes: list[ast.stmt], left: Left) -> Findings:
+    """Return what is found in some statements of a factory, with the variables that a run of it left."""
     interpreter = Interpreter(world)
     values: dict[str, Value] = {name: Live(value) for name, value in left.variables.items()}
     scope = Scope(values, interpreter.scope_of(one.module).find, one.module)
@@ -142,7 +143,7 @@ def _gone_through(one: Factory, world: World, nodes: list[ast.stmt], left: Left)
 def _outside(one: Factory, left: Left, effects: list[Effect]) -> str | None:
     """Return which entry of what runs others may have a say in, or have looked for, behind the factory."""
     ending = [one.as_it_ran(piece) for piece in one.ending]
-    ended = _slots(_gone_through(one, one.draft.world_before, ending, left).effects)
+    ended = _slots(gone_through(one, one.draft.world_before, ending, left).effects)
     for effect in effects:
         if effect.kind == "attribute":
             if effect.name in getattr(effect.target, "__dict__", {}):
@@ -206,7 +207,7 @@ def _independent(one: Factory, pair: Pair, other: Pair) -> bool:
         return False
     nodes = pair.new.node, other.new.node
     return all(
-        not any(e.kind != "registers" for e in _gone_through(one, one.draft.world, [node], left).effects)
+        not any(e.kind != "registers" for e in gone_through(one, one.draft.world, [node], left).effects)
         for left in one.runs
         for node in nodes
     )
@@ -217,7 +218,7 @@ def _order(one: Factory) -> str | None:
     for left in one.left:
         known: dict[int, Findings] = {}
         for index in sorted(one.run):
-            mine = _gone_through(one, one.draft.world, [one.new.body[index]], left)
+            mine = gone_through(one, one.draft.world, [one.new.body[index]], left)
             if (why := _configured(one, index, left, mine)) is not None:
                 return why
             mine.effects = [e for e in mine.effects if e.kind not in (*WRITTEN_DOWN, "import")]
@@ -226,7 +227,7 @@ def _order(one: Factory) -> str | None:
                 continue
             for piece in _behind(one, index):
                 node = one.as_it_ran(piece)
-                other = known.get(piece.index) or _gone_through(one, one.draft.world, [node], left)
+                other = known.get(piece.index) or gone_through(one, one.draft.world, [node], left)
                 known[piece.index] = other
                 why = ordering.conflict(mine, other) or _unknown(one, looked, other, piece, left)
                 why = why or _tells(mine.effects, piece.node)
@@ -294,7 +295,7 @@ def _unknown(one: Factory, looked: dict[int, Any], other: Findings, piece: Piece
 def _early(one: Factory, left: Left, found: Findings) -> str | None:
     """Return what a statement reads that is bound only below who called the factory."""
     before, after = early.sides(one.draft)
-    was = _gone_through(one, one.draft.world_before, one.old.body, left)
+    was = gone_through(one, one.draft.world_before, one.old.body, left)
     new = after.early(found.names, left.chain) - before.early(was.names, left.chain)
     return early.said(*min(new)) if new else None
 

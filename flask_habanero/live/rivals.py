@@ -16,7 +16,7 @@ from jinja2 import defaults
 from werkzeug.routing import Map
 
 from ..piece import Piece
-from . import members, names, ordering, reading, registrations
+from . import holding, members, names, ordering, reading, registrations, variables
 from .entries import Entry
 from .judge.findings import Effect, Findings
 from .names import Names
@@ -36,10 +36,7 @@ OF_JINJA = {
 
 def check(draft: Draft) -> None:
     """Refuse entries that another statement overrides, or has overridden, reads, or stands in the way of."""
-    by_target: dict[int, list[Entry]] = {}
-    for entry in draft.entries:
-        by_target.setdefault(id(entry.target), []).append(entry)
-    for mine in by_target.values():
+    for mine in by_target(draft):
         target = mine[0].target
         known = _names_of(draft, target)
         if _is_registry(target):
@@ -50,9 +47,17 @@ def check(draft: Draft) -> None:
         for entry in mine:
             if entry.way == "out" and (why := _was_there(draft, entry, known)):
                 draft.refuse("removed-effect", draft.where(*entry.where), why)
-        for other in _others(draft, known):
+        for other in _others(draft, reached_by(draft, target)):
             _meet(draft, mine, other)
     _readers_of_registries(draft)
+
+
+def by_target(draft: Draft) -> list[list[Entry]]:
+    """Return the entries that come or go, of one object at a time."""
+    found: dict[int, list[Entry]] = {}
+    for entry in draft.entries:
+        found.setdefault(id(entry.target), []).append(entry)
+    return list(found.values())
 
 
 def _is_registry(target: Any) -> bool:
@@ -145,9 +150,16 @@ def _begins_without(draft: Draft, module: str, name: str, key: Any) -> bool:
 # the others
 
 
-def _others(draft: Draft, known: set[tuple[str, str]]) -> Iterator[Statement]:
+def reached_by(draft: Draft, target: Any) -> set[str] | None:
+    """Return the names and attributes, by their last part, by which an object is got at; None if by any."""
+    found = {name for _, name in _names_of(draft, target)}
+    if found:
+        found |= holding.ways(draft.program, draft.out.target, target)
+    return reaching(draft, found) if found else None
+
+
+def _others(draft: Draft, reached: set[str] | None) -> Iterator[Statement]:
     """Yield the statements that neither run nor end, and may have to do with an object."""
-    reached = reaching(draft, {name for _, name in known}) if known else None
     for module, piece, row, uid in _statements(draft):
         if (module, uid) in draft.acted or not _does_something(piece.node, row):
             continue
@@ -188,17 +200,17 @@ def _meet(draft: Draft, mine: list[Entry], other: Statement) -> None:
     effects = [e for e in findings.effects if e.target is target and e.kind in ("item", "attribute")]
     for entry in mine:
         later = place > draft.rank(*entry.where) if entry.way != "out" else True
-        if why := _overrides(entry, effects, later=later):
+        if why := overrides(entry, effects, later=later):
             draft.refuse("order", draft.where(*entry.where), f"{why}, at {where}")
         if entry.way != "out" and later and effects and _needs_its_place(draft, entry):
             text = f"a new entry belongs before that of {where}, and there is no telling it in"
             draft.refuse("order", draft.where(*entry.where), text)
-        if later and _has_read(findings, entry):
+        if later and has_read(findings, entry):
             text = f"it has read what {draft.where(*entry.where)} makes, or made, an entry in"
             draft.refuse("stale", where, text)
 
 
-def _overrides(entry: Entry, effects: Iterable[Effect], *, later: bool) -> str | None:
+def overrides(entry: Entry, effects: Iterable[Effect], *, later: bool) -> str | None:
     """Return why another statement's effects decide about an entry."""
     for effect in effects:
         if effect.kind == "item" and effect.name not in ADDERS:
@@ -224,7 +236,8 @@ def _needs_its_place(draft: Draft, entry: Entry) -> bool:
     return True
 
 
-def _has_read(findings: Findings, entry: Entry) -> bool:
+def has_read(findings: Findings, entry: Entry) -> bool:
+    """Whether what was gone through has looked at an entry, or at the place where it will be, or was."""
     if entry.kind == "attribute":
         return bool(findings.uses_of(entry.target) & {entry.key, ""})
     if id(entry.target) in findings.whole:
@@ -234,11 +247,19 @@ def _has_read(findings: Findings, entry: Entry) -> bool:
 
 
 def attributes(draft: Draft, module: str, piece: Piece, given: frozenset[str]) -> None:
-    """Refuse where other statements set, or read, the attributes that decorators give to a function."""
+    """Refuse where other statements set the attributes that decorators give to a function."""
     for other, second, row, _ in _statements(draft) if given else ():
-        if (other, second.index) != (module, piece.index) and not given.isdisjoint(row.attributes):
-            text = f"decorators set an attribute that {draft.where(other, second)} has to do with"
+        mine = (other, second.index) == (module, piece.index) or given.isdisjoint(row.attributes)
+        if not mine and any(map(given.__contains__, _set_by(second.node))):
+            text = f"decorators set an attribute that {draft.where(other, second)} sets, too"
             draft.refuse("decorator", draft.where(module, piece), text)
+
+
+def _set_by(node: ast.stmt) -> Iterator[str]:
+    """Yield the attributes that a statement sets, or deletes, while it runs."""
+    for one in variables.at_import(node):
+        if isinstance(one, ast.Attribute) and not isinstance(one.ctx, ast.Load):
+            yield one.attr
 
 
 # registries of Flask

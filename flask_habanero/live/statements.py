@@ -146,7 +146,7 @@ def _removable(
         return
     if isinstance(node, ast.ClassDef):
         cls = vars(draft.program.loaded(name) or ast).get(node.name)
-        if isinstance(cls, type) and not effects.is_plain_class(cls):
+        if isinstance(cls, type) and not effects.may_go(cls):
             what = f"class {node.name} was removed, and something may know it"
             reason = Reason("removed-class", draft.where(name, piece), what, RESTART)
             if mapped.is_mapped(cls):

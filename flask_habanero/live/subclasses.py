@@ -37,7 +37,7 @@ def follow(flow: Flow) -> None:
             for key, owners in flow.ran_in(name):
                 body = row.bodies.get(key[1].partition(".<locals>")[0])
                 if body is not None and _ASKED in body.attributes:
-                    flow.used(key, owners, {_ASKED})
+                    flow.used(key, owners, set(), {_ASKED})
 
 
 def _classes(draft: Draft, *, new: bool) -> Iterator[tuple[str, Piece]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from . import bodies
@@ -120,3 +121,29 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
         yield one
         if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             todo.extend(ast.iter_child_nodes(one))
+
+
+def at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what of a statement runs where it stands: of a function its decorators and defaults."""
+    todo: list[ast.AST] = [node]
+    while todo:
+        one = todo.pop()
+        yield one
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
+            todo += one.decorator_list
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            todo += [*one.args.defaults, *filter(None, one.args.kw_defaults)]
+        else:
+            todo.extend(ast.iter_child_nodes(one))
+
+
+def mentions(nodes: Iterable[ast.AST], words: AbstractSet[str]) -> bool:
+    """Whether one of some nodes reads an attribute or a name, or is a string, that is one of some words."""
+    return any(_word(node) in words for node in nodes)
+
+
+def _word(node: ast.AST) -> str:
+    if isinstance(node, ast.Attribute | ast.Name):
+        word = node.attr if isinstance(node, ast.Attribute) else node.id
+        return word if isinstance(node.ctx, ast.Load) else ""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

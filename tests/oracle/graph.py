@@ -40,7 +40,9 @@ _UNSEEN = {  # members of a class that say nothing or that differ from process t
     "__name__",
 }
 _COUNTERS = {"creation_counter"}  # WTForms: only their order means something, and that is told of the form
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+# addresses, also those in the references of pydantic's schemas: `models.User:94834546577056`
+ADDRESS = re.compile(r" at 0x[0-9a-f]+|(?<=\w):\d{12,}")
+_UNORDERED = {"pydantic_core"}  # what its objects say has the order of a hash
 
 
 class Graph:
@@ -68,7 +70,7 @@ class Graph:
         """Describe an object, or point to where it has been described."""
         kind = type(value)
         if kind in _ATOMS:
-            self.word(path, f"{kind.__name__} {value!r}")
+            self.word(path, f"{kind.__name__} {ADDRESS.sub('', repr(value))}")
             return
         if kind is tuple and not value:
             self.word(path, "tuple of 0")
@@ -264,7 +266,9 @@ class Graph:
             self.word(path, f"a {kind.__module__}.{kind.__qualname__} {getattr(value, 'name', '')}")
             return
         opened = own or kind.__module__.partition(".")[0] in _FOREIGN_VARS
-        text = ADDRESS.sub("", repr(value)) if not opened and kind.__repr__ is not object.__repr__ else ""
+        says = not opened and kind.__repr__ is not object.__repr__
+        says = says and kind.__module__.partition(".")[0] not in _UNORDERED
+        text = ADDRESS.sub("", repr(value)) if says else ""
         self.word(path, f"a {kind.__module__}.{kind.__qualname__} {text}")
         if not opened:
             return

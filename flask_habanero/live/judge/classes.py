@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import TYPE_CHECKING
 
 from flask.sansio.app import App
 
 from .. import mapped
-from . import attributes, containers, known
+from . import attributes, containers, known, models
 from .values import (
     ANY,
     Args,
@@ -41,6 +41,8 @@ class Classes:
             return cls
         if not keywords and (base := self._mapping_base(cls)) is not None:
             return self._mapped(cls, base, meta)
+        if isinstance(meta, Live) and models.is_pydantics(meta.object):
+            return self._validated(cls, meta)
         if not (isinstance(meta, Live) and is_plain_meta(meta.object)):
             return self._by_metaclass(meta, cls, keywords, text)
         cls.meta = meta
@@ -66,13 +68,26 @@ class Classes:
         """SQLAlchemy maps a class. What it calls for that, if it calls anything, is not gone through."""
         cls.meta = meta
         self.tell_members(cls)
-        hidden = [name for name, kind in _every_member(cls) if mapped.is_asked(name, kind)]
+        hidden = [
+            name for name, kind in _every_member(cls, mapped.is_sqlalchemys) if mapped.is_asked(name, kind)
+        ]
         if hidden:
             self._in.notes.unknown(f"mapping `{cls.name}` calls its `{hidden[0]}`")
         elif mapped.heard():
             self._in.notes.unknown(f"who listens to what SQLAlchemy maps may act on `{cls.name}`")
         else:
             self._in.notes.maps((base, *mapped.known_to(base)), f"mapping `{cls.name}`")
+        return cls
+
+    def _validated(self, cls: Class, meta: Value) -> Value:
+        """Pydantic builds a schema of a class, and keeps it there: it is not gone through."""
+        cls.meta = meta
+        self.tell_members(cls)
+        if any(base is ANY for base in _bases(cls)):
+            self._in.notes.unknown(f"base class of `{cls.name}` may act on its subclasses")
+        for name, _ in _every_member(cls, models.is_of_pydantic):
+            if name in models.CALLED:
+                self._in.notes.unknown(f"making `{cls.name}` calls its `{name}`")
         return cls
 
     def _tell_bases(self, cls: Class, keywords: dict[str, Value]) -> None:
@@ -227,8 +242,8 @@ class Classes:
         return this
 
 
-def _every_member(cls: Class) -> Iterator[tuple[str, type | None]]:
-    """Yield the members of a class and of its bases, by name and kind, but not SQLAlchemy's own."""
+def _every_member(cls: Class, is_trusted: Callable[[type], bool]) -> Iterator[tuple[str, type | None]]:
+    """Yield the members of a class and of its bases, by name and kind, but not those of trusted ones."""
     live: dict[type, None] = {}
     for one in (cls, *_bases(cls)):
         if isinstance(one, Class):
@@ -236,7 +251,7 @@ def _every_member(cls: Class) -> Iterator[tuple[str, type | None]]:
         elif isinstance(one, Live):
             live.update(dict.fromkeys(one.object.__mro__))
     for base in live:
-        if not mapped.is_sqlalchemys(base):
+        if not is_trusted(base):
             yield from ((name, type(member)) for name, member in vars(base).items())
 
 

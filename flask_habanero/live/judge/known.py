@@ -71,6 +71,15 @@ PURE_NAMES = frozenset(
 )
 # of libraries that describe things: what they make is a description, in use only once it is put somewhere
 DESCRIBING = (
+    "attr._make.",
+    "attr._next_gen.",
+    "attr.validators.",
+    "pydantic.aliases.",
+    "pydantic.fields.",
+    "pydantic.functional_serializers.",
+    "pydantic.functional_validators.",
+    "pydantic.networks.",
+    "pydantic.types.",
     "flask_sqlalchemy.extension.SQLAlchemy.relationship",
     "marshmallow_sqlalchemy.convert.ModelConverter.",
     "sqlalchemy.ext.hybrid.",

@@ -98,9 +98,10 @@ class TakeOut:
 
     def apply(self) -> Inverse:
         if self.kind == "attribute":
-            delattr(self.target, self.key)
+            if self.key in vars(self.target):  # two statements may have had a part in it
+                delattr(self.target, self.key)
         elif self.kind == "key":
-            self.target.pop(self.key, None)  # two statements may have had a part in it
+            self.target.pop(self.key, None)  # here, too
         elif isinstance(self.target, set):
             self.target.discard(self.key)
         else:

@@ -1,0 +1,73 @@
+"""What an attribute was before a statement set it: as the object's own constructor left it.
+
+``login.request_loader(f)``, ``login.login_view = "login"``: a statement sets an attribute of an object that
+another one made. When it goes, the attribute is again what it was. That is read from the code of the
+constructor, which is gone through without running it. What other statements do to it is told elsewhere.
+"""
+
+from __future__ import annotations
+
+import ast
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from ..piece import Piece
+from . import lasting, names
+from .judge.values import Live, Made, Value
+from .slots import Slot, is_common
+
+if TYPE_CHECKING:
+    from .draft import Draft
+
+ABSENT = object()
+UNKNOWN = object()
+
+
+def of(draft: Draft, slot: Slot) -> Any:
+    """Return what an attribute was; ABSENT if there was none of its own, UNKNOWN if that can't be told."""
+    if (id(slot.target), slot.key) in draft.program.books.absent or isinstance(
+        slot.target, FunctionType | type
+    ):
+        return ABSENT
+    made = _made(draft, slot.target)
+    if made is None:
+        return UNKNOWN
+    value = made.fields.get(slot.key)
+    return ABSENT if value is None else _told(value)
+
+
+def _told(value: Value) -> Any:
+    """Return the object that a value stands for, if it is one that nobody else changes."""
+    one = value.object if isinstance(value, Live) else UNKNOWN
+    return one if is_common(one) or isinstance(one, FunctionType | type) else UNKNOWN
+
+
+def _made(draft: Draft, target: Any) -> Made | None:
+    """Return what the one statement makes that binds an object to a name of a module."""
+    program, found = draft.program, []
+    for module, source in program.tree.items():
+        live = program.loaded(module)
+        bound = {name for name, value in vars(live).items() if value is target} if live is not None else set()
+        for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True) if bound else ():
+            if bound & row.binds and isinstance(getattr(piece.node, "value", None), ast.Call):
+                found.append((module, piece))
+    if len(found) != 1:
+        return None
+    ((module, piece),) = found
+    made = draft.judge_before(module).made(piece.node.value)  # type: ignore[attr-defined]  # a call, see above
+    if not isinstance(made, Made) or made.open or made.kind is not type(target):
+        return None
+    return None if _reads_state(draft, module, piece) else made
+
+
+def _reads_state(draft: Draft, module: str, piece: Piece) -> bool:
+    """Whether a statement reads what may have changed since it ran: it would make another object now."""
+    program, read, named = draft.program, draft.judge_before(module).read(piece.node), []
+    for where, name in sorted(read.names):
+        unit = program.unit_name(where)
+        live = program.loaded(unit)
+        if live is not None and unit in program.tree:
+            named.append(vars(live).get(name))
+            if lasting.has_changed(program, unit, name, read):
+                return True
+    return any(True for _ in lasting.others(program, read, named))
