@@ -1,4 +1,4 @@
-"""What ran at the start for no statement of the app: a factory that the server called, and what that called.
+"""What ran at the start, and no statement of the app shows: a factory that the server called, a callback.
 
 What is done to an object is told statement by statement. Such a function has its say in it, too. What it set
 decides, because it ran after the modules had been loaded; and what it has read, such as a registry that
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import factory, reading, replays, rivals, variables
+from . import codes, factory, reading, replays, rivals, variables
 from .judge.findings import Findings
 from .judge.interpreter import Interpreter
 from .judge.values import ANY, Scope, Value
@@ -22,22 +22,35 @@ if TYPE_CHECKING:
     from .entries import Entry
     from .startup import Function
 
+    Owner = tuple[str, int] | None
+
 Found = tuple[str, Findings]
 """Where it stands, and what is found there."""
 
 
 def check(draft: Draft) -> None:
     """Refuse entries that such a function overrides, or has read."""
-    ran = [key for key, owners in draft.program.books.ran.items() if None in owners]
+    ran = dict(draft.program.books.ran)
     known: dict[Function, list[Found]] = {}
-    for mine in rivals.by_target(draft) if ran else ():
+    for mine in rivals.by_target(draft):
         reached = rivals.reached_by(draft, mine[0].target)
-        for key in ran:
-            if reached is None or _reads(draft, key, reached):
+        for key in [one for one in ran if not all(_shows(draft, one, owner) for owner in ran[one])]:
+            if "<" in key[1]:
+                _meet_unnamed(draft, mine, key, reached)
+            elif reached is None or _reads(draft, key, reached):
                 if key not in known:
                     known[key] = list(_gone_through(draft, key))
                 for where, found in known[key]:
                     _meet(draft, mine, where, found)
+
+
+def _shows(draft: Draft, key: Function, owner: Owner) -> bool:
+    """Whether going through a statement that a function ran for comes past the function."""
+    if owner is None or owner[0] not in draft.loaded or owner[1] not in draft.uids(owner[0]):
+        return owner is not None
+    module, uid = owner
+    node = draft.parsed(module).pieces[draft.uids(module).index(uid)].node
+    return owner in draft.acted or (key[0], key[1].rpartition(".")[2]) in draft.judge(module).read(node).went
 
 
 def _reads(draft: Draft, key: Function, names: set[str]) -> bool:
@@ -53,6 +66,30 @@ def _meet(draft: Draft, mine: list[Entry], where: str, found: Findings) -> None:
         if rivals.has_read(found, entry):
             text = f"it has read what {draft.where(*entry.where)} makes, or made, an entry in"
             draft.refuse("stale", where, text)
+
+
+def _meet_unnamed(draft: Draft, mine: list[Entry], key: Function, reached: set[str] | None) -> None:
+    """Refuse where a lambda, or a function made in another one, may have to do with the object."""
+    words = _words(draft, key)
+    about = reached is None or not words.isdisjoint(reached)
+    if about and any(one.kind != "attribute" or one.key in words for one in mine):
+        entry = draft.where(*mine[0].where)
+        what = f"it ran at the start, and what it has to do with what {entry} sets can't be told"
+        draft.refuse("stale", f"{key[0]}:{key[2]}", what)
+
+
+def _words(draft: Draft, key: Function) -> set[str]:
+    """Return the names, attributes and strings in a function's code."""
+    module, qualname, first = key
+    every = (
+        [code for one in draft.program.codes(module) for code in codes.walk(one)]
+        if module in draft.loaded
+        else []
+    )
+    found = [one for one in every if (one.co_qualname, one.co_firstlineno) == (qualname, first)]
+    inner = [code for one in found for code in codes.walk(one)]
+    strings = {one for code in inner for one in code.co_consts if type(one) is str}
+    return strings.union(*({*code.co_names, *code.co_freevars} for code in inner))
 
 
 def _gone_through(draft: Draft, key: Function) -> Iterator[Found]:

@@ -51,6 +51,7 @@ class Findings:
     Attributes:
         effects: what was found.
         trail: the functions that are being gone through.
+        went: those that were gone through, each by its module and name.
         names: the module-level names of the app's own that were read: (module, name).
         used: the live objects of which more than the identity was used: id -> the object, and its attributes
             that were read; an empty name stands for what is in it.
@@ -67,6 +68,7 @@ class Findings:
     def __init__(self) -> None:
         self.effects: list[Effect] = []
         self.trail: list[str] = []
+        self.went: set[tuple[str, str]] = set()
         self.names: set[tuple[str, str]] = set()
         self.used: dict[int, tuple[Any, set[str]]] = {}
         self.keys: dict[int, set[Any]] = {}

@@ -46,6 +46,7 @@ class Statements(Blocks):
         found: list[Value] = []
         self._returns.append(found)
         self._in.notes.trail.append(f"{scope.module}.{node.name}")
+        self._in.notes.went.add((scope.module, node.name))
         before = self._in.perhaps
         scope.shared.update(_declared(node))  # wherever it stands: also in a branch that is not taken
         try:
