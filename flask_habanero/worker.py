@@ -9,18 +9,14 @@ It knows no sockets and no Flask; `fleet.py` carries its messages.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from . import bootnote
-from .boot import finder
 from .change import Change, Request, change_of, change_to
 from .checkpoint import EVERY
-from .config import RESTART
 from .errors import (
     BusyError,
     CommitError,
@@ -31,6 +27,7 @@ from .errors import (
 )
 from .gate import Gate, Unavailable
 from .guard import COMMIT_S, LIBRARIES_S, MOST_DEATHS, attempt, watched
+from .leaving import Leaving
 from .manager import Manager
 from .moves import Move, Moves, loaded_of, plan_to
 from .record import PUSH, ROLLBACK, Record, State
@@ -43,7 +40,6 @@ if TYPE_CHECKING:
     from .live.plan import Step
     from .live.program import Program
 
-LEAVE_S = 30.0  # until a worker that is to be replaced ends by itself: as long as gunicorn lets one finish
 CATCH_UP_S = 5.0  # how long a worker that missed a release waits for its running requests, before it ends
 STORE_AGAIN_S = 1.0  # a store that is down is asked once a second, not at each request
 log = logging.getLogger("flask_habanero")
@@ -59,7 +55,7 @@ class Worker:
         since: when it came to run `number`, seconds since 1970.
         trouble: why it does not run head; empty when it does.
         ending: it serves no more: its process manager was asked for another.
-        leaving: it serves on with the release that it has until it is replaced, since it can't go to head.
+        leaving: how it serves on, with the release that it has, until a restart replaces it.
         moves: the release on its way through it.
         follows: it serves no requests: its own code runs all the while, and may be what would change.
         news: who tells the app's own code of it.
@@ -78,8 +74,8 @@ class Worker:
         self.program, self.gate, self.ledger, self.config = program, gate, ledger, config
         self.epoch, self.number, self.since, self.trouble = "", 0, 0, ""
         self.head: State
-        self.ending = self.leaving = False
-        self._leaves_at = 0.0  # by itself, if nobody replaces it
+        self.ending = False
+        self.leaving: Leaving
         self._manager = Manager()
         self._seen = -1  # the counter's value that `number` belongs to
         self._served = False
@@ -97,7 +93,7 @@ class Worker:
         Raises:
             StoreError: the ledger can't be read. The app serves what is on disk.
         """
-        self._manager = manager
+        self._manager, self.leaving = manager, Leaving(self.program, self.config, manager)
         now = int(time.time())
         overlay = self.program.overlay
         self.epoch, self.number = self.ledger.open_epoch(
@@ -151,7 +147,7 @@ class Worker:
         Raises:
             StoreError: the ledger can't be read.
         """
-        if self.leaving:
+        if self.leaving.begun:
             return
         with self.moves.lock:
             seen = self.ledger.counter()
@@ -160,39 +156,21 @@ class Worker:
             self.epoch = self.ledger.instead_of(self.epoch)
             record = self.ledger.head(self.epoch)
             if (record.number, record.tree_digest) != (self.number, self.head.digest) or self.trouble:
-                if self._is_by_restart(record):
+                if self.leaving.is_for(record):
                     self.leave(record.number)
                 else:
                     self._go_to(record)
             self._seen = seen
 
-    def _is_by_restart(self, record: Record) -> bool:
-        """Whether a release comes to this worker by a restart, and one is on its way."""
-        if self.config.cold != RESTART or not self._manager.would_replace():
-            return False
-        if record.number == finder.passed_over or finder.why_not(self.program.modules):
-            return False  # whoever is started in this one's place does not come to it, either
-        assert self.config.keys is not None  # else there is no worker
-        try:
-            note = bootnote.read(self.config.store, self.config.keys)
-        except StoreError as error:
-            log.error("whether #%d was made by a restart can't be told: %s", record.number, error)
-            return False
-        return note is not None and note.is_of(record.number, record.nonce)
-
     def leave(self, number: int) -> None:
-        """Serve on with the release that is here until this worker is replaced, and for `LEAVE_S` at most.
+        """Serve on with the release that is here until this worker is replaced.
 
         Args:
             number: of the release that it can't go to.
         """
-        self._leaves_at, self.leaving = time.monotonic() + LEAVE_S, True
+        self.leaving.begin()
         self.trouble = f"#{number} is made live by a restart, and this worker ends"
         self.moves.drop()
-
-    def stay(self) -> None:
-        """Take `leave` back: the release was not recorded."""
-        self.leaving, self.trouble = False, ""
 
     def finish(self, move_id: str) -> None:
         """Commit what was prepared: its leader says that it is recorded. Else do as `catch_up`.
@@ -368,9 +346,7 @@ class Worker:
         """Look after what nobody asks for: a lease that ended, a counter that moved while no request came."""
         if self.ending:  # now that the answers that say why are sent
             self._manager.end_this_worker()
-        if self.leaving and time.monotonic() > self._leaves_at:
-            self._leaves_at = math.inf  # who asked for the restart has died before
-            self._manager.end_this_worker()
+        self.leaving.tick()
         if not self.moves.lock.acquire(blocking=False):
             return  # somebody moves it: nothing to look after
         try:

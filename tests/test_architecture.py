@@ -27,7 +27,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("shared", "sentinel", "redisstore", "hosts", "branch", "mirror"),
     ("gate", "config", "surroundings", "guard", "manager", "signals", "boot"),
     ("webhook", "fresh", "importable", "clock", "concerned", "band", "bootnote", "coldstart"),
-    ("change", "post", "moves", "worker", "round", "wide", "resync", "relay", "fleet", "census"),
+    ("change", "post", "moves", "leaving", "worker", "round", "wide", "resync", "relay", "fleet", "census"),
     ("freeze", "trial", "admission"),
     ("answers", "archive", "rehearsing", "leading", "cold", "deploy"),
     ("endpoint", "server"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask_habanero import bootnote, guard, worker
+from flask_habanero import bootnote, guard, leaving
 from flask_habanero.asset import Asset
 from flask_habanero.boot import finder
 from flask_habanero.bootnote import Note
@@ -300,11 +300,11 @@ def test_a_worker_that_is_to_be_replaced_serves_on_and_ends_when_nobody_replaces
         bootnote.write(config.store, note, host.keys)
         leads.record(request)
         assert other.get() == "x = 0"
-        assert (other.worker.leaving, other.worker.ending, other.ended) == (True, False, False)
+        assert (other.worker.leaving.begun, other.worker.ending, other.ended) == (True, False, False)
         assert "#1 is made live by a restart" in other.worker.trouble
         other.worker.tick()
         assert not other.ended
-        monkeypatch.setattr(worker, "LEAVE_S", 0.0)
+        monkeypatch.setattr(leaving, "LEAVE_S", 0.0)
         other.worker.leave(1)
         other.worker.tick()
         assert (other.get(), other.ended) == ("x = 0", True)
