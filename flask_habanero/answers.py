@@ -134,9 +134,10 @@ class Answers:
 
     def recorded(self, record: Record) -> Report:
         """Return the report on a push that was recorded before: it is never done twice."""
-        workers = self.count()
+        came = self._met.restarts.came(record)
+        workers = self.count() if came is None else came
         outcome = "diverged" if workers.behind else "live"
-        data = {"duplicate": True, "recorded": True}
+        data = {"duplicate": True, "recorded": True, "restarting": came is not None and bool(came.behind)}
         return Report(outcome, record.number, record.tree_digest, workers=workers, data=data)
 
     def _modules(self, record: Record) -> list[str]:

@@ -61,16 +61,17 @@ class Finder(MetaPathFinder):
         """Look on no more: it is decided elsewhere what this process imports."""
         self.pid = os.getpid()
 
-    def why_not(self, names: Iterable[str]) -> str:
+    def why_not(self, names: Iterable[str], *, forked: bool) -> str:
         """Return why a process in this one's place would not import the release that is head then, or "".
 
         Args:
             names: the app's top-level names.
+            forked: it has what the server's master has imported by now.
         """
         if self.folder is None:
             return "this server's processes import what is on the disk as they start"
         early = ", ".join(sorted(self._inherited.intersection(names)))
-        if early or self.pid not in (0, os.getpid()):
+        if forked and (early or self.pid not in (0, os.getpid())):
             return f"the server's master imports modules of the app before it forks: {early or 'some'}"
         return self.refusal
 

@@ -48,7 +48,9 @@ OLD_S = 3.0  # for the old workers to end; who is still inside a request then en
 LOOK_S = 0.02
 SERVER_ERROR = 500
 FIX = "correct it; nothing was recorded, and nothing restarted"
-RUN = "start the server with: flask habanero run -- gunicorn ..."
+RUN = "start the server with: flask habanero run -- gunicorn ..., or uwsgi ..."
+GONE = "the server's master is gone: start it again"
+LAST = "it ends after its last answer, and another is started then"
 LOST = "what the workers kept in memory is gone"
 log = logging.getLogger("flask_habanero")
 
@@ -70,11 +72,13 @@ class Restarted:
         record: of the release.
         steps: what was done, as people read it.
         workers: who came back at head, and who did not.
+        restarting: it goes on, and ends after the answer.
     """
 
     record: Record
     steps: tuple[str, ...]
     workers: WorkerCount
+    restarting: bool
 
 
 class Restarts:
@@ -113,7 +117,7 @@ class Restarts:
 
     def _unready(self) -> str:
         """Return why a worker that starts would not import head."""
-        why = finder.why_not(self._worker.program.modules)
+        why = finder.why_not(self._worker.program.modules, forked=self._manager.keeps_imports)
         if why:
             return why
         try:
@@ -145,7 +149,8 @@ class Restarts:
         with clock.stage("restart"):
             deadline = max(begun + RESTARTED_S, time.monotonic() + LEAST_S)
             workers = self._restart(done, deadline)
-        return Restarted(done, _steps(change, self._worker.head), workers)
+        restarting = self._manager.waits_for_all and self._manager.would_replace()
+        return Restarted(done, _steps(change, self._worker.head), workers, restarting)
 
     def rehearsed(self, request: Request, pages: list[str], within_s: float) -> Report:
         """Return what became of a staged request in a canary, as `rehearsing.rehearse` does of a hot one.
@@ -210,23 +215,40 @@ class Restarts:
         return done
 
     def _restart(self, done: Record, deadline: float) -> WorkerCount:
-        """Have all workers replaced, and wait for the new ones. Returns who came."""
+        """Have all workers replaced, and wait for the new ones, where they can come. Returns who came."""
         before = siblings()
         coldstart.forget_booted(self._config.store)
         if not self._manager.start_all_anew():
-            gone = "the server's master is gone: start it again"
-            return WorkerCount(0, 0, len(before), tuple(f"{_label(pid)}: {gone}" for pid in sorted(before)))
+            return _late(before, GONE)
+        if self._manager.waits_for_all:
+            return _late(before, LAST)
         while not self._have_come(done, before) and time.monotonic() < deadline:
             time.sleep(LOOK_S)
         deadline = min(deadline, time.monotonic() + OLD_S)
         while siblings() & before - {os.getpid()} and time.monotonic() < deadline:
             time.sleep(LOOK_S)  # what they answer now was asked before
         new = siblings() - before
-        late = sorted(new - self._booted(done))
-        behind = [f"{_label(pid)}: it has not come up yet" for pid in late]
         if not new:
-            behind = ["a worker: none has been started"]
-        return WorkerCount(len(new) - len(late), 0, len(new) - len(late) + len(behind), tuple(behind))
+            return WorkerCount(0, 0, 1, ("a worker: none has been started",))
+        return _late(new - self._booted(done), "it has not come up yet", of=len(new))
+
+    def came(self, record: Record) -> WorkerCount | None:
+        """Return who has come by a restart that no answer could wait for; None if head came otherwise.
+
+        Raises:
+            StoreError: that can't be told.
+        """
+        if not self._manager.waits_for_all or not self.are_possible:
+            return None
+        note, head = (
+            bootnote.read(self._config.store, self._fleet.keys),
+            self._worker.ledger.last(record.epoch),
+        )
+        if note is None or not note.is_of(record.number, record.nonce) or record.number != head:
+            return None
+        now, came = siblings(), self._booted(record)
+        late = set() if self._manager.pid in came else now - came  # the master imports the app for all
+        return _late(late, "it has not come up yet", of=len(now))
 
     def _have_come(self, done: Record, before: set[int]) -> bool:
         """Whether as many workers as there were have imported the release, or all that there will be."""
@@ -249,8 +271,11 @@ def _failure(where: str, what: str) -> Reason:
     return Reason(CanaryError.slug, where, what, FIX)
 
 
-def _label(pid: int) -> str:
-    return label(f"{pid}-")
+def _late(pids: Collection[int], why: str, of: int = 0) -> WorkerCount:
+    """Return the count of some workers that are behind, of so many; else of as many."""
+    behind = tuple(f"{label(f'{pid}-')}: {why}" for pid in sorted(pids))
+    total = max(of, len(behind))
+    return WorkerCount(total - len(behind), 0, total, behind)
 
 
 def _steps(change: Change, head: State) -> tuple[str, ...]:

@@ -325,5 +325,5 @@ class Deployer:
         done = self.restarts.release(request, change, clock, self._leader, cold)
         outcome, number = "diverged" if done.workers.behind else "live", done.record.number
         log.info("#%d by %s: %s, after a restart", number, request.claims["cid"], outcome)
-        data = {"restarted": True, "lost": LOST}
+        data = {"restarted": True, "lost": LOST, "restarting": done.restarting}
         return Report(outcome, number, change.digest, done.steps, workers=done.workers, data=data)

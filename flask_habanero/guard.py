@@ -12,6 +12,7 @@ import faulthandler
 import fcntl
 import logging
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ def importing(folder: Path, number: int) -> Iterator[None]:
     A file in the folder is locked meanwhile, and stays there if this process fails, or dies. Who comes
     through takes away those of this release, and of all before it.
     """
-    path = folder / f"{number}-{os.getpid()}"
+    path = folder / f"{number}-{os.getpid()}-{secrets.token_hex(4)}"  # uWSGI's master starts again as it is
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -41,7 +41,8 @@ class Leaving:
         """Whether a release comes to this worker by a restart, and one is on its way."""
         if self._config.cold != RESTART or not self._manager.would_replace():
             return False
-        if record.number == finder.passed_over or finder.why_not(self._program.modules):
+        refusal = finder.why_not(self._program.modules, forked=self._manager.keeps_imports)
+        if record.number == finder.passed_over or refusal:
             return False  # whoever is started in this one's place does not come to it, either
         assert self._config.keys is not None  # else there is no worker
         try:
@@ -56,7 +57,7 @@ class Leaving:
         self.begun, self._ends_at = True, time.monotonic() + LEAVE_S
 
     def tick(self) -> None:
-        """End this worker if nobody has replaced it in time: who asked for the restart has died before."""
+        """Have this worker replaced if nobody has in time: who asked for the restart has died before."""
         if time.monotonic() > self._ends_at:
             self._ends_at = math.inf
-            self._manager.end_this_worker()
+            self._manager.replace_this_worker()

@@ -8,6 +8,9 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+# uWSGI ends these at a reload, with the requests that they hold; nginx in front, or --http-socket, has none
+_ROUTERS = frozenset({"http", "httprouter", "https", "https2", "fastrouter", "rawrouter", "sslrouter"})
+
 
 def _uwsgi() -> Any:
     """Return uWSGI's own module, None elsewhere: only the server itself has it, no package does."""
@@ -75,14 +78,30 @@ class Manager:
         # To uWSGI's workers SIGTERM means at once
         os.kill(os.getpid(), signal.SIGTERM if _uwsgi() is None else signal.SIGHUP)
 
+    def replace_this_worker(self) -> None:
+        """Have another worker in this one's place, with the app loaded again."""
+        if _uwsgi() is None or not self.start_all_anew():  # uWSGI forks it from what its master has loaded
+            self.end_this_worker()
+
+    @property
+    def keeps_imports(self) -> bool:
+        """Whether new workers have what its master imported once, also when all are started anew."""
+        return _uwsgi() is None  # uWSGI's starts its own program again, too
+
+    @property
+    def waits_for_all(self) -> bool:
+        """Whether it starts no new worker before all old ones have given their last answer."""
+        return _uwsgi() is not None
+
     def why_not_all(self, *, preloaded: bool) -> str:
         """Return why it can't start all workers anew, with the app loaded again; "" if it can.
 
         Args:
             preloaded: the app was loaded before its workers were forked.
         """
-        if _uwsgi() is not None:
-            return "uWSGI starts no new worker before all old ones have answered, and this one waits for it"
+        uwsgi = _uwsgi()
+        if uwsgi is not None:
+            return _why_not_uwsgi(uwsgi)
         if not self.would_replace():
             return "the process above this one is no gunicorn"
         if preloaded:
@@ -93,5 +112,24 @@ class Manager:
         """Have all workers replaced, each after its last answer. Returns whether anybody does so."""
         if not self.would_replace():
             return False  # the master has died meanwhile
-        os.kill(os.getppid(), signal.SIGHUP)
+        os.kill(self.pid, signal.SIGHUP)
         return True
+
+    @property
+    def pid(self) -> int:
+        """The master's."""
+        uwsgi = _uwsgi()
+        return os.getppid() if uwsgi is None else int(uwsgi.masterpid())
+
+
+def _why_not_uwsgi(uwsgi: Any) -> str:
+    if not uwsgi.masterpid():
+        return "uWSGI runs without --master"
+    routers = sorted(_ROUTERS.intersection(map(_text, uwsgi.opt)))
+    if routers:
+        return f"uWSGI drops what its router (--{routers[0]}) holds when it starts workers anew"
+    return ""
+
+
+def _text(word: str | bytes) -> str:
+    return word.decode("latin-1") if isinstance(word, bytes) else word

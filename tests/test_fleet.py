@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from flask_habanero import census, fleet, leading, manager, moves
@@ -594,6 +595,7 @@ class Uwsgi(ModuleType):
     def __init__(self, master: int) -> None:
         super().__init__("uwsgi")
         self.master = master
+        self.opt: dict[Any, Any] = {}
 
     def masterpid(self) -> int:
         return self.master
@@ -624,8 +626,34 @@ def test_all_workers_are_started_anew_only_where_that_loads_the_app_again(
     assert asked == []
     assert master.start_all_anew()
     assert asked == [(os.getppid(), signal.SIGHUP)]
-    monkeypatch.setitem(sys.modules, "uwsgi", Uwsgi(master=1))
-    assert "uWSGI" in master.why_not_all(preloaded=False)
+    assert master.keeps_imports
+    master.replace_this_worker()
+    assert asked[1:] == [(os.getpid(), signal.SIGTERM)]
+
+
+@pytest.mark.parametrize(
+    ("has_master", "options", "why"),
+    [
+        (1, [b"http-socket", b"lazy-apps"], ""),
+        (1, [b"http", b"http-socket"], "its router (--http)"),
+        (1, ["https"], "its router (--https)"),
+        (0, [], "without --master"),
+    ],
+)
+def test_uwsgi_is_asked_for_a_reload_where_that_drops_nothing(
+    monkeypatch: pytest.MonkeyPatch, has_master: int, options: list[Any], why: str
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(manager.os, "kill", lambda *given: asked.append(given))
+    uwsgi = Uwsgi(master=has_master * 7)
+    uwsgi.opt = dict.fromkeys(options, True)
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    master = manager.Manager()
+    told = master.why_not_all(preloaded=True)
+    assert (why in told) if why else not told
+    assert (master.keeps_imports, master.waits_for_all) == (False, True)
+    master.replace_this_worker()
+    assert asked == ([(7, signal.SIGHUP)] if has_master else [(os.getpid(), signal.SIGHUP)])
 
 
 def test_uwsgi_without_a_master_replaces_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

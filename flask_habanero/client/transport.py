@@ -147,11 +147,28 @@ class Wire:
     def _delivered(self, request: Request, patience: Patience) -> Report:
         try:
             report = self._until_free(request, patience)
-            return self._ended(request, report, patience) if report.outcome == "unknown" else report
+            if report.outcome == "unknown":
+                report = self._ended(request, report, patience)
         except LostError as lost:
             if not lost.sent:
                 raise DeliveryError(self.endpoint, lost.why, maybe_live=False) from None
-            return self._recover(request, lost, patience)
+            report = self._recover(request, lost, patience)
+        return self._restarted(request, report, patience)
+
+    def _restarted(self, request: Request, report: Report, patience: Patience) -> Report:
+        """Return what came of a release by a restart that its answer could not wait for."""
+        for pause in _pauses(patience.deadline):
+            if report.data.get("restarting") is not True:
+                break
+            time.sleep(pause)
+            try:
+                asked = self._exchange(request.outcome(), patience)[1]
+            except LostError as lost:
+                patience.tell(lost.why)
+                continue
+            if asked.data.get("recorded") is True:
+                report = replace(asked, steps=report.steps, data={**report.data, **asked.data})
+        return report
 
     def _until_free(self, request: Request, patience: Patience) -> Report:
         while True:

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from flask_habanero import envelope
@@ -16,7 +17,7 @@ from flask_habanero.client.transport import Request, Wire
 from flask_habanero.client.view import View
 from flask_habanero.envelope import Key
 from flask_habanero.errors import AbandonedError, DeliveryError, Reason, RejectedError
-from flask_habanero.release import Bundle, Report, tree_digest
+from flask_habanero.release import Bundle, Report, WorkerCount, tree_digest
 
 from tests.fake_server import Answer, FakeServer, stranger
 
@@ -328,6 +329,34 @@ def test_a_push_of_which_the_server_can_tell_nothing_is_unknown(wire, server, mo
     monkeypatch.setattr(server, "_push", lambda c, b: Report("unknown", reasons=CAN_NOT_TELL.reasons))
     monkeypatch.setattr(server, "_outcome", lambda c, b: CAN_NOT_TELL)
     assert wire.deliver(deletion(wire), ignored).outcome == "unknown"
+
+
+def test_a_restart_that_its_answer_can_not_wait_for_is_asked_after_until_it_ended(wire, server, monkeypatch):
+    begun = {"restarted": True, "restarting": True, "lost": "all"}
+    late, there = WorkerCount(0, 0, 2, ("1: it ends", "2: it ends")), WorkerCount(2, 0, 2)
+    recorded = {"recorded": True, "restarting": True}
+    told = [
+        CAN_NOT_TELL,
+        CAN_NOT_TELL,
+        Report("diverged", 1, workers=late, data=recorded),
+        Report("live", 1, workers=there, data={**recorded, "restarting": False}),
+    ]
+    begins = Report("diverged", 1, steps=("shop: restarted",), workers=late, data=begun)
+    monkeypatch.setattr(server, "_push", lambda c, b: begins)
+    monkeypatch.setattr(server, "_outcome", lambda c, b: told.pop(0))
+    request = deletion(wire)
+    server.lies += [lambda answer: answer, lambda answer: None]  # one is lost while nobody is there
+    report = wire.deliver(request, ignored)
+    assert (report.outcome, report.workers, report.steps) == ("live", there, ("shop: restarted",))
+    assert (report.data["restarting"], report.data["lost"], told) == (False, "all", [])
+
+
+def test_a_restart_that_does_not_end_in_time_is_what_was_last_told(wire, server, monkeypatch):
+    late = Report("diverged", 1, workers=WorkerCount(0, 0, 1, ("1: it ends",)), data={"restarting": True})
+    monkeypatch.setattr(server, "_push", lambda c, b: late)
+    monkeypatch.setattr(server, "_outcome", lambda c, b: replace(late, data={**late.data, "recorded": True}))
+    report = wire.deliver(deletion(wire), ignored, within_s=0.5)
+    assert (report.outcome, report.workers.behind) == ("diverged", ("1: it ends",))
 
 
 def test_a_forged_answer_to_a_push_is_no_answer(wire, server):

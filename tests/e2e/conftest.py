@@ -221,6 +221,7 @@ EACH_TIME = {
     "test_a_task_runs_on_one_release_and_no_push_waits_for_it",
     "test_a_thread_inside_changing_code_makes_the_change_cold_on_all_workers",
     "test_a_worker_that_is_killed_comes_back_at_head",
+    "test_below_uwsgi_a_cold_change_is_restarted_into_and_no_request_fails",
     "test_conflicts_are_waited_for",
     "test_demo_fails_if_a_promise_is_broken",
     "test_demo_holds_and_leaves_nothing_behind",

@@ -265,8 +265,8 @@ def test_without_run_it_is_refused_with_what_to_type(
     ("command", "why"),
     [
         (
-            "uwsgi --master --processes 2 --module app:app --http-socket 127.0.0.1:{port}",
-            "uWSGI starts no new",
+            "uwsgi --master --processes 2 --module app:app --http 127.0.0.1:{port}",
+            "uWSGI drops what its router (--http) holds",
         ),
         ("flask run", "no gunicorn"),
     ],
