@@ -22,6 +22,7 @@ from .config import MODULES, RESTART
 from .errors import ColdChangeError, ConfigError, HabaneroError, Reason, ReasonedError
 from .importable import name_of
 from .leading import record
+from .live import gathered
 from .manager import Manager, siblings
 from .post import label
 from .release import Report, WorkerCount
@@ -52,6 +53,7 @@ RUN = "start the server with: flask habanero run -- gunicorn ..., or uwsgi ..."
 GONE = "the server's master is gone: start it again"
 LAST = "it ends after its last answer, and another is started then"
 LOST = "what the workers kept in memory is gone"
+WOULD_BE_LOST = "what the workers keep in memory would be gone"
 log = logging.getLogger("flask_habanero")
 
 
@@ -73,12 +75,14 @@ class Restarted:
         steps: what was done, as people read it.
         workers: who came back at head, and who did not.
         restarting: it goes on, and ends after the answer.
+        gathered: what is known of what this worker kept in memory; see `live/gathered.py`.
     """
 
     record: Record
     steps: tuple[str, ...]
     workers: WorkerCount
     restarting: bool
+    gathered: list[str]
 
 
 class Restarts:
@@ -144,13 +148,18 @@ class Restarts:
         begun, note = time.monotonic(), self._note(request)
         with clock.stage("canary"), leader.staged(request):
             self._try(request, note, [], CANARY_S)
+        gone = self.gathered()
         with clock.stage("record"):
             done = self._record(request, change, note)
         with clock.stage("restart"):
             deadline = max(begun + RESTARTED_S, time.monotonic() + LEAST_S)
             workers = self._restart(done, deadline)
         restarting = self._manager.waits_for_all and self._manager.would_replace()
-        return Restarted(done, _steps(change, self._worker.head), workers, restarting)
+        return Restarted(done, _steps(change, self._worker.head), workers, restarting, gone)
+
+    def gathered(self) -> list[str]:
+        """Return what is known of what a restart would lose here."""
+        return gathered.told(self._worker.program)
 
     def rehearsed(self, request: Request, pages: list[str], within_s: float) -> Report:
         """Return what became of a staged request in a canary, as `rehearsing.rehearse` does of a hot one.

@@ -17,7 +17,7 @@ from .answers import Answers, Circumstances
 from .archive import Archive
 from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .clock import Clock
-from .cold import LOST, Restarts
+from .cold import LOST, WOULD_BE_LOST, Restarts
 from .envelope import FOR_READERS, READING
 from .errors import (
     BundleError,
@@ -136,7 +136,8 @@ class Deployer:
         except ColdChangeError as cold:
             if not self.restarts.are_possible:
                 raise ColdChangeError((*cold.reasons, *self.restarts.obstacles())) from None
-            data = {"planned": True, "restarts": True}
+            lost = {"lost": WOULD_BE_LOST, "gathered": self.restarts.gathered()}
+            data = {"planned": True, "restarts": True, **lost}
             return self.answers.report(cold.outcome, reasons=cold.reasons, data=data)
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
 
@@ -325,5 +326,5 @@ class Deployer:
         done = self.restarts.release(request, change, clock, self._leader, cold)
         outcome, number = "diverged" if done.workers.behind else "live", done.record.number
         log.info("#%d by %s: %s, after a restart", number, request.claims["cid"], outcome)
-        data = {"restarted": True, "lost": LOST, "restarting": done.restarting}
+        data = {"restarted": True, "lost": LOST, "gathered": done.gathered, "restarting": done.restarting}
         return Report(outcome, number, change.digest, done.steps, workers=done.workers, data=data)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -131,8 +131,16 @@ def _result_line(outcome: str, result: Result, held: int, path: str, done: str, 
 def report_lines(report: Report) -> list[str]:
     """Return what stands beneath the line of a push: reasons, and workers that are not at head."""
     behind = [f"          behind: {text}" for text in report.workers.behind]
-    lost = [f"          {report.data.get('lost', '')}"] if report.data.get("restarted") is True else []
-    return [*reason_lines(report.reasons), *behind, *lost]
+    return [*reason_lines(report.reasons), *behind, *_lost_lines(report.data)]
+
+
+def _lost_lines(data: Mapping[str, Any]) -> list[str]:
+    """Return what a restart has taken, or would take, from the workers' memory, as far as that is known."""
+    if not (data.get("restarted") is True or data.get("restarts") is True):
+        return []
+    gathered = data.get("gathered")
+    names = [f"            {line}" for line in gathered] if isinstance(gathered, list) else []
+    return [f"          {data.get('lost', '')}", *names]
 
 
 def reason_lines(reasons: Iterable[Reason]) -> list[str]:

@@ -24,7 +24,19 @@ from ..asset import Assets
 from ..errors import BundleError, Reason
 from ..source import Source
 from ..unit import Unit, compile_piece
-from . import belongs, codes, configs, importer, libraries, names, origin, registrations, settling, startup
+from . import (
+    belongs,
+    codes,
+    configs,
+    gathered,
+    importer,
+    libraries,
+    names,
+    origin,
+    registrations,
+    settling,
+    startup,
+)
 from .books import Books, Place
 from .overlay import Overlay
 from .registrations import Entry, Frame
@@ -375,5 +387,6 @@ def install() -> None:
     registrations.install()
     configs.install()
     origin.install()
+    gathered.install()
     importer.install()
     startup.start()

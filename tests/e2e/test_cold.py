@@ -101,6 +101,7 @@ def test_a_cold_change_is_restarted_into_and_no_request_fails(run: Serve, option
         seen.acknowledged = "two"
         assert (report.outcome, report.release, report.data.get("restarted")) == ("live", 1, True), report
         assert (report.workers.at_head, report.workers.total) == (2, 2)
+        assert [text.partition(" ")[0] for text in report.data["gathered"]] == ["app.hits:"]
         eventually(lambda: sum(seen.values()) > 1_000, 120)
     assert set(seen) == {"one", "two"}
     eventually(lambda: not old & server.workers(), 40)
@@ -311,14 +312,19 @@ def test_a_person_pushes_plans_and_rolls_back_a_cold_change(run: Serve, clone: C
     laptop.edit("Flask(__name__)", 'Flask(__name__, static_url_path="/s")')
     planned = laptop.run("plan")
     assert (planned.code, "cold, the workers would be restarted" in planned.said) == (0, True), planned.said
+    assert re.search(r"would be gone\n\s+app\.hits: list of \d+, 0 at the start\n", planned.said), (
+        planned.said
+    )
     done = laptop.push()
     assert (done.code, done.last["outcome"], done.last["restarted"]) == (0, "live", True), done.said
     assert done.last["steps"] == ["app.py: restarted"]
     assert "cold change restarts the workers" in laptop.run("doctor").said
+    server.ask_all(2)
     back = laptop.run("rollback", "--yes")
     assert (back.code, "restarted" in back.said, "what the workers kept" in back.said) == (0, True, True), (
         back.said
     )
+    assert "app.hits: list of " in back.said
 
 
 def test_with_preload_it_is_refused_with_the_reason(run: Serve) -> None:
