@@ -351,6 +351,7 @@ BROAD = {
     ): "the outermost of a fresh process: sys.exit in a module is told to who started it, too",
     ("leading.py", "BaseException"): "gates are opened and the commit is undone whatever was raised",
     ("worker.py", "Exception"): "a fault of ours must not take the user's app down: told in the log",
+    ("live/gathered.py", "Exception"): "objects of the app's may compare as they like: told in the log",
     ("live/overlay.py", "Exception"): "what the app's own Jinja extensions raise while they parse",
     ("signals.py", "Exception"): "what the app's own receivers raise harms nothing: told in the log",
     ("relay.py", "Exception"): "it speaks for its host as long as its worker lives: told in the log",

@@ -7,6 +7,7 @@ there was when the start ended; not of what lies deeper, in libraries' objects, 
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ _PLAIN = (str, bytes, int, float, complex, bool, type(None))
 _CODE = (ModuleType, FunctionType, type, App, Blueprint)
 _MEMO = "_lru_cache_wrapper"
 _PART = "@"  # between a member's name and the id of what it holds
+log = logging.getLogger("flask_habanero")
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def _differs(value: Any, literal: Any) -> bool:
         return False  # of the app's own, which may compare as it likes
     try:
         return bool(value != literal)
-    except Exception:  # noqa: BLE001  # requests go on: it may change under our hands
+    except Exception as error:  # noqa: BLE001  # what is in there compares as it likes, and requests change it
+        log.info("whether a %s has changed can't be told: %r", type(value).__name__, error)
         return True
 
 
