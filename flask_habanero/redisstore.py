@@ -299,6 +299,8 @@ def _client(url: str, seconds: float) -> redis.Redis:
     options: dict[str, Any] = {"socket_timeout": seconds, "socket_connect_timeout": CALL_S}
     options["retry"] = Retry(NoBackoff(), 1)
     if not sentinel.is_watched(url):
+        if url.startswith("rediss:") and "ssl_cert_reqs" not in urlsplit(url).query:
+            options["ssl_check_hostname"] = True  # redis-py 5 takes any name, unless it is told
         return redis.Redis.from_url(url, **options)
     found = sentinel.read(url)
     each = CALL_S / len(found.sentinels)  # they are asked one after the other

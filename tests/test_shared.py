@@ -18,6 +18,7 @@ from flask_habanero.store import rows
 
 from tests.ledgers import APP, author_at
 from tests.stores import MemoryStore, RedisServer
+from tests.tls import Authority, TlsRedisServer
 
 BASE, ONE, TWO = (Entry(c * 64, c.encode() + b"\n\x00\xff") for c in "abc")
 
@@ -30,11 +31,19 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server.stop()
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsRedisServer]:
+    server = TlsRedisServer(tmp_path_factory.mktemp("tls") / "data")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.slow) for name in ("redis", "tls"))])
 def store(request: pytest.FixtureRequest) -> Shared:
     if request.param == "memory":
         return MemoryStore()
-    server: RedisServer = request.getfixturevalue("redis")
+    server: RedisServer = request.getfixturevalue(request.param)
     return RedisStore(server.url, request.node.name)
 
 
@@ -313,3 +322,33 @@ def test_a_number_that_can_be_none_is_none(number: Any) -> None:
 def test_what_is_no_record_is_a_sentence(data: bytes) -> None:
     with pytest.raises(StoreError, match="is no record"):
         unpacked(data)
+
+
+# TLS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("host", "trusts", "why"),
+    [
+        ("127.0.0.1", "another", "self-signed certificate in certificate chain|unable to get local issuer"),
+        ("localhost", "the right one", "Hostname mismatch"),
+        ("127.0.0.1", "the right one", ""),
+    ],
+)
+def test_a_redis_is_believed_whose_certificate_is_for_its_name_and_by_who_is_trusted(
+    tls: TlsRedisServer, tmp_path: Path, host: str, trusts: str, why: str
+) -> None:
+    trusted = tls.authority if trusts == "the right one" else Authority.new(tmp_path / "another")
+    store = RedisStore(tls.url_of(host, trusted), "of-a-certificate")
+    if why:
+        with pytest.raises(StoreError, match=why):
+            store.roster()
+    else:
+        assert store.roster() == {}
+
+
+@pytest.mark.slow
+def test_nobody_speaks_in_the_clear_to_a_port_of_tls(tls: TlsRedisServer) -> None:
+    with pytest.raises(StoreError):
+        RedisStore(f"redis://127.0.0.1:{tls.tls_port}/0", "in-the-clear").roster()

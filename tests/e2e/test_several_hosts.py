@@ -17,6 +17,7 @@ from tests.e2e.test_workers import asking, numbered, with_text
 from tests.hosts import eventually
 from tests.peer import PATH, Peer
 from tests.stores import RedisServer
+from tests.tls import TlsRedisServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -76,6 +77,24 @@ def test_a_push_is_live_on_all_workers_of_all_hosts_and_on_one_that_comes_back(
     report = two.peer().push(sharing(redis, with_text("four")))
     assert (report.outcome, report.workers.at_head) == ("live", 4), report
     assert one.texts(2) == two.texts(2) == {"four"}
+
+
+@pytest.mark.long
+def test_hosts_share_a_redis_that_speaks_tls(serve: Serve, tmp_path: Path) -> None:
+    redis = TlsRedisServer(tmp_path / "redis")
+    redis.start()
+    try:
+        one, two = hosts(serve, redis, 2)
+        report = one.peer().push(sharing(redis, with_text("two")))
+        assert (report.outcome, report.workers.at_head) == ("live", 4), report.reasons
+        assert one.texts(2) == two.texts(2) == {"two"}
+        redis.stop()
+        assert one.peer().push(sharing(redis, with_text("three"))).reasons[0].code == "store"
+        redis.start()
+        eventually(lambda: two.peer().push(sharing(redis, with_text("three"))).outcome == "live", 30)
+        assert one.texts(2) == two.texts(2) == {"three"}
+    finally:
+        redis.stop()
 
 
 @pytest.mark.long
