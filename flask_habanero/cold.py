@@ -148,6 +148,8 @@ class Restarts:
         begun, note = time.monotonic(), self._note(request)
         with clock.stage("canary"), leader.staged(request):
             self._try(request, note, [], CANARY_S)
+        if not self.are_possible:  # the master has died meanwhile
+            raise ColdChangeError((*cold.reasons, *self.obstacles()))
         gone = self.gathered()
         with clock.stage("record"):
             done = self._record(request, change, note)

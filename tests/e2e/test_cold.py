@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.conftest import APP, TEXTS, Serve, Server, Start, free_port, program, with_gunicorn
-from tests.e2e.laptops import Clone
+from tests.e2e.conftest import APP, TEXTS, Serve, Server, Start, accepts, free_port, program, with_gunicorn
+from tests.e2e.laptops import Clone, restart
 from tests.hosts import eventually
 from tests.oracle.process import differences
 
@@ -381,6 +381,59 @@ def test_a_leader_that_is_killed_loses_nothing_and_leaves_nothing_half_done(
     assert server.texts(2) == {text}
     assert peer.hello().release == number
     assert peer.push(cold("three", MORTAL)).outcome == "live"
+    assert server.texts(2) == {"three"}
+
+
+ORPHANED = """\
+import time
+
+from flask_habanero import cold
+
+
+def orphaned(name, real):
+    def call(*given):
+        done = real(*given)
+        if Path(app.root_path, "dies").read_text() == name:
+            master = os.getppid()
+            os.kill(master, signal.SIGKILL)
+            while os.getppid() == master:
+                time.sleep(0.01)
+        return done
+
+    return call
+
+
+cold.fresh.run = orphaned("after the canary", cold.fresh.run)
+cold.record = orphaned("after the record", cold.record)
+"""
+WITHOUT_A_MASTER = MORTAL.replace(DIES, f"import signal\nfrom pathlib import Path\n{ORPHANED}")
+
+
+@pytest.mark.parametrize(
+    ("when", "outcome", "why", "text"),
+    [
+        ("after the canary", "cold", "the process above this one is no gunicorn", "one"),
+        ("after the record", "diverged", "the server's master is gone: start it again", "two"),
+    ],
+)
+def test_a_master_that_dies_before_the_restart_is_told_and_whoever_starts_it_again_has_what_was_recorded(
+    run: Serve, when: str, outcome: str, why: str, text: str
+) -> None:
+    server = run("-w", "2", *GRACEFUL, files={"app": WITHOUT_A_MASTER, "texts": TEXTS})
+    server.ask_all(2)
+    (server.folder / "dies").write_text(when)
+    report = server.peer().push(cold("two", WITHOUT_A_MASTER))
+    (server.folder / "dies").write_text("")
+    said = [*report.workers.behind, *(reason.what for reason in report.reasons)]
+    assert (report.outcome, any(why in words for words in said)) == (outcome, True), report
+    assert server.process.wait(10) == -signal.SIGKILL
+    eventually(lambda: not accepts(server.port), 30)  # its workers end, too
+    restart(server)
+    eventually(lambda: accepts(server.port), 30)
+    assert server.texts(2) == {text}
+    peer = server.peer()
+    assert (peer.hello().outcome, peer.head.release) == ("live", int(outcome == "diverged"))
+    assert peer.push(cold("three", WITHOUT_A_MASTER)).outcome == "live"
     assert server.texts(2) == {"three"}
 
 
