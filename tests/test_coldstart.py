@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask_habanero import bootnote, guard, leaving
+from flask_habanero import bootnote, cold, guard, leaving
 from flask_habanero.asset import Asset
 from flask_habanero.boot import finder
 from flask_habanero.bootnote import Note
@@ -19,6 +19,7 @@ from flask_habanero.clock import Clock
 from flask_habanero.envelope import Key, Keyring, new_secret
 from flask_habanero.errors import ColdChangeError, StoreError
 from flask_habanero.ledger import Ledger
+from flask_habanero.manager import Manager
 
 from tests.fakes import tree_of as fake_tree
 from tests.hosts import Host
@@ -308,6 +309,27 @@ def test_a_worker_that_is_to_be_replaced_serves_on_and_ends_when_nobody_replaces
         other.worker.leave(1)
         other.worker.tick()
         assert (other.get(), other.ended) == ("x = 0", True)
+    finally:
+        host.close()
+
+
+def test_where_several_hosts_share_the_store_no_host_restarts_and_no_canary_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cold.fresh, "run", lambda *_: pytest.fail("a canary runs"))
+    monkeypatch.setattr(finder, "folder", tmp_path)
+    monkeypatch.setattr(Manager, "why_not_all", lambda _self, preloaded: "")
+    host = Host(tmp_path)
+    config = replace(host.config(), cold="restart", shared="redis://cache")
+    monkeypatch.setattr(host, "config", lambda: config)
+    try:
+        one = host.worker(fake_tree(shop="x = 0"))
+        restarts, peer = one.deployer.restarts, host.peer(one)
+        assert (restarts.are_possible, restarts.obstacles()[0].code) == (False, "one-host")
+        assert peer.hello().data["cold"] == "refuse"
+        report = peer.push({"shop": "x = 1  #cold"})
+        assert (report.outcome, report.release, report.reasons[-1].code) == ("cold", 0, "one-host")
+        assert (one.get(), (config.store / "cold").exists()) == ("x = 0", False)
     finally:
         host.close()
 
