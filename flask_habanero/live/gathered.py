@@ -7,8 +7,10 @@ there was when the start ended; not of what lies deeper, in libraries' objects, 
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
@@ -26,7 +28,7 @@ MOST = 20  # names that are told
 FIELDS = 3  # of one object
 _PLAIN = (str, bytes, int, float, complex, bool, type(None))
 _CODE = (ModuleType, FunctionType, type, App, Blueprint)
-_MEMO = "_lru_cache_wrapper"
+_MEMO = type(functools.cache(len))
 _PART = "@"  # between a member's name and the id of what it holds
 log = logging.getLogger("flask_habanero")
 
@@ -49,7 +51,7 @@ def take() -> None:
         return
     _taken.append(True)
     for module in list(sys.modules.values()):
-        if _is_own(module):
+        if issubclass(type(module), ModuleType) and _is_own(module):
             for name, value in list(vars(module).items()):
                 if sizes := _sizes(value):
                     _then[module.__name__, name] = _Seen(id(value), sizes)
@@ -71,8 +73,8 @@ def told(program: Program) -> list[str]:
 
 def _of(program: Program, unit: str) -> Iterator[tuple[str, str]]:
     module = program.loaded(unit)
-    if module is None:
-        return
+    if module is None or not issubclass(type(module), ModuleType):
+        return  # nothing has imported it, or it has put something else in its own place
     rows = names.of_source(program.tree[unit])
     imported = {item.bound for row in rows for item in row.imports}
     for name, value in sorted(vars(module).items()):
@@ -91,11 +93,14 @@ def _gathered(program: Program, unit: str, module: ModuleType, name: str, value:
     now = _sizes(value)
     if "" in now:
         return _of_container(value, now[""], seen, written.literal(program.tree[unit], name))
-    changed = _changed(seen, now)
+    changed, kind = _changed(seen, now), type(value).__name__
+    if issubclass(type(value), type):
+        body = written.class_body(program.tree[unit], name)  # whatever else is there, its metaclass keeps it
+        changed = [one for one in changed if body is not None and one in names.class_members(body)]
+        kind = f"class {name}"
     if not changed:
         return ""
     more = f" and {len(changed) - FIELDS} more" if len(changed) > FIELDS else ""
-    kind = f"class {name}" if issubclass(type(value), type) else type(value).__name__
     return f"{kind}, whose {', '.join(changed[:FIELDS])}{more} changed since the start"
 
 
@@ -109,7 +114,7 @@ def _changed(seen: _Seen | None, now: Mapping[str, Any]) -> list[str]:
 
 
 def _of_container(value: Any, size: int, seen: _Seen | None, literal: Any) -> str:
-    kind = "memo" if type(value).__name__ == _MEMO else type(value).__name__
+    kind = "memo" if type(value) is _MEMO else type(value).__name__
     if seen is not None and seen.sizes[""] != size:
         return f"{kind} of {size}, {seen.sizes['']} at the start"
     if literal is written.NO_LITERAL:
@@ -151,19 +156,21 @@ def _fields(kind: type, owner: Any) -> dict[str, Any]:
         return {}
     try:
         fields = dict(object.__getattribute__(owner, "__dict__"))
-    except AttributeError:
+    except (AttributeError, TypeError):
         return {}
     return {name: value for name, value in fields.items() if not name.startswith("__")}
 
 
 def _size(value: Any) -> int | None:
     """Return how many things are in a container, or in a memo; None if it is neither."""
-    for base in (dict, list, set):
-        if issubclass(type(value), base):  # what a proxy stands for is not asked: it may be told by code
+    kind = type(value)
+    for base in (dict, list, set, deque):
+        if issubclass(kind, base):  # what a proxy stands for is not asked: it may be told by code
             return base.__len__(value)  # a class of the app's own may say what it likes
-    if type(value).__name__ == _MEMO:
+    if kind is _MEMO:
         return int(value.cache_info().currsize)
-    return len(value) if stateful.is_container(value) else None
+    known = stateful.is_container(value) and not _is_own(sys.modules.get(kind.__module__))
+    return len(value) if known else None
 
 
 def _is_own(module: ModuleType | None) -> bool:

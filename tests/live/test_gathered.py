@@ -64,6 +64,23 @@ class Angry(dict):
 
 cart, other = Cart(), Cart()
 angry = Angry()
+
+
+class Line(deque):
+    def __len__(self):
+        raise RuntimeError("asked")
+
+
+class Meta(type):
+    def __new__(kind, name, bases, body):
+        return super().__new__(kind, name, bases, {**body, "_kept": {}})
+
+
+class Model(metaclass=Meta):
+    cached = functools.lru_cache(lambda n: n)
+
+
+ring, model = Line(), Model()
 """
 
 CASES = {
@@ -81,9 +98,12 @@ CASES = {
     "other.total = 2; other.x = 1": "app.other: Cart, whose total, x changed since the start",
     "Cart.prices['a'] = 1": "app.Cart: class Cart, whose prices changed since the start",
     "dict.update(angry, a=1)": "app.angry: Angry of 1, 0 at the start",
+    "ring.append(1)": "app.ring: Line of 1, 0 at the start",
+    "Model.cached(1)": "app.Model: class Model, whose cached changed since the start",
+    "Model._kept['a'] = 1": "",
     "one = lambda: 2": "",
     "os.environ['A'] = 'b'": "",
-    "globals().update({f'n{i:02}': i for i in range(30)})": "and 24 more",
+    "globals().update({f'n{i:02}': i for i in range(30)})": "and 26 more",
 }
 SCRIPT = """
 from flask_habanero.live import gathered
