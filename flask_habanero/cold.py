@@ -251,11 +251,9 @@ class Restarts:
         """
         if not self._manager.waits_for_all or not self.are_possible:
             return None
-        note, head = (
-            bootnote.read(self._config.store, self._fleet.keys),
-            self._worker.ledger.last(record.epoch),
-        )
-        if note is None or not note.is_of(record.number, record.nonce) or record.number != head:
+        note = bootnote.read(self._config.store, self._fleet.keys)
+        is_head = record.number == self._worker.ledger.last(record.epoch)
+        if note is None or not note.is_of(record.number, record.nonce) or not is_head:
             return None
         now, came = siblings(), self._booted(record)
         late = set() if self._manager.pid in came else now - came  # the master imports the app for all
