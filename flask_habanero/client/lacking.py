@@ -41,7 +41,7 @@ def mended(memory: Memory, before: Tree, after: Tree) -> frozenset[str]:
         return held
     moved = {name for name, _ in before.digests.items() ^ after.digests.items()} - held
     tied = any(
-        _imports(tree.sources.get(name)) & others
+        imports_of(tree.sources.get(name)) & others
         for tree in (before, after)
         for names, others in ((held, moved), (moved, held))
         for name in names
@@ -49,7 +49,7 @@ def mended(memory: Memory, before: Tree, after: Tree) -> frozenset[str]:
     return held if tied else frozenset()
 
 
-def _imports(source: Source | None) -> frozenset[str]:
+def imports_of(source: Source | None) -> frozenset[str]:
     """Return the modules that a source may import, anywhere in it."""
     if source is None:
         return frozenset()

@@ -36,6 +36,7 @@ from .memory import Held, Memory
 from .rehearsal import MORE_S, REHEARSAL, Wish
 from .transport import Request
 from .tree import Tree, reread_tree
+from .unimported import aside, unimported
 from .view import View
 
 ATTEMPTS = 5  # when others push at the same moment, or files change: each costs a hello
@@ -67,12 +68,16 @@ class Result:
         sent: modules that were sent, edited and deleted.
         paths: their files, for people.
         decision: what else was decided.
+        unimported: files that were sent, are new there, and that nothing imports yet.
+        aside: what lies beside the app's modules and is not sent, since nothing imports it.
     """
 
     report: Report
     sent: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
     decision: Decision = field(default_factory=Decision)
+    unimported: tuple[str, ...] = ()
+    aside: tuple[str, ...] = ()
 
 
 Unsure = Callable[[DeliveryError], None]
@@ -105,7 +110,7 @@ def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str, before: Before)
     now = _compare_with(desk, choose, remembering(desk))
     units = _compiled(desk, now)
     if now.decision.empty:
-        return Result(_nothing(now.view), decision=now.decision)
+        return result_of(now, now.decision, _nothing(now.view))
     bundle = make_bundle(now.decision, units, now.tree, now.view, note)
     if before(now, bundle) and has_moved(now.tree):
         return None
@@ -130,7 +135,7 @@ def _asked(desk: Desk, choose: Choice, ask: Callable[[Situation, Bundle], Report
     now = _compare_with(desk, choose, lambda change, memory: change(memory))
     units = _compiled(desk, now)
     if now.decision.empty:
-        return Result(_nothing(now.view), decision=now.decision)
+        return result_of(now, now.decision, _nothing(now.view))
     bundle = make_bundle(now.decision, units, now.tree, now.view)
     return result_of(now, now.decision, timed(ask(now, bundle), begun))
 
@@ -204,7 +209,11 @@ def _nothing(view: View) -> Report:
 def result_of(now: Situation, decision: Decision, report: Report) -> Result:
     """Return the result of having sent a decision."""
     sent = (*decision.send, *decision.delete)
-    return Result(report, sent, tuple(path_of(now, name) for name in sent), decision)
+    new = [name for name in decision.send if name not in now.view.tree and report.outcome in RECORDED]
+    waiting = tuple(path_of(now, name) for name in unimported(now.tree, new))
+    return Result(
+        report, sent, tuple(path_of(now, name) for name in sent), decision, waiting, aside(now.tree)
+    )
 
 
 def deliver(desk: Desk, view: View, bundle: Bundle, unsure: Unsure) -> Report:

@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +45,7 @@ from .memory import Held
 from .push import Choice, Result
 from .rehearsal import REHEARSAL
 from .tree import Tree, reread_tree
+from .unimported import aside
 from .watch import WOKEN, Folders
 from .watching import watch_all
 
@@ -124,7 +125,7 @@ class Session:
         """Return where to look, by what is known of the server now."""
         return Folders(self._tree.roots, self._tree.tops, self._view.folders)
 
-    def _take(self, batch: Iterable[Path]) -> None:
+    def _take(self, batch: Collection[Path]) -> None:
         """Send what a batch brought, or what waits, if its time has come."""
         begun = time.monotonic()
         self._read(batch)
@@ -163,10 +164,13 @@ class Session:
     def _know(self, tree: Tree) -> None:
         self._texts.update((source.digest, source) for source in tree.sources.values())
 
-    def _read(self, batch: Iterable[Path]) -> None:
+    def _read(self, batch: Collection[Path]) -> None:
         before = replace(self._tree, folders=self._view.folders)  # a release may bring others
         self._tree = reread_tree(before, batch)
         self._know(self._tree)
+        for file in aside(self._tree, batch):
+            if self._is_news("aside", file, NOT_SENT):
+                self.screen.note(f"{file}: {NOT_SENT}")
         if (self._hooks.wishes.is_checked or self.desk.rehearsal) and self._tree.digests != before.digests:
             # Both are of all files together: what one held may well go with what was saved now
             self.desk.store.update(lambda memory: memory.let_go({CheckError.slug, REHEARSAL}))
@@ -362,6 +366,7 @@ class Session:
         self._shown.pop(("away", ""), None)
 
 
+NOT_SENT = "nothing imports it yet, so it is not sent; it goes with what does"
 HELD_HINT = "edit it, or send it again as it is: flask habanero push"
 
 

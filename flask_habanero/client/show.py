@@ -53,8 +53,10 @@ from .words import (
     report_of,
     result_line,
     shorten,
+    some,
     status_lines,
     tag,
+    unimported_lines,
     verbs,
 )
 
@@ -87,7 +89,7 @@ class Lines:
         report = result.report
         line = result_line(report.outcome, result, held, width_of_screen())
         said = (report.outcome, result.paths, verbs(result), held, report.workers, report.reasons)
-        self._printer.block(line, _beneath(report), said)
+        self._printer.block(line, [*_beneath(report), *unimported_lines(result)], said)
 
     def confirmed(self, report: Report) -> None:
         """Show what confirming came to."""
@@ -122,6 +124,8 @@ class Lines:
             click.echo(
                 f"  {'-' if name in deleted else '~'} {path:<{PATH_WIDTH}}  {'  '.join(steps)}".rstrip()
             )
+        for line in unimported_lines(result):
+            click.echo(line)
         self._beneath(result.report)
         click.echo(f"Plan: {len(result.decision.send)} to send, {len(deleted)} to remove, {also(result)}")
 
@@ -133,6 +137,8 @@ class Lines:
         """Show what was not sent because it is the server's."""
         if result.decision.newer:
             self.note(f"the server is newer, not sent: {', '.join(result.decision.newer)}")
+        if result.aside:
+            self.note(dim(f"not sent, nothing imports it: {some(result.aside)}"))
         if result.decision.foreign:
             self.note(dim(f"only on the server, never touched: {len(result.decision.foreign)} files"))
 
@@ -292,11 +298,11 @@ class JsonLines(Lines):
     def result(self, result: Result, held: int = 0) -> None:
         """Show one push."""
         restarted = result.report.data.get("restarted") is True
-        self._put(result.report, files=list(result.paths), held=held, restarted=restarted)
+        self._put(result.report, **_files(result), held=held, restarted=restarted)
 
     def plan(self, result: Result) -> None:
         """Show what a push would do."""
-        self._put(result.report, files=list(result.paths))
+        self._put(result.report, **_files(result))
 
     def confirmed(self, report: Report) -> None:
         """Show what confirming came to."""
@@ -386,6 +392,10 @@ class JsonLines(Lines):
         self._put_value({"files": files, "drift": drift, "output": output, "patch": patch})
         for text in found.difference.notes:
             self.note(text)
+
+
+def _files(result: Result) -> dict[str, list[str]]:
+    return {"files": list(result.paths), "unimported": list(result.unimported)}
 
 
 def _for_its_reader(found: Difference) -> bytes:

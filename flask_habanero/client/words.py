@@ -23,6 +23,7 @@ from .push import Result
 
 PATH_WIDTH = 40
 STEPS_WIDTH = 60
+SOME = 3  # of a list of files
 LEAST = 12  # columns that a path, and what was done, keep on a narrow screen
 COLOURS = {
     "live": "green",
@@ -141,6 +142,19 @@ def _lost_lines(data: Mapping[str, Any]) -> list[str]:
     gathered = data.get("gathered")
     names = [f"            {line}" for line in gathered] if isinstance(gathered, list) else []
     return [f"          {data.get('lost', '')}", *names]
+
+
+def unimported_lines(result: Result) -> list[str]:
+    """Return what stands beneath the line of a push that brought files which nothing imports yet."""
+    paths = result.unimported
+    runs = "it runs" if len(paths) == 1 else "they run"
+    return [f"          nothing imports {some(paths)} yet: {runs} once something does"] if paths else []
+
+
+def some(names: Sequence[str]) -> str:
+    """Return some names, and how many more there are."""
+    more = f" and {len(names) - SOME} more" if len(names) > SOME else ""
+    return ", ".join(names[:SOME]) + more
 
 
 def reason_lines(reasons: Iterable[Reason]) -> list[str]:

@@ -1,0 +1,56 @@
+"""Modules that no import names yet: on the server they wait until one does; beside the app they are not sent.
+
+What code imports by names that it makes up is not seen: so people are told what was not found, and
+nothing is decided by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from .lacking import imports_of
+from .tree import Tree
+
+
+def unimported(tree: Tree, names: Iterable[str]) -> tuple[str, ...]:
+    """Return those of some modules that no other module of a tree imports, anywhere in it."""
+    return tuple(name for name in names if name in tree.sources and not _is_imported(tree, name))
+
+
+def _is_imported(tree: Tree, module: str) -> bool:
+    """Whether a module is imported from outside of it; to import what is in a package imports that, too."""
+    below = f"{module}."
+    word = re.compile(rf"\b{re.escape(module.rpartition('.')[2])}\b")  # who imports it writes that somewhere
+    return any(
+        other == module or other.startswith(below)
+        for name, source in tree.sources.items()
+        if name != module and not name.startswith(below) and word.search(source.text)
+        for other in imports_of(source)
+    )
+
+
+def aside(tree: Tree, paths: Collection[Path] | None = None) -> tuple[str, ...]:
+    """Return what lies beside the app's modules and is not sent, since none of them imports it.
+
+    Args:
+        tree: what was read.
+        paths: of these files only; else of all.
+    """
+    alone = {(root, top) for root, top in tree.beside - tree.taken if top.isidentifier()}
+    if paths is None:
+        return tuple(sorted(_shown(root, top) for root, top in alone))
+    return tuple(
+        sorted(
+            path.relative_to(root).as_posix()
+            for path in paths
+            for root in tree.roots
+            if path not in tree.files and path.is_relative_to(root) and path.is_file()
+            if (root, path.relative_to(root).parts[0].removesuffix(".py")) in alone
+        )
+    )
+
+
+def _shown(root: Path, top: str) -> str:
+    return f"{top}.py" if (root / f"{top}.py").is_file() else f"{top}/"
