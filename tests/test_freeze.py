@@ -75,7 +75,7 @@ def test_a_second_one_is_refused_and_the_same_twice_is_once(peer: PeerOf, member
     assert peer.ask("status").data["frozen"]["why"] == "first"
 
 
-def test_who_reads_along_can_neither_freeze_nor_thaw_again(peer: PeerOf, members: list[Member]) -> None:
+def test_t52_who_reads_along_can_neither_freeze_nor_thaw_again(peer: PeerOf, members: list[Member]) -> None:
     """What was sent once is for that one freeze."""
     first = {"n": secrets.token_hex(16)}
     peer.freeze("first", **first)
@@ -101,7 +101,7 @@ def test_a_thaw_names_what_it_thaws(peer: PeerOf, members: list[Member], body: o
     assert peer.ask("status").data["frozen"]["why"] == "no"
 
 
-def test_what_is_not_believed_freezes_nothing(
+def test_t52_what_is_not_believed_freezes_nothing(
     peer: PeerOf, members: list[Member], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Somebody who writes to the store, or a key that was taken away."""

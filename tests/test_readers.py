@@ -45,7 +45,7 @@ def test_a_reader_sees_what_there_is(make: Make) -> None:
 
 
 @pytest.mark.parametrize("op", sorted(OPERATIONS - FOR_READERS))
-def test_a_reader_does_nothing_and_its_body_is_not_read(
+def test_t53_a_reader_does_nothing_and_its_body_is_not_read(
     make: Make, program: FakeProgram, op: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make(HABANERO_SECRET_READ=[READ])
@@ -63,7 +63,7 @@ def test_what_may_only_read_is_what_changes_and_unmarshals_nothing() -> None:
     assert sorted(FOR_READERS) == ["hello", "log", "outcome", "sources", "status", "tree"]
 
 
-def test_workers_and_the_ledger_believe_none_of_them(make: Make) -> None:
+def test_t53_workers_and_the_ledger_believe_none_of_them(make: Make) -> None:
     app = make(HABANERO_SECRET_READ=READ)
     reader_of(app).hello()
     (runtime,) = server._shared
@@ -77,7 +77,7 @@ def test_without_the_key_a_reader_is_a_stranger(make: Make) -> None:
 
 
 @pytest.mark.parametrize("same", [SECRET, new_secret(Key.parse(SECRET).kid)], ids=["secret", "id"])
-def test_who_may_push_is_no_reader(make: Make, same: str) -> None:
+def test_t53_who_may_push_is_no_reader(make: Make, same: str) -> None:
     with pytest.raises(ConfigError, match="also among those that push"):
         make(HABANERO_SECRET_READ=same)
 
