@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ..errors import ConfigError, Reason, RefusedError, UndecidedError
 from ..release import Bundle, Report
 from .choose import Ask
 from .desk import Desk, Situation, path_of
-from .push import Before, Result, foresee, result_of
+from .push import Before, Result, edits_of, foresee, result_of
 from .target import SECRET_VARIABLES, Target
 
 BEFORE_S = 600.0  # a check that takes longer hangs
@@ -273,7 +273,8 @@ def before_push(at: Desk, hooks: Hooks, ask: Ask, show: Callable[[Result], None]
         names = (*now.decision.send, *now.decision.delete)
         took_time = hooks.before(now, names)
         if hooks.wishes.confirm:
-            show(result_of(now, now.decision, foresee(at, now.view, bundle)))
+            planned = result_of(now, now.decision, foresee(at, now.view, bundle))
+            show(replace(planned, edits=edits_of(at, now)))
             if not ask((), f"push this to {at.target.name}?"):
                 raise UndecidedError((Reason("undecided", "", "you said no: nothing was sent", ""),))
         return took_time or hooks.wishes.confirm

@@ -14,9 +14,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import DeliveryError, Reason, UndecidedError
+from ..errors import DeliveryError, HabaneroError, Reason, UndecidedError
 from ..release import Bundle, Report
+from ..source import Source
 from ..unit import Unit
+from .archive import sources_at
 from .build import check_size, make_bundle
 from .decide import ABSENT, Decision
 from .desk import (
@@ -31,6 +33,7 @@ from .desk import (
     survey,
     who_changed,
 )
+from .edits import edits
 from .lacking import LACKING, is_lacking
 from .memory import Held, Memory
 from .rehearsal import MORE_S, REHEARSAL, Wish
@@ -69,6 +72,7 @@ class Result:
         paths: their files, for people.
         decision: what else was decided.
         unimported: files that were sent, are new there, and that nothing imports yet.
+        edits: of a plan: file -> what its edit means, in words.
         aside: what lies beside the app's modules and is not sent, since nothing imports it.
     """
 
@@ -78,6 +82,7 @@ class Result:
     decision: Decision = field(default_factory=Decision)
     unimported: tuple[str, ...] = ()
     aside: tuple[str, ...] = ()
+    edits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 Unsure = Callable[[DeliveryError], None]
@@ -121,7 +126,24 @@ def _once(desk: Desk, choose: Choice, unsure: Unsure, note: str, before: Before)
 
 def plan(desk: Desk, choose: Choice) -> Result:
     """Ask what a push would do. Changes nothing, remembers nothing."""
-    return _asked(desk, choose, lambda now, bundle: foresee(desk, now.view, bundle))
+    seen: dict[str, tuple[str, ...]] = {}
+
+    def ask(now: Situation, bundle: Bundle) -> Report:
+        seen.update(edits_of(desk, now))
+        return foresee(desk, now.view, bundle)
+
+    return replace(_asked(desk, choose, ask), edits=seen)
+
+
+def edits_of(desk: Desk, now: Situation) -> dict[str, tuple[str, ...]]:
+    """Return file -> what its edit means, of the modules that would be sent and that the server has."""
+    names = [n for n in now.decision.send if n in now.tree.sources and n in now.view.tree]
+    try:
+        old = sources_at(desk, now.view, now.view.head, {name: now.view.tree[name] for name in names})
+    except HabaneroError:  # the plan says why, if it is more than a word less
+        return {}
+    pairs = [(one, now.tree.sources[name]) for name, one in old.items() if isinstance(one, Source)]
+    return {path_of(now, new.name): edits(one, new) for one, new in pairs}
 
 
 def rehearse(desk: Desk, choose: Choice) -> Result:

@@ -45,6 +45,7 @@ from .words import (
     caret_lines,
     clock,
     dim,
+    edit_lines,
     files,
     python_name,
     reach,
@@ -124,6 +125,8 @@ class Lines:
             click.echo(
                 f"  {'-' if name in deleted else '~'} {path:<{PATH_WIDTH}}  {'  '.join(steps)}".rstrip()
             )
+            for line in edit_lines(result, path):
+                click.echo(dim(visible(line)))
         for line in unimported_lines(result):
             click.echo(line)
         self._beneath(result.report)
@@ -302,7 +305,8 @@ class JsonLines(Lines):
 
     def plan(self, result: Result) -> None:
         """Show what a push would do."""
-        self._put(result.report, **_files(result))
+        edits = {path: list(words) for path, words in result.edits.items()}
+        self._put(result.report, **_files(result), edits=edits)
 
     def confirmed(self, report: Report) -> None:
         """Show what confirming came to."""

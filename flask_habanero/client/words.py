@@ -24,6 +24,7 @@ from .push import Result
 PATH_WIDTH = 40
 STEPS_WIDTH = 60
 SOME = 3  # of a list of files
+EDITS = 12  # of what an edit means, for each file
 LEAST = 12  # columns that a path, and what was done, keep on a narrow screen
 COLOURS = {
     "live": "green",
@@ -142,6 +143,13 @@ def _lost_lines(data: Mapping[str, Any]) -> list[str]:
     gathered = data.get("gathered")
     names = [f"            {line}" for line in gathered] if isinstance(gathered, list) else []
     return [f"          {data.get('lost', '')}", *names]
+
+
+def edit_lines(result: Result, path: str) -> list[str]:
+    """Return what the edit of a file means, as it stands beneath the file in a plan."""
+    edits = result.edits.get(path, ())
+    more = [f"      ... {len(edits) - EDITS} more"] if len(edits) > EDITS else []
+    return [*(f"      {edit}" for edit in edits[:EDITS]), *more]
 
 
 def unimported_lines(result: Result) -> list[str]:
