@@ -378,6 +378,7 @@ class FakeServer:
                 [u.name for u in bundle.units] + [a.name for a in bundle.assets] + list(bundle.deletions),
                 claims["cid"],
                 "push",
+                bundle.note,
             )
             report = self.report(steps=report.steps, data={"recorded": True, "folders": self.folders})
             self.nonces[claims["n"]] = report

@@ -29,7 +29,7 @@ from .command import (
     with_answers,
     with_target,
 )
-from .options import make_hooks, typed, with_check, with_python
+from .options import make_hooks, typed, with_check, with_message, with_python
 
 if TYPE_CHECKING:  # it imports requests
     from .choose import Ask
@@ -67,6 +67,7 @@ def secret() -> int:
 
 
 @cli.command()
+@with_message
 @click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
 @gates_cli.with_trial
 @gates_cli.with_rehearsal
@@ -86,8 +87,9 @@ def push(**options: Any) -> int:
     hooks = make_hooks(options, desk.target, screen.note)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
     before = before_push(desk, hooks, ask, screen.plan)
+    note = "; ".join(filter(None, (options["message"], git.commit(desk.target.project))))
     with sigterm_interrupts():
-        result = line.push(desk, choice, screen.unsure, git.commit(desk.target.project), before)
+        result = line.push(desk, choice, screen.unsure, note, before)
     screen.result(result)
     gates_cli.say_trial(screen, result.report, options)
     screen.others(result)

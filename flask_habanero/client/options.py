@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # it imports requests
     from .hooks import Hooks
     from .target import Options, Target
 
+MESSAGE = 150  # characters: of the 200 that a note may have, some are for the commit
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -26,6 +27,20 @@ def with_check(command: Command) -> Command:
     return click.option("--check", default=None, metavar="COMMAND", help="Must succeed before each push.")(
         command
     )
+
+
+def with_message(command: Command) -> Command:
+    """Add why, for those who read the log."""
+    help_text = "Why: `log` and `show` tell it, beside the commit."
+    return click.option("-m", "--message", default="", metavar="WHY", callback=_message, help=help_text)(
+        command
+    )
+
+
+def _message(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if len(value) > MESSAGE or not value.isprintable():
+        raise click.BadParameter(f"no line of at most {MESSAGE} printable characters")
+    return value.strip()
 
 
 def typed(options: dict[str, Any]) -> Options:

@@ -534,3 +534,19 @@ def test_the_group_is_plain():
     assert type(cli).__module__.startswith("click")
     assert set(EXIT.values()) == {0, 1, 3, 4, 5}
     assert (module.USAGE, module.CHANGES, module.OUR_FAULT, module.INTERRUPTED) == (2, 6, 70, 130)
+
+
+def test_a_push_says_why_and_the_log_tells_it(run, project, server, monkeypatch):
+    monkeypatch.setattr("flask_habanero.client.git.commit", lambda folder: "1a2b3c4, dirty")
+    project.write("shop.views", NEW)
+    assert run("push", "-m", " VAT is 19 now ").code == 0
+    assert server.log[0]["note"] == "VAT is 19 now; 1a2b3c4, dirty"
+    assert "VAT is 19 now; 1a2b3c4, dirty" in run("log").out
+    assert "(push: VAT is 19 now; 1a2b3c4, dirty)" in run("show", "shop.views:index").err
+
+
+@pytest.mark.parametrize("why", ["two\nlines", "\x1b[2J", "x" * 151])
+def test_why_is_one_line(run, project, server, why):
+    project.write("shop.views", NEW)
+    assert run("push", "--message", why).code == 2
+    assert server.seen == []

@@ -60,6 +60,11 @@ def test_an_edit_of_a_class(old, new, words):
     assert of(ORDER, ORDER.replace(old, new)) == [words]
 
 
+def test_a_route_that_takes_less():
+    old = VIEW.replace('get("/cart")', 'route("/cart", methods=("GET", "POST"))')
+    assert of(old, VIEW) == ["cart: route /cart loses POST"]
+
+
 def test_names_that_come_and_go_and_values():
     old = "RATE = 20\nNAME: str = 'a'\n\ndef gone():\n    pass\n\nfor x in y:\n    pass\n"
     new = f"RATE = 25\nNAME: str = 'b'\n\n{VIEW}\nsetup(app)\n"
