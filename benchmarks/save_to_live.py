@@ -2,6 +2,7 @@
 
     python benchmarks/save_to_live.py                       # both apps, 15 times each
     python benchmarks/save_to_live.py sample_app -n 50
+    python benchmarks/save_to_live.py --kinds               # code, a template, a stylesheet; no HUP
 
 Both servers run all the time, each with two sync workers on loopback, and are measured in turns, so that
 they share the machine's noise. See README.md for what each number means.
@@ -109,6 +110,16 @@ def measure(app: App, work: Path, rounds: int) -> dict[str, Any]:
     }
 
 
+def measure_kinds(app: App, work: Path, rounds: int) -> dict[str, Any]:
+    """Return what `by_kind` finds of one app, without the other server beside it."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=work)))
+        environ = environment(folder, new_secret())
+        server = stack.enter_context(serving(app, folder / "ours", environ))
+        watcher = stack.enter_context(watching(app, folder / "laptop", server, environ))
+        return {"assets": by_kind(app, server, watcher, folder / "laptop", rounds)}
+
+
 def by_kind(app: App, server: Server, watcher: Watcher, folder: Path, rounds: int) -> dict[str, Any]:
     """Return what a save of code, and one of each kind of asset, takes, measured in turns."""
     edits = {"code": app.code, **app.assets} if app.assets else {}
@@ -134,11 +145,16 @@ def show(name: str, result: dict[str, Any]) -> None:
     print(f"  {'':<14} {'median':>9} {'min':>9} {'max':>9}")
     for row, values in [*ours.items(), ("gunicorn HUP", hup)]:
         print(f"  {row:<14} {values['median']:9.2f} {values['min']:9.2f} {values['max']:9.2f}")
+    show_kinds(result)
+    print(f"  HUP takes {result['times faster']['answered']} times as long, both asked over HTTP")
+    print(f"  processor time of a release: {result['cpu']['ours']} ms, of a HUP {result['cpu']['hup']} ms\n")
+
+
+def show_kinds(result: dict[str, Any]) -> None:
+    """Print what saves of each kind take."""
     for kind, row in result["assets"].items():
         times = f"live {row['live']['median']:.1f}, answered {row['answered']['median']:.1f}"
         print(f"  a save of {kind}, in turns with the others: {times} ms")
-    print(f"  HUP takes {result['times faster']['answered']} times as long, both asked over HTTP")
-    print(f"  processor time of a release: {result['cpu']['ours']} ms, of a HUP {result['cpu']['hup']} ms\n")
 
 
 def main() -> None:
@@ -150,13 +166,19 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=15, help="rounds")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "habanero-benchmarks")
     parser.add_argument("--out", type=Path, help="write the results there, as JSON")
+    parser.add_argument("--kinds", action="store_true", help="only what kinds of files take, in turns")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"machine": machine(), "apps": {}}
     for name in options.apps:
         print(name)
-        results["apps"][name] = measure(APPS[name](options.work), options.work, options.n)
-        show(name, results["apps"][name])
+        app = APPS[name](options.work)
+        if not options.kinds:
+            results["apps"][name] = measure(app, options.work, options.n)
+            show(name, results["apps"][name])
+        elif app.assets:
+            results["apps"][name] = measure_kinds(app, options.work, options.n)
+            show_kinds(results["apps"][name])
     if options.out:
         options.out.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -39,6 +39,11 @@ def live_table(result: Result) -> str:
     return "\n".join([*lines, *_asset_lines(apps)])
 
 
+def kinds_table(result: Result) -> str:
+    """Return what templates and static files take beside code, medians in ms, where only that was measured."""
+    return "\n".join(_asset_lines(result["apps"])).strip()
+
+
 def _asset_lines(apps: Result) -> list[str]:
     """Return what templates and static files take beside code, where that was measured."""
     lines: list[str] = []
@@ -166,6 +171,7 @@ def fan_out_redis_table(result: Result) -> str:
 
 TABLES = {
     "save to live": ("save_to_live.json", live_table),
+    "kinds": ("save_by_kind.json", kinds_table),
     "request": ("request_overhead.json", request_table),
     "engine": ("engine.json", engine_table),
     "ledger": ("ledger_growth.json", growth_table),
@@ -179,6 +185,8 @@ def write(page: Path, folder: Path) -> str:
     """Return a page with what stands between its markers renewed."""
     text = page.read_text("utf-8")
     for name, (file, table) in TABLES.items():
+        if not (folder / file).is_file():  # not measured so far
+            continue
         result = json.loads((folder / file).read_text())
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
