@@ -40,7 +40,7 @@ def live_table(result: Result) -> str:
 
 
 def kinds_table(result: Result) -> str:
-    """Return what templates and static files take beside code, medians in ms, if nothing else was measured."""
+    """Return what templates and static files take beside code, where nothing else was measured."""
     return "\n".join(_asset_lines(result["apps"])).strip()
 
 

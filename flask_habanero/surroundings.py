@@ -27,12 +27,14 @@ class Surroundings:
         reloader: whether it was started by Werkzeug's reloader.
         unknown: names that look like keys of ours, and are none.
         overridden: keys whose value in the environment does not count, since another is set before it.
+        pod: whether it runs in Kubernetes, where a push reaches one of several by chance.
     """
 
     pid: int
     reloader: bool
     unknown: tuple[str, ...]
     overridden: tuple[str, ...]
+    pod: bool = False
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any], environ: Mapping[str, str]) -> Surroundings:
@@ -41,7 +43,8 @@ class Surroundings:
         unknown = {name for name, key in found.items() if key not in KEYS and key not in OF_THE_CLIENT}
         overridden = {key for key in KEYS if _is_overridden(key, mapping, environ)}
         is_reloaded = environ.get("WERKZEUG_RUN_MAIN") == "true"
-        return cls(os.getpid(), is_reloaded, tuple(sorted(unknown)), tuple(sorted(overridden)))
+        pod = bool(environ.get("KUBERNETES_SERVICE_HOST"))
+        return cls(os.getpid(), is_reloaded, tuple(sorted(unknown)), tuple(sorted(overridden)), pod)
 
     @property
     def preloaded(self) -> bool:
@@ -62,6 +65,7 @@ class Surroundings:
             "reloader": "Werkzeug" if self.reloader else _gunicorns_reloader(),
             "unknown": list(self.unknown),
             "overridden": list(self.overridden),
+            "pod": self.pod,
         }
 
 

@@ -94,6 +94,7 @@ class FakeServer:
             "reloader": "",
             "unknown": [],
             "overridden": [],
+            "pod": False,
             "crowded": [],
             "shared": None,
             "cold": "refuse",

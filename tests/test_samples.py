@@ -58,3 +58,21 @@ def test_the_replicas_share_releases_and_no_folder(tmp_path: Path) -> None:
     assert str(config.store).startswith(shop["volumes"][0])
     assert {name for name in services if name in str(config.shared)} == {"redis"}
     assert set(shop["secrets"]) == set(BLOCKS[1]["secrets"])
+
+
+def test_the_pods_share_releases_and_are_named_after_their_image(tmp_path: Path) -> None:
+    pod = BLOCKS[2]["spec"]["template"]["spec"]
+    (shop,) = pod["containers"]
+    environ = {one["name"]: str(one["value"]) for one in shop["env"]}
+    assert set(environ) <= set(KEYS)
+    mounts = {one["name"]: one["mountPath"] for one in shop["volumeMounts"]}
+    assert environ["HABANERO_SECRET_FILE"].startswith(mounts["secret"])
+    assert shop["image"].endswith(f":{environ['HABANERO_BUILD']}")
+    secret = tmp_path / "habanero"
+    secret.write_text(new_secret())
+    secret.chmod(pod["volumes"][0]["secret"]["defaultMode"])
+    config = Config.read({}, environ | {"HABANERO_SECRET_FILE": str(secret)}, "app", "/srv")
+    assert (config.shared, str(config.store)) == tuple(json.loads(environ["HABANERO_STORE"]))
+    assert str(config.store).startswith(mounts["state"])
+    assert "emptyDir" in pod["volumes"][1]  # each pod's own
+    assert BLOCKS[2]["spec"]["replicas"] == 2

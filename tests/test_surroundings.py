@@ -46,6 +46,11 @@ def test_no_value_is_told() -> None:
     assert told["store"] == "rediss://host:6379/0"
 
 
+def test_whether_it_is_a_pod() -> None:
+    assert Surroundings.of({}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}).told("", "")["pod"] is True
+    assert Surroundings.of({}, {}).told("", "")["pod"] is False
+
+
 def test_who_loaded_the_app_and_who_serves_it() -> None:
     here = Surroundings.of({}, {})
     assert here.told("", "")["preloaded"] is False

@@ -17,6 +17,9 @@ _NUMBER = re.compile(r"\b(\d+)\.(\d+)")
 def shared(case: Case) -> Told:
     """Look at the store that hosts share; of what is found the worst comes first."""
     around = Surroundings.of(case.status)
+    if around.shared is None and around.pod:
+        what = "a pod of Kubernetes that shares nothing: a push reaches it alone, and no pod that comes later"
+        return warn(what, "HABANERO_STORE=redis://HOST:PORT/0, unless there is one pod, with a volume")
     if around.shared is None:
         return ok("one host: nothing is shared")
     found = sorted(_findings(around.shared, around.store), key=lambda told: (FAIL, WARN, OK).index(told[0]))

@@ -32,6 +32,7 @@ class Surroundings:
         reloader: whose reloader runs beside us, or "".
         unknown: names of settings that look like ours, and are none.
         overridden: keys whose environment variable does not count.
+        pod: whether it runs in Kubernetes.
         crowded: folders of assets with too many files, of which none can go live.
         shared: the store that hosts share, if there are several.
         restarts: whether a cold change is to be made live by a restart.
@@ -44,6 +45,7 @@ class Surroundings:
     reloader: str
     unknown: tuple[str, ...]
     overridden: tuple[str, ...]
+    pod: bool
     crowded: tuple[str, ...]
     shared: SharedStore | None
     restarts: bool
@@ -53,7 +55,7 @@ class Surroundings:
     def of(cls, report: Report) -> Surroundings:
         """Return those in the answer to status. Raises EnvelopeError: it tells none that we understand."""
         data = report.data.get("surroundings")
-        if type(data) is not dict or type(data.get("preloaded")) is not bool:
+        if type(data) is not dict or not all(type(data.get(key)) is bool for key in ("preloaded", "pod")):
             raise EnvelopeError("a status that this version does not understand: no surroundings")
         return cls(
             server=_text(data, "server"),
@@ -62,6 +64,7 @@ class Surroundings:
             reloader=_text(data, "reloader"),
             unknown=_names(data, "unknown"),
             overridden=_names(data, "overridden"),
+            pod=data["pod"],
             crowded=_names(data, "crowded"),
             shared=_shared(data.get("shared", "")),
             restarts=_text(data, "cold") == "restart",

@@ -284,6 +284,15 @@ def test_of_one_host_nothing_is_shared(told):
     assert told()["shared"]["what"] == "one host: nothing is shared"
 
 
+def test_a_pod_that_shares_nothing(told, server):
+    server.surroundings.update(pod=True)
+    found = told()["shared"]
+    assert (found["level"], found["what"][:39]) == ("warn", "a pod of Kubernetes that shares nothing")
+    assert found["hint"].startswith("HABANERO_STORE=redis://")
+    server.surroundings.update(shared=GOOD)
+    assert told()["shared"]["level"] == "ok"
+
+
 def test_what_can_not_be_asked_is_skipped_and_all_else_is_not(told, environ):
     environ.setenv("HABANERO_URL", "http://127.0.0.1:9")
     findings = told()
@@ -323,6 +332,7 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(tmp_path):
         {"unknown": "HABANERO_X"},
         {"overridden": [1]},
         {"crowded": None},
+        {"pod": 1},
         {"shared": {}},
         {"shared": {**GOOD, "skew_s": "1"}},
         {"shared": {**GOOD, "version": "\x1b[2J"}},
