@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 from ..errors import HabaneroError
-from . import laptop, remote, shared
+from . import importing, laptop, remote, shared
 from .finding import FAIL, OK, SKIP, WARN, Case, Check, Finding
 
 CHECKS = (
@@ -24,6 +24,7 @@ CHECKS = (
     Check("clock", remote.clock, ("server",)),
     Check("python", remote.python, ("server",)),
     Check("modules", laptop.modules, ("server",)),
+    Check("imports", importing.imports, ("modules",)),
     Check("watcher", laptop.watcher, ("project",)),
     Check("size", remote.size, ("server",)),
     Check("version", remote.version, ("server",)),

@@ -81,6 +81,14 @@ HERE = {
     "files of nobody": ("modules", "fail", "no file below", "HABANERO_MODULES"),
     "a file that is no text": ("modules", "warn", "1 can't be read: shop/views.py:1", "correct it"),
     "another project": ("modules", "warn", "none of the 4 modules that the server runs", "roots"),
+    "a file that does not compile": ("imports", "warn", "shop/views.py:1", "correct it"),
+    "a package that is not here": (
+        "imports",
+        "warn",
+        "here: nowhere9 (by shop.views). To push",
+        "install it",
+    ),
+    "imports that may fail, and others of the project": ("imports", "ok", "4 modules compile", ""),
     "no inotify": ("watcher", "warn", "no events from the file system", "fs.inotify.max_user_instances"),
     "few watches": ("watcher", "warn", "may watch 1", "fs.inotify.max_user_watches"),
     "network mount": ("watcher", "warn", "nfs4 gives no events", "a local disk"),
@@ -103,6 +111,15 @@ def break_here(case, project, environ, server, tmp_path):
         "no git": lambda: environ.setenv("PATH", str(tmp_path)),
         "files of nobody": lambda: setattr(server, "allowed", ["blog"]),
         "a file that is no text": lambda: (shop / "views.py").write_bytes(b"x = '\xff'\n"),
+        "a file that does not compile": lambda: (shop / "views.py").write_text("def (\n"),
+        "a package that is not here": lambda: (shop / "views.py").write_text("import os, nowhere9.deep\n"),
+        "imports that may fail, and others of the project": lambda: (
+            (shop / "views.py").write_text(
+                "from . import models\nfrom shop.pricing import price\nimport scripts, __main__\n"
+                "try:\n    import nowhere9\nexcept ImportError:\n    pass\n"
+            )
+            and (project.folder / "scripts").mkdir()
+        ),
         "another project": lambda: (
             shop.rename(project.folder / "another") and server.allowed.append("another")
         ),
