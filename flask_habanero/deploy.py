@@ -181,7 +181,7 @@ class Deployer:
 
     def _trial(self, request: Request, _clock: Clock) -> Report:
         if self.config.shared is not None:
-            raise OneHostError("releases on trial are", "push --rehearse, without --confirm-within")
+            raise OneHostError("releases on trial are", "push --rehearse, and no trial")
         self.worker.catch_up()
         self._check_base(request.claims)
         promise = Promise.of(request, self.fleet.keys)

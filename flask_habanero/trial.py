@@ -1,5 +1,8 @@
 """Releases on trial: live, and taken back by the server unless somebody confirms them in time.
 
+Or only if they fail: such a release stays when its time is over. Others may be pushed on top of it, and end
+its trial.
+
 Before a push, its sender hands in the rollback for the case that nobody does, sealed. So what takes
 the release back was signed by whoever made it, and is verified like every release; the server
 only says when.
@@ -82,11 +85,13 @@ class Promise:
     Attributes:
         nonce: of the push.
         within_s: how long its release may go unconfirmed.
+        stays: whether it stays then, if it did not fail.
         rollback: what takes it back; believed, but for its time.
     """
 
     nonce: str
     within_s: int
+    stays: bool
     rollback: Request
 
     @classmethod
@@ -96,12 +101,15 @@ class Promise:
         Raises:
             BundleError: it is none, or its rollback is of something else, or could be sent by itself.
         """
-        told = wishes(request, "nonce", "within", "header", "body")
-        nonce, within, header, text = (told[key] for key in ("nonce", "within", "header", "body"))
+        keys_of = ("nonce", "within", "stays", "header", "body")
+        told = wishes(request, *keys_of)
+        nonce, within, stays, header, text = (told[key] for key in keys_of)
         if type(within) is not int or not LEAST_S <= within <= MOST_S:
             raise BundleError(f"trial: within is no whole number from {LEAST_S} to {MOST_S}")
         if type(nonce) is not str or not _NONCE.match(nonce) or type(text) is not str:
             raise BundleError("trial: no nonce, or no body")
+        if type(stays) is not bool:
+            raise BundleError("trial: stays is neither true nor false")
         try:
             rollback = Request.verified(header, text.encode(), keys)
             leads_back = _leads_back(rollback, request)
@@ -109,7 +117,7 @@ class Promise:
             raise BundleError("trial: its rollback is none, or not one that we believe") from None
         if not leads_back:
             raise BundleError("trial: its rollback is of something else")
-        return cls(nonce, within, rollback)
+        return cls(nonce, within, stays, rollback)
 
 
 def _leads_back(rollback: Request, request: Request) -> bool:
@@ -138,7 +146,8 @@ class Trial:
         number: of the release.
         nonce: of the push that it was.
         who: made it.
-        until: when it is taken back, seconds since 1970.
+        until: when it is taken back, or stays, seconds since 1970.
+        stays: whether it stays then; until then it is taken back only if it fails.
         rollback: what takes it back.
     """
 
@@ -146,12 +155,14 @@ class Trial:
     nonce: str
     who: str
     until: int
+    stays: bool
     rollback: Request
 
     def told(self) -> dict[str, Any]:
         """Return what people are told."""
         left = max(0, self.until - int(time.time()))
-        return {"number": self.number, "who": self.who, "until": self.until, "left": left}
+        told = {"number": self.number, "who": self.who, "until": self.until, "left": left}
+        return {**told, "stays": self.stays}
 
 
 class Trials:
@@ -226,7 +237,7 @@ class Trials:
     def check(self) -> None:
         """Raise UnconfirmedError if head is on trial."""
         trial = self.of_head()
-        if trial is not None:
+        if trial is not None and not trial.stays:
             raise UnconfirmedError(trial)
 
     def confirm(self, number: int | None) -> int:
@@ -260,4 +271,7 @@ class Trials:
         except RejectedError as error:  # a key that was taken away, or a store that others write to
             log.error("#%d is not on trial: what would take it back can't be believed: %s", number, error)
             return None
-        return Trial(number, record.nonce, record.who, record.time + promise.within_s, promise.rollback)
+        until = record.time + promise.within_s
+        if promise.stays and time.time() >= until:
+            return None  # it held
+        return Trial(number, record.nonce, record.who, until, promise.stays, promise.rollback)

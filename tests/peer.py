@@ -117,19 +117,22 @@ class Peer:
         asked = json.dumps({"requests": pages, "within": within}).encode()
         return self.ask("rehearse", asked + b"\n" + self.bundle(changed).encode())
 
-    def promise(self, nonce: str, within: int, **over: Any) -> bytes:
+    def promise(self, nonce: str, within: int, *, stays: bool = False, **over: Any) -> bytes:
         """Return the body that promises to take back the release after head, if it is not confirmed."""
         number = self.head.release
         body = json.dumps({"to": number})
         later = {"base": number + 1, "rel": number + 2, "iat": 0, "exp": 0}
         header = seal(self.claims("rollback", body.encode(), **{**later, **over})[0], self.key, REQUEST)
-        return json.dumps({"nonce": nonce, "within": within, "header": header, "body": body}).encode()
+        told = {"nonce": nonce, "within": within, "stays": stays, "header": header, "body": body}
+        return json.dumps(told).encode()
 
-    def push_on_trial(self, changed: Mapping[str, str | bytes], within: int = 60) -> Report:
-        """Say hello and push these texts, to be taken back if nobody confirms them."""
+    def push_on_trial(
+        self, changed: Mapping[str, str | bytes], within: int = 60, *, stays: bool = False
+    ) -> Report:
+        """Say hello and push these texts, to be taken back if nobody confirms them, or if they fail."""
         self.hello()
         nonce = secrets.token_hex(16)
-        assert self.ask("trial", self.promise(nonce, within)).outcome == "unchanged"
+        assert self.ask("trial", self.promise(nonce, within, stays=stays)).outcome == "unchanged"
         return self.ask("push", self.bundle(changed).encode(), n=nonce)
 
     def confirm(self, number: int | None = None) -> Report:

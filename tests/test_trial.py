@@ -96,6 +96,42 @@ def test_a_release_that_is_confirmed_stays(
     assert (head(members[0])[0], texts(members)) == (1, ["x = 2"] * 3)
 
 
+def test_one_that_stays_unless_it_fails_stays_when_its_time_is_over(
+    peer: PeerOf, members: list[Member], later: SimpleNamespace
+) -> None:
+    assert peer.push_on_trial({"shop": "x = 2"}, stays=True).outcome == "live"
+    tick(members)
+    told = peer.ask("status").data["trial"]
+    assert (told["number"], told["stays"]) == (1, True)
+    later.by = 61
+    tick(members)
+    assert (head(members[0])[0], texts(members)) == (1, ["x = 2"] * 3)
+    assert peer.ask("status").data["trial"] is None
+    assert peer.confirm(1).outcome == "unchanged"
+
+
+def test_others_push_on_top_of_one_that_stays_unless_it_fails_and_that_ends_its_trial(
+    peer: PeerOf, members: list[Member]
+) -> None:
+    peer.push_on_trial({"shop": "x = 2"}, stays=True)
+    assert peer.push({"shop": "x = 3"}).outcome == "live"
+    assert peer.ask("status").data["trial"] is None
+    for _ in range(10):
+        answer(members[0], "503 No")
+    tick(members)
+    assert texts(members) == ["x = 3"] * 3
+
+
+def test_one_that_stays_unless_it_fails_goes_if_it_does(peer: PeerOf, members: list[Member]) -> None:
+    peer.push_on_trial({"shop": "x = 2"}, stays=True)
+    tick(members)
+    for _ in range(5):
+        answer(members[1], "503 No")
+    tick(members)
+    assert head(members[0]) == (2, "rollback", "back to #0: 5 of 5 answers were server errors")
+    assert texts(members) == ["x = 1"] * 3
+
+
 def test_it_goes_also_if_nobody_can_tell_which_views_changed(
     peer: PeerOf,
     members: list[Member],
@@ -368,6 +404,7 @@ def test_a_promise_of_something_else_is_none(
         {"nonce": "../../etc"},
         {"body": '{"to": 7}'},
         {"more": 1},
+        {"stays": 1},
         {"header": "hbn1.k1.e30.AAAA"},
         {"header": 5},
         {"body": 5},

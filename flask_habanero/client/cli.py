@@ -70,6 +70,7 @@ def secret() -> int:
 @with_message
 @click.option("--confirm", is_flag=True, help="Show the plan and ask before anything is sent.")
 @gates_cli.with_trial
+@gates_cli.with_unless_failing
 @gates_cli.with_rehearsal
 @with_check
 @with_python
@@ -122,6 +123,7 @@ def plan(**options: Any) -> int:
 
 
 @cli.command()
+@gates_cli.with_unless_failing
 @gates_cli.with_rehearsal
 @with_check
 @with_python
@@ -136,6 +138,7 @@ def watch(**options: Any) -> int:
     from .session import Session
 
     desk, screen = gates_cli.rehearsing(make_desk(options), options), screen_of(options)
+    desk = gates_cli.unless_failing(desk, options)
     hooks = make_hooks(options, desk.target, screen.note)
     refuse_unasked(hooks.wishes, desk.target, yes=options["yes"])
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))

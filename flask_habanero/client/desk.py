@@ -30,6 +30,7 @@ class Desk:
     Attributes:
         rehearsal: how each push is rehearsed first; None: it is not.
         trial_s: for how many seconds a release is on trial; 0: it is not.
+        stays: whether such a release stays then, if it did not fail; else it must be confirmed.
     """
 
     target: Target
@@ -38,6 +39,7 @@ class Desk:
     compiler: Compiler
     rehearsal: Wish | None = None
     trial_s: int = 0
+    stays: bool = False
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,14 @@ def with_trial(command: Command) -> Command:
     )(command)
 
 
+def with_unless_failing(command: Command) -> Command:
+    """Add whether the server takes a release back by itself if it fails."""
+    help_text = "Let the server take it back if it fails within so many seconds (5 to 3600); 0: never."
+    return click.option(
+        "--unless-failing", type=int, callback=_seconds, default=None, metavar="SECONDS", help=help_text
+    )(command)
+
+
 def _seconds(_context: click.Context, _option: click.Parameter, value: int | None) -> int | None:
     if value is not None and not _is_trial(value):
         raise click.BadParameter(_NO_TRIAL)
@@ -63,27 +71,45 @@ def _is_trial(seconds: object) -> bool:
 
 
 def on_trial(desk: Desk, options: dict[str, Any]) -> Desk:
-    """Return a desk whose releases are on trial, if that was typed."""
-    return replace(desk, trial_s=options["confirm_within"] or 0)
+    """Return a desk whose releases are on trial until they are confirmed, if that was typed."""
+    seconds = options["confirm_within"]
+    return replace(desk, trial_s=seconds, stays=False) if seconds else desk
 
 
 def on_trial_as_wished(desk: Desk, options: dict[str, Any]) -> Desk:
     """Return the same; if nothing was typed, as pyproject.toml says of the target, or of the project."""
+    if options["confirm_within"] and options["unless_failing"]:
+        raise click.UsageError("--confirm-within or --unless-failing: one of the two")
+    unless = unless_failing(desk, options)
+    if options["unless_failing"]:
+        return unless
+    return on_trial(unless, {"confirm_within": _wished(desk, options, "confirm_within")})
+
+
+def unless_failing(desk: Desk, options: dict[str, Any]) -> Desk:
+    """Return a desk whose releases stay unless they fail, if that was typed or pyproject.toml says so."""
+    seconds = _wished(desk, options, "unless_failing")
+    return replace(desk, trial_s=seconds, stays=True) if seconds else desk
+
+
+def _wished(desk: Desk, options: dict[str, Any], key: str) -> int:
+    """Return the seconds that were typed, or that pyproject.toml says. Raises ConfigError."""
     from .target import entry_of, read_settings
 
     settings = read_settings(desk.target.project)
-    entry = entry_of(settings, options["name"])
-    seconds = entry.get("confirm_within", settings.get("confirm_within", 0))
+    seconds = entry_of(settings, options["name"]).get(key, settings.get(key, 0))
     if not _is_trial(seconds):
-        raise ConfigError("confirm_within", _NO_TRIAL, "confirm_within = 60")
-    typed = options["confirm_within"]
-    return on_trial(desk, {"confirm_within": seconds if typed is None else typed})
+        raise ConfigError(key, _NO_TRIAL, f"{key} = 60")
+    typed = options[key]
+    return int(seconds if typed is None else typed)
 
 
 def say_trial(screen: Lines, report: Report, options: dict[str, Any]) -> None:
-    """Say what to type so that a release on trial stays."""
+    """Say what to type so that a release on trial stays, or what it would go for."""
     trial = report.data.get("trial")
-    if trial:
+    if trial and trial["stays"]:
+        screen.note(f"on trial: taken back if it fails within {trial['within']} s")
+    elif trial:
         words = ["flask habanero confirm", *filter(None, [options["name"]]), str(trial["number"])]
         screen.note(f"on trial: taken back after {trial['within']} s, unless you type:  {' '.join(words)}")
 

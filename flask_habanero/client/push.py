@@ -268,7 +268,7 @@ def _delivered(desk: Desk, view: View, request: Request, unsure: Unsure) -> Repo
     if promised.outcome != "unchanged":
         return promised
     report = desk.wire.deliver(request, unsure)
-    on_trial = {"trial": {"number": report.release, "within": desk.trial_s}}
+    on_trial = {"trial": {"number": report.release, "within": desk.trial_s, "stays": desk.stays}}
     return replace(report, data={**report.data, **(on_trial if report.outcome in ON_TRIAL else {})})
 
 
@@ -276,7 +276,8 @@ def _promise(desk: Desk, view: View, nonce: str) -> Request:
     """Return the request that hands in, for the release with a nonce, the rollback that takes it back."""
     body = json.dumps({"to": view.head})
     back = Request("rollback", view.app, view.epoch, view.head + 1, view.head + 2, view.python, body.encode())
-    told = {"nonce": nonce, "within": desk.trial_s, "header": desk.wire.sealed_for_later(back), "body": body}
+    wish = {"nonce": nonce, "within": desk.trial_s, "stays": desk.stays}
+    told = {**wish, "header": desk.wire.sealed_for_later(back), "body": body}
     return request_for("trial", view, json.dumps(told).encode())
 
 

@@ -44,8 +44,10 @@ from .lacking import LACKING, mended
 from .memory import Held
 from .push import Choice, Result
 from .rehearsal import REHEARSAL
+from .suspense import Suspense
 from .tree import Tree, reread_tree
 from .unimported import aside
+from .view import View
 from .watch import WOKEN, Folders
 from .watching import watch_all
 
@@ -95,6 +97,7 @@ class Session:
         self._failures = 0
         self._retry_at = 0.0  # 0: the server is there
         self._postponed = False  # until git has merged
+        self._suspense = Suspense()
 
     def run(self, stop: Event, keys: Keys = NO_KEYS) -> None:
         """Watch until `stop` is set, which what is under way does not see, or until interrupted.
@@ -129,8 +132,26 @@ class Session:
         """Send what a batch brought, or what waits, if its time has come."""
         begun = time.monotonic()
         self._read(batch)
+        if self._suspense.is_due(begun):
+            self._look_whether_it_is_gone()
         if begun >= self._retry_at if self._retry_at else batch or self._postponed:
             self._flush(begun)
+
+    def _look_whether_it_is_gone(self) -> None:
+        """See whether the server took the newest release back by itself, and say so."""
+        try:
+            view = desk.look(self.desk)
+        except HabaneroError:  # the next look tells, or the next save
+            return
+        if view.head != self._view.head:
+            self._see(view)
+            self._flush(time.monotonic())
+
+    def _see(self, view: View) -> None:
+        """Take the server as it is now, and say if it took the newest release back by itself."""
+        self._view = view
+        if why := self._suspense.end(view):
+            self.screen.note(why)
 
     def send_again(self) -> None:
         """Send what is held as it is, also what was rolled back; and at once, if the server was away."""
@@ -332,13 +353,14 @@ class Session:
         parts = {"build": (built - begun) * 1000, "deliver": (time.monotonic() - built) * 1000}
         report = push.timed(report, begun, **parts)
         if report.outcome == "conflict":
-            self._view = desk.look(self.desk)
+            self._see(desk.look(self.desk))
             return True
         if push.is_passing(report):
             raise StoreError(push.first_line(report))
         memory = push.remember(self.desk, now.tree, decision, report)
         if report.outcome in push.RECORDED:
             self._view = now.view.after(bundle, report)
+            self._suspense.begin(report, time.monotonic())
         self._show(replace(now, memory=memory), decision, report)
         self._hooks.after(report)
         return True

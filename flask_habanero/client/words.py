@@ -254,6 +254,8 @@ def trial_lines(trial: dict[str, Any] | None) -> list[str]:
     if not trial:
         return []
     number, until = trial["number"], datetime.fromtimestamp(trial["until"]).astimezone().strftime("%H:%M:%S")
+    if trial["stays"]:
+        return [f"  trial    #{number} stays from {until} on, in {trial['left']} s, unless it fails"]
     return [
         f"  trial    #{number} is taken back at {until}, in {trial['left']} s, unless confirmed",
         f"           flask habanero confirm {number}",

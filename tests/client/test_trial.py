@@ -1,11 +1,16 @@
 """Releases on trial, from the laptop: what is promised before a push, and what is typed after it."""
 
 import time
+from dataclasses import replace
 
 import pytest
+from flask_habanero.client import suspense
+from flask_habanero.client.suspense import Suspense
 from flask_habanero.envelope import check_fresh
 from flask_habanero.errors import Reason, StaleError
+from flask_habanero.release import Report
 
+from tests.client.test_session import start  # noqa: F401  # a fixture
 from tests.fake_server import stranger
 
 NEW = "def index():\n    return 2\n"
@@ -109,12 +114,12 @@ def test_a_confirmation_whose_answer_is_lost_is_not_called_unsent(edited, run, s
 
 def test_as_json(edited, run):
     report = run("push", "--confirm-within", "60", "--json").json
-    assert report["data"]["trial"] == {"number": 1, "within": 60}
+    assert report["data"]["trial"] == {"number": 1, "within": 60, "stays": False}
     assert run("confirm", "--json").json["data"] == {"confirmed": 1}
 
 
 def test_status_says_who_waits(edited, run, server):
-    server.trial = {"number": 3, "who": "bob", "until": int(time.time()) + 40, "left": 40}
+    server.trial = {"number": 3, "who": "bob", "until": int(time.time()) + 40, "left": 40, "stays": False}
     said = run("status").out
     assert "trial    #3 is taken back at " in said
     assert "in 40 s, unless confirmed" in said
@@ -177,3 +182,87 @@ def test_a_wish_that_is_none_is_said(edited, run, server, value):
     refused = run("push")
     assert (refused.code, server.head) == (2, 0)
     assert "confirm_within" in refused.err
+
+
+FAILED = "5 of 5 answers were server errors"
+
+
+class TestUnlessFailing:
+    def test_it_is_promised_and_said(self, edited, run, server):
+        ran = run("push", "--unless-failing", "30")
+        assert (ran.code, ops(server)) == (0, ["trial", "push"])
+        ((_, promise),) = server.promises.items()
+        assert (promise["within"], promise["stays"], promise["body"]) == (30, True, '{"to": 0}')
+        assert "on trial: taken back if it fails within 30 s" in ran.err
+        assert "confirm" not in ran.err
+
+    @pytest.mark.parametrize(
+        ("wishes", "words", "promised"),
+        [
+            (("unless_failing = 60", ""), (), (60, True)),
+            (("unless_failing = 60", "unless_failing = 30"), ("live",), (30, True)),
+            (("unless_failing = 60", ""), ("--unless-failing", "0"), None),
+            (("unless_failing = 60", ""), ("--confirm-within", "20"), (20, False)),
+            (("confirm_within = 60", ""), ("--unless-failing", "20"), (20, True)),
+            (("confirm_within = 60\nunless_failing = 30", ""), (), (60, False)),
+        ],
+    )
+    def test_a_project_may_want_it(self, edited, run, server, wishes, words, promised):
+        configured(edited, server, *wishes)
+        assert run("push", *words).code == 0
+        promises = [(promise["within"], promise["stays"]) for promise in server.promises.values()]
+        assert promises == ([promised] if promised else [])
+
+    @pytest.mark.parametrize(
+        "words", [("--unless-failing", "4"), ("--confirm-within", "9", "--unless-failing", "9")]
+    )
+    def test_what_can_not_be_is_said(self, edited, run, server, words):
+        assert (run("push", *words).code, server.head) == (2, 0)
+
+    def test_status_says_that_it_stays(self, edited, run, server):
+        until = int(time.time()) + 40
+        server.trial = {"number": 3, "who": "bob", "until": until, "left": 40, "stays": True}
+        said = run("status").out
+        assert "trial    #3 stays from " in said
+        assert "in 40 s, unless it fails" in said
+        assert "confirm" not in said
+
+    @pytest.fixture
+    def window(self, start, monkeypatch):  # noqa: F811
+        monkeypatch.setattr(suspense, "EVERY_S", 0.01)
+        window = start().ready()
+        window.session.desk = replace(window.session.desk, trial_s=5, stays=True)
+        return window
+
+    def test_a_window_says_by_itself_that_a_save_was_taken_back(self, window, project, server):
+        project.write("shop.views", NEW)
+        window.shows(("live", "shop/views.py", "0 held"))
+        server.roll_back(0, "someone@laptop", f": {FAILED}")
+        window.shows(("note", f"#1 was taken back by the server: {FAILED}"))
+        window.shows(("held", "shop/views.py", "rolled-back"))
+        project.write("shop.views", f"{NEW}# better\n")
+        server.wait_for(lambda: server.head == 3)
+
+    def test_who_saves_sooner_than_it_looks_is_told_too(self, window, project, server, monkeypatch):
+        monkeypatch.setattr(suspense, "EVERY_S", 3600)
+        project.write("shop.views", NEW)
+        window.shows(("live", "shop/views.py", "0 held"))
+        server.roll_back(0, "someone@laptop", f": {FAILED}")
+        project.write("shop.views", f"{NEW}# better\n")
+        server.wait_for(lambda: server.head == 3)
+        assert ("note", f"#1 was taken back by the server: {FAILED}") in window.lines
+
+    def test_a_rollback_by_a_person_is_no_such_thing(self, window, project, server):
+        project.write("shop.views", NEW)
+        window.shows(("live", "shop/views.py", "0 held"))
+        server.roll_back(0, "bob@example.org")
+        window.shows(("held", "shop/views.py", "rolled-back"))
+        assert not any("by the server" in line[1] for line in window.lines if line[0] == "note")
+
+    def test_when_it_looks(self):
+        one, now = Suspense(), 100.0
+        assert not one.is_due(now)
+        one.begin(Report("live", 7, data={"trial": {"within": 5}}), now)
+        assert [at for at in range(100, 120) if one.is_due(float(at))] == [102, 104, 106]
+        one.begin(Report("live", 8), now)
+        assert not any(one.is_due(float(at)) for at in range(100, 120))

@@ -217,6 +217,7 @@ EACH_TIME = {
     "test_a_reload_comes_to_head_and_other_code_on_disk_ends_the_releases",
     "test_a_rollback_while_others_watch_stays_rolled_back",
     "test_a_save_reaches_every_worker",
+    "test_a_save_that_fails_is_taken_back_and_its_window_says_so",
     "test_a_slow_request_that_ends_in_time_only_delays",
     "test_a_task_runs_on_one_release_and_no_push_waits_for_it",
     "test_a_thread_inside_changing_code_makes_the_change_cold_on_all_workers",

@@ -56,6 +56,28 @@ def test_a_release_on_trial_goes_unless_it_is_confirmed(serve: Serve, clone: Clo
     assert head["note"].endswith("answers were server errors")
 
 
+def test_a_save_that_fails_is_taken_back_and_its_window_says_so(serve: Serve, clone: Clone) -> None:
+    server = serve("-w", "2")
+    server.ask_all(2)
+    ann = clone(server)
+    watch = ann.watch("--unless-failing", "300").ready()
+    ann.edit('"one"', '"two"')
+    assert watch.expect("live")["data"]["trial"]["stays"] is True
+    assert "unless it fails" in ann.run("status").said
+
+    ann.edit('return "two"', "return 1 / 0")  # on top of the one that is on trial
+    watch.expect("live")
+    eventually(lambda: requests.get(server.url, timeout=30).status_code == 200, 60)
+    watch.says("#2 was taken back by the server: ")
+    assert watch.expect("held", "app.py")["reasons"][0]["code"] == "rolled-back"
+    assert server.texts(2) == {"two"}
+
+    ann.edit("return 1 / 0", 'return "three"')
+    watch.expect("live")
+    assert server.texts(2) == {"three"}
+    assert kinds(server) == ["push", "rollback", "push", "push", "base"]
+
+
 @pytest.mark.long
 def test_it_outlives_a_restart_of_the_whole_server(serve: Serve, clone: Clone) -> None:
     first = serve("-w", "2")
