@@ -48,6 +48,7 @@ class Memory:
         past: module name -> digests that were agreed earlier, oldest first.
         held: module name -> why it waits.
         sent: module name -> digests that were sent and of which no answer is remembered, oldest first.
+        base: number of the head that what was sent last was built on.
     """
 
     app: str = ""
@@ -57,6 +58,12 @@ class Memory:
     past: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     held: Mapping[str, Held] = field(default_factory=dict)
     sent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    base: int = -1
+
+    @property
+    def may_arrive(self) -> bool:
+        """Whether what was sent may be on its way: the server takes it only on the head it was for."""
+        return bool(self.sent) and self.release <= self.base
 
     @property
     def is_first_contact(self) -> bool:
@@ -79,18 +86,30 @@ class Memory:
         return replace(self, agreed=agreed, past=past, held=held, sent=self._still_under_way(digests))
 
     def _still_under_way(self, digests: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-        """Return what was sent after those that arrived now."""
+        """Return what was sent after those that arrived now, and what may still arrive."""
         sent = dict(self.sent)
         for name in sent.keys() & digests.keys():
+            if self.may_arrive and digests[name] not in sent[name]:
+                continue
             after = _after(sent.pop(name), digests[name])
             if after:
                 sent[name] = after
         return sent
 
-    def sends(self, digests: Mapping[str, str]) -> Memory:
-        """Return the memory before something is sent: whoever is killed then does not know if it arrived."""
+    def sends(self, digests: Mapping[str, str], base: int) -> Memory:
+        """Return the memory before something is sent: whoever is killed then does not know if it arrived.
+
+        Args:
+            digests: module name -> digest.
+            base: number of the head that it is built on.
+        """
         more = {name: (*self.sent.get(name, ()), digest)[-UNDER_WAY:] for name, digest in digests.items()}
-        return replace(self, sent={**self.sent, **more})
+        return replace(self, sent={**self.sent, **more}, base=base)
+
+    def answered(self, digests: Mapping[str, str]) -> Memory:
+        """Return the memory after the server said that it did not take something."""
+        left = {n: tuple(d for d in sent if d != digests.get(n)) for n, sent in self.sent.items()}
+        return replace(self, sent={name: sent for name, sent in left.items() if sent})
 
     def arrived(self, theirs: Mapping[str, str]) -> dict[str, str]:
         """Return module name -> digest of what was sent from here, and is what the server has."""
@@ -141,6 +160,7 @@ class Memory:
             "past": {name: list(digests) for name, digests in self.past.items()},
             "held": {name: [h.digest, h.code, h.why] for name, h in self.held.items()},
             "sent": {name: list(digests) for name, digests in self.sent.items()},
+            "base": self.base,
         }
 
     @classmethod
@@ -156,6 +176,7 @@ class Memory:
             {str(k): tuple(map(str, v)) for k, v in value["past"].items()},
             {str(k): Held(str(d), str(c), str(w)) for k, (d, c, w) in value["held"].items()},
             {str(k): tuple(map(str, v)) for k, v in value.get("sent", {}).items()},
+            int(value.get("base", -1)),
         )
 
 
@@ -213,18 +234,19 @@ class Store:
         self._unkept = None
         return new
 
-    def sends(self, digests: Mapping[str, str]) -> None:
+    def sends(self, digests: Mapping[str, str], base: int) -> None:
         """Note what is about to be sent: a line in a file of its own, not synced, as each save waits for it.
 
         It is for a process that is killed; without it, the next edit of the same file is a conflict.
         """
         with contextlib.suppress(OSError), self._sent.open("a") as file:
-            file.write(json.dumps(digests) + "\n")
+            file.write(json.dumps([base, digests]) + "\n")
 
     def _with_sent(self, memory: Memory) -> Memory:
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # none, or half a line
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):  # none, or half a line
             for line in self._sent.read_text().splitlines():
-                memory = memory.sends({str(k): str(v) for k, v in json.loads(line).items()})
+                base, digests = json.loads(line)
+                memory = memory.sends({str(k): str(v) for k, v in digests.items()}, int(base))
         return memory
 
     @contextlib.contextmanager

@@ -254,7 +254,8 @@ def deliver(desk: Desk, view: View, bundle: Bundle, unsure: Unsure) -> Report:
     desk.store.sends(
         {unit.name: unit.source.digest for unit in bundle.units}
         | {asset.name: asset.digest for asset in bundle.assets}
-        | dict.fromkeys(bundle.deletions, ABSENT)
+        | dict.fromkeys(bundle.deletions, ABSENT),
+        view.head,
     )
     report = _delivered(desk, view, request_for("push", view, _body(bundle, view)), unsure)
     return replace(report, data={**told, **report.data})
@@ -324,7 +325,7 @@ def remember(desk: Desk, tree: Tree, decision: Decision, report: Report) -> Memo
     elif is_lacking(report, names, tree):
         code = LACKING
     blamed = {name: Held(digests[name], code, why) for name in blame(names, tree, report)}
-    return desk.store.update(lambda m: m.hold(blamed))
+    return desk.store.update(lambda m: m.answered(digests).hold(blamed))
 
 
 PASSING = frozenset({"busy", "store", "in-progress", "unconfirmed", "frozen"})

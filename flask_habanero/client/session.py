@@ -117,6 +117,8 @@ class Session:
             self._view, self._tree = met.view, desk.read(self.desk, met.view)
             self._looked_at = self._tree
             self._know(self._tree)
+            if self.desk.store.load().may_arrive:
+                self._suspense.begin_unheard(met.view.head, time.monotonic())
             self.screen.begin(met)
             with keys.listening(lambda: events.put(WOKEN)):
                 self._flush(time.monotonic())
@@ -133,12 +135,12 @@ class Session:
         begun = time.monotonic()
         self._read(batch)
         if self._suspense.is_due(begun):
-            self._look_whether_it_is_gone()
+            self._look_by_itself()
         if begun >= self._retry_at if self._retry_at else batch or self._postponed:
             self._flush(begun)
 
-    def _look_whether_it_is_gone(self) -> None:
-        """See whether the server took the newest release back by itself, and say so."""
+    def _look_by_itself(self) -> None:
+        """See whether the server went on: took the newest release back, or got what was on its way."""
         try:
             view = desk.look(self.desk)
         except HabaneroError:  # the next look tells, or the next save

@@ -1,4 +1,7 @@
-"""While the server may take a release back: when to look whether it did, so that `watch` can say so."""
+"""While the server may go on by itself: when to look whether it did, so that `watch` knows.
+
+It may take a release back that is on trial. And what a watcher sent that was killed may still be on its way.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from .view import View
 
 EVERY_S = 2.0  # a look is a request
 LATER_S = 3.0  # after its time is over: the server looks each second
+UNHEARD_S = 20.0  # a server that has a push tries for less than that
 
 
 class Suspense:
@@ -20,6 +24,10 @@ class Suspense:
         trial = report.data.get("trial")
         self._number, self._next = report.release, now + EVERY_S
         self._until = now + trial["within"] + LATER_S if trial else 0.0
+
+    def begin_unheard(self, head: int, now: float) -> None:
+        """Learn that something may be on its way to a server whose head was that."""
+        self._number, self._next, self._until = head, now + EVERY_S, now + UNHEARD_S
 
     def is_due(self, now: float) -> bool:
         """Whether it is time to look at the server."""

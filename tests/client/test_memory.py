@@ -64,17 +64,36 @@ def test_what_was_sent_is_known_until_it_is_known_to_have_arrived(tmp_path):
     kept = store(tmp_path)
     kept.update(lambda m: m.met("shop", "e", 0).agree({"a": "0", "b": "0"}))
     for digest in ("1", "2", "3"):
-        kept.sends({"a": digest})
-    kept.sends({"gone": ""})
+        kept.sends({"a": digest}, 0)
+    kept.sends({"gone": ""}, 0)
     memory = kept.load()
     assert memory.arrived({"a": "2", "b": "0"}) == {"a": "2", "gone": ""}
     assert memory.arrived({"a": "0", "gone": "1"}) == {}
     assert kept.update(lambda m: m.agree({"a": "2"})).sent == {"a": ("3",), "gone": ("",)}
     with kept.path.with_suffix(".sent").open("a") as file:
-        file.write('{"b": "1"}\n{"b": "2')
+        file.write('[0, {"b": "1"}]\n[0, {"b": "2')
     assert kept.load().sent == {"a": ("3",), "gone": ("",), "b": ("1",)}
     assert kept.update(lambda m: m.agree({"a": "3", "gone": "", "b": "1"})).sent == {}
     assert kept.load().sent == {}
+
+
+def test_what_may_still_arrive_is_known_until_the_head_it_was_for_is_none(tmp_path):
+    """It was on its way when its sender was killed: what is agreed meanwhile does not tell where it is."""
+    kept = store(tmp_path)
+    kept.update(lambda m: m.met("shop", "e", 7).agree({"a": "0"}))
+    kept.sends({"a": "1"}, 7)
+    kept.update(lambda m: m.met("shop", "e", 7).agree({"a": "0"}))
+    memory = kept.load()
+    assert memory.may_arrive
+    assert memory.arrived({"a": "1"}) == {"a": "1"}
+    later = kept.update(lambda m: m.met("shop", "e", 8).agree({"a": "0"}))
+    assert (later.may_arrive, later.arrived({"a": "1"})) == (False, {})
+
+
+def test_what_was_refused_is_not_on_its_way(tmp_path):
+    memory = Memory("shop", "e", 7).sends({"a": "1", "b": "1"}, 7).sends({"a": "2"}, 7)
+    assert memory.answered({"a": "2", "b": "1"}).sent == {"a": ("1",)}
+    assert not memory.answered({"a": "2", "b": "1"}).answered({"a": "1"}).may_arrive
 
 
 def test_two_writers_at_once_lose_nothing(tmp_path):
