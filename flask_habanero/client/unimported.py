@@ -16,19 +16,26 @@ from .tree import Tree
 
 def unimported(tree: Tree, names: Iterable[str]) -> tuple[str, ...]:
     """Return those of some modules that no other module of a tree imports, anywhere in it."""
-    return tuple(name for name in names if name in tree.sources and not _is_imported(tree, name))
+    modules = [name for name in names if name in tree.sources]
+    by = _importers(tree, modules) if modules else {}
+    return tuple(name for name in modules if not any(_is_outside(one, name) for one in by.get(name, ())))
 
 
-def _is_imported(tree: Tree, module: str) -> bool:
-    """Whether a module is imported from outside of it; to import what is in a package imports that, too."""
-    below = f"{module}."
-    word = re.compile(rf"\b{re.escape(module.rpartition('.')[2])}\b")  # who imports it writes that somewhere
-    return any(
-        other == module or other.startswith(below)
-        for name, source in tree.sources.items()
-        if name != module and not name.startswith(below) and word.search(source.text)
-        for other in imports_of(source)
-    )
+def _importers(tree: Tree, modules: Iterable[str]) -> dict[str, set[str]]:
+    """Return module -> who imports it, or what is in it. Only what may do so is parsed."""
+    last = {re.escape(name.rpartition(".")[2]) for name in modules}
+    word = re.compile(rf"\b(?:{'|'.join(sorted(last))})\b")  # who imports a module writes that somewhere
+    found: dict[str, set[str]] = {}
+    for name, source in tree.sources.items():
+        for other in imports_of(source) if word.search(source.text) else ():
+            parts = other.split(".")
+            for length in range(1, len(parts) + 1):
+                found.setdefault(".".join(parts[:length]), set()).add(name)
+    return found
+
+
+def _is_outside(name: str, module: str) -> bool:
+    return name != module and not name.startswith(f"{module}.")
 
 
 def aside(tree: Tree, paths: Collection[Path] | None = None) -> tuple[str, ...]:
