@@ -13,6 +13,12 @@ from pathlib import Path
 from .lacking import imports_of
 from .tree import Tree
 
+_IMPORT = re.compile(
+    r"(?:^|[:;])[ \t]*(?:from\b(?:\\\n|[^\n])*?\bimport[ \t]*\([^)]*\)|(?:from|import)\b(?:[^\n]*\\\n)*[^\n]*)",
+    re.MULTILINE,
+)
+"""What looks like an import statement, in a text that nobody parsed."""
+
 
 def unimported(tree: Tree, names: Iterable[str]) -> tuple[str, ...]:
     """Return those of some modules that no other module of a tree imports, anywhere in it."""
@@ -27,7 +33,8 @@ def _importers(tree: Tree, modules: Iterable[str]) -> dict[str, set[str]]:
     word = re.compile(rf"\b(?:{'|'.join(sorted(last))})\b")  # who imports a module writes that somewhere
     found: dict[str, set[str]] = {}
     for name, source in tree.sources.items():
-        for other in imports_of(source) if word.search(source.text) else ():
+        likely = any(word.search(text) for text in _IMPORT.findall(source.text))
+        for other in imports_of(source) if likely else ():
             parts = other.split(".")
             for length in range(1, len(parts) + 1):
                 found.setdefault(".".join(parts[:length]), set()).add(name)

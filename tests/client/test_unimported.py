@@ -20,6 +20,12 @@ NOT_SENT = "nothing imports it yet, so it is not sent; it goes with what does"
         "from .vat import rate\n",
         "def later():\n    from .vat import rate\n    return rate\n",
         "from shop.vat.deep import x\n",
+        "from . import (\n    x,  # one\n    vat,\n)\n",
+        "from . import \\\n    x, \\\n    vat\n",
+        "from . \\\n    import vat\n",
+        "from . \\\n    import (\n    vat)\n",
+        "x = 1; import shop.vat\n",
+        "if x: from . import vat\n",
     ],
 )
 def test_each_way_to_import_it_is_seen(tmp_path, text):
