@@ -14,7 +14,9 @@ from .lacking import imports_of
 from .tree import Tree
 
 _IMPORT = re.compile(
-    r"(?:^|[:;])[ \t]*(?:from\b(?:\\\n|[^\n])*?\bimport[ \t]*\([^)]*\)|(?:from|import)\b(?:[^\n]*\\\n)*[^\n]*)",
+    r"(?:^|[:;])[ \t]*(?:"
+    r"from\b(?:\\\n|[^\n])*?\bimport[ \t]*\([^)]*\)"
+    r"|(?:from|import)\b(?:[^\n]*\\\n)*[^\n]*)",
     re.MULTILINE,
 )
 """What looks like an import statement, in a text that nobody parsed."""
