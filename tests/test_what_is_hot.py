@@ -119,6 +119,27 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def index():
       return str(price())
 """,
+    "the same, and the start keeps an object that it took from the cache": """
+@@ app.py @@
+  import functools
+
+  class Rates:
+      pass
+
+  def rates():
+-     return Rates()
++     return Rates() or None
+
+  @functools.lru_cache
+  def kept(year):
+      return rates() if year > 2000 else Rates()
+
+  OLD = kept(1999)
+
+  @app.route("/")
+  def index():
+      return str(kept(1999) is OLD)
+""",
     "an inner function uses another variable of the outer one": """
 @@ app.py @@
   def tagged(view):

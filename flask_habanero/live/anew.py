@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sansio.app import App
 
 from ..source import Source
-from . import functions, holders, names, origin, registrations, stars, steps
+from . import functions, holders, names, origin, registrations, remembered, stars, steps
 from .judge.interpreter import Interpreter
 from .judge.values import Live
 from .program import owner_of
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 def check(draft: Draft) -> None:
     """Refuse if something that stays holds what the release replaces, or what an old constructor made."""
-    if draft.boots or not (draft.rebound or draft.shape_changed or draft.remade_codes):
+    if draft.boots or not (draft.rebound or draft.shape_changed or draft.remade_codes or draft.emptied):
         return
     anew = _gathered(draft)
-    found = holders.held(anew)
+    found = holders.held(anew) or holders.held(remembered.by_start(draft, anew.spaces))
     if found is not None:
         what, by = found
         for module, code in draft.remade_codes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import enum
 from typing import TYPE_CHECKING
 
-from . import adapters, bodies, configured, instances, mapped, mixins, names, reading, spelled
+from . import adapters, bodies, configured, instances, mapped, mixins, names, reading, spelled, unran
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -34,7 +35,9 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     configured.source_changed(flow.draft, module, cls, members)
 
 
-def _only_maps(flow: Flow, reader: str, node: ast.stmt, local: set[str]) -> bool:
+def _only_maps(
+    flow: Flow, changed: tuple[str, str, frozenset[str]], reader: str, node: ast.stmt, local: set[str]
+) -> bool:
     """Whether a statement names a mapped class to SQLAlchemy, or listens for it, and asks it for nothing."""
     if isinstance(node, ast.FunctionDef | ast.Expr):
         return mapped.only_listens(node, local, flow.draft.judge(reader).callee)
@@ -43,7 +46,9 @@ def _only_maps(flow: Flow, reader: str, node: ast.stmt, local: set[str]) -> bool
     if not (isinstance(cls, type) and (mapped.is_mapped(cls) or mapped.is_peewees(cls))):
         return False
     if isinstance(node, ast.ClassDef):
-        return mapped.only_names(node, local, flow.draft.judge(reader).callee)
+        other = getattr(flow.program.loaded(changed[0]), changed[1], None)
+        is_enum = isinstance(other, enum.EnumMeta) and not any(one.startswith("_") for one in changed[2])
+        return mapped.only_names(node, local, flow.draft.judge(reader).callee, is_enum=is_enum)
     return isinstance(node, ast.Assign) and _only_gives(flow, reader, node.value, local)
 
 
@@ -106,7 +111,7 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
         told = (*members, *_OF_MEMBERS)
         dotted = any((alias, member) in row.dotted for alias in local for member in told)
         used = dotted or reading.uses_class(piece.node, row, source, local, through)
-        harmless = not (dotted or through(row)) and _only_maps(flow, reader, piece.node, local)
+        harmless = not (dotted or through(row)) and _only_maps(flow, changed, reader, piece.node, local)
         if used and not harmless and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
             flow.stale_at(reader, index, cls, local | modules)
     _functions(flow, reader, changed, local)
@@ -122,10 +127,15 @@ def _functions(flow: Flow, reader: str, changed: tuple[str, str, frozenset[str]]
         if body is None:
             continue
         owner = getattr(flow.program.loaded(reader), qualname.partition(".")[0], None)
-        asks = body.others & (members | _OF_MEMBERS) or (
-            body.inherited & members and reading.derives(owner, qualname, live)
-        )
-        makes = body.reads & local and not instances.may_stay_in(flow, changed, reader, qualname, local)
+        inherits = reading.derives(owner, qualname, live)
+
+        def is_asked(body: bodies.Body, *, inherits: bool = inherits) -> bool:
+            inherited = body.inherited if inherits else set()
+            return not (members | _OF_MEMBERS).isdisjoint(body.others) or not members.isdisjoint(inherited)
+
+        asks = unran.read(flow.draft, key, body, is_asked)
+        makes = unran.read(flow.draft, key, body, lambda body: not local.isdisjoint(body.reads))
+        makes = makes and not instances.may_stay_in(flow, changed, reader, qualname, local)
         makes = makes and not _only_asks(flow, changed, reader, qualname, local)
         if asks or makes or reading.brought_inside(source, qualname, module, cls):
             flow.used(key, owners, local | {cls}, members | _OF_MEMBERS if asks else frozenset())

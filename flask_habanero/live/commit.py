@@ -111,6 +111,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
     for one in configurations:
         done.append(one.begin())  # noqa: PERF401  # what was done must be in the list when the next one raises
     if plan.runs_code:
+        program.has_run = True
         done.append(steps.modules_before())
     learnt.begin(program.books, plan.mapping, done)
     _prepare(plan, done)

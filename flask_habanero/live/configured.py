@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask.config import Config
 
 from ..piece import Piece
-from . import configs, names
+from . import configs, names, stars
 from .judge.findings import Effect
 from .judge.values import Class, Live, Made
 from .plan import Refresh
@@ -161,10 +161,28 @@ def source_changed(draft: Draft, module: str, name: str, members: frozenset[str]
                 and issubclass(source, cls)
             ):
                 keys = {member for member in members if member.isupper()}
+            elif members is not None and isinstance(cls, type) and isinstance(source, cls):
+                keys = _of_object(entry, source, {member for member in members if member.isupper()})
             if keys:
                 again = Refresh(entry, set(), _readable(draft, entry, source))
                 draft.out.refresh.setdefault(id(entry), again).keys.update(keys)
                 changed(draft, config, keys)
+
+
+def _of_object(entry: configs.Written, source: object, members: set[str]) -> set[str]:
+    """Return the keys that an object gives otherwise, of whose class members are others; EVERY if untold."""
+    kind, own, before = type(source), getattr(source, "__dict__", {}), dict(entry.changes)
+    shadowing = members & own.keys()
+    told = all(
+        own[key] is before.get(key) and own[key] is not getattr(kind, key, None) for key in shadowing
+    ) and all(getattr(kind, hook) is getattr(object, hook) for hook in ("__dir__", "__getattribute__"))
+    computed = any(
+        hasattr(type(member), "__get__") and name.isupper()
+        for one in kind.__mro__
+        for name, member in vars(one).items()
+    )
+    keys = members - shadowing
+    return {configs.EVERY} if keys and (computed or not told) else keys
 
 
 def _readable(draft: Draft, entry: configs.Written, source: Any) -> frozenset[str] | None:
@@ -172,10 +190,13 @@ def _readable(draft: Draft, entry: configs.Written, source: Any) -> frozenset[st
     owner = owner_of(entry, draft.program.tree.__contains__)
     if owner is None or not isinstance(source, ModuleType) or draft.program.loaded(owner[0]) is not source:
         return None
-    uids = draft.uids(owner[0])
+    uids, tree = draft.uids(owner[0]), draft.out.target
     if owner[1] not in uids:
         return None
-    return frozenset(names.bound_before(names.of_source(draft.out.target[owner[0]]), uids.index(owner[1])))
+    above = names.of_source(tree[owner[0]])[: uids.index(owner[1])]
+    for row in above:
+        stars.check(draft, owner[0], row, tree, owner[0])
+    return frozenset(name for row in above for name in row.binds | (stars.brought(row, tree) or set()))
 
 
 def _read_by_writers(book: configs.Book | None) -> set[str]:

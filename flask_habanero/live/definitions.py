@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from types import CodeType, FunctionType
 
 from ..piece import Piece
@@ -42,7 +42,7 @@ def only_bodies(draft: Draft, name: str, pair: Pair) -> None:
     if not after:
         draft.say(name, f"~{title(pair.new)}")
     if isinstance(pair.new.node, ast.ClassDef):
-        _super(draft, name, pair.new, pair.new.node)
+        supers(draft, name, pair.new, pair.new.node)
 
 
 def makers(draft: Draft, name: str, code: CodeType) -> Iterator[tuple[str, str, int]]:
@@ -54,8 +54,16 @@ def makers(draft: Draft, name: str, code: CodeType) -> Iterator[tuple[str, str, 
                 yield name, qualname, outer.co_firstlineno
 
 
-def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:
-    """Methods that gain or lose `super()` need a function of another shape: made anew, as members."""
+def supers(draft: Draft, name: str, piece: Piece, node: ast.ClassDef, made: Container[ast.stmt] = ()) -> None:
+    """Methods that gain or lose `super()` need a function of another shape: made anew, as members.
+
+    Args:
+        draft: the plan in the making.
+        name: the module.
+        piece: the class.
+        node: its statement.
+        made: members that are made anew in any case.
+    """
     found = [
         (old, new)
         for old, new in draft.code_pairs[name]
@@ -67,7 +75,7 @@ def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:
         m
         for m in node.body
         for _, new in found
-        if isinstance(m, bodies.Function) and new.co_qualname == f"{node.name}.{m.name}"
+        if isinstance(m, bodies.Function) and new.co_qualname == f"{node.name}.{m.name}" and m not in made
     ]
     module = draft.program.loaded(name)
     cls = vars(module).get(node.name) if module else None
@@ -78,7 +86,9 @@ def _super(draft: Draft, name: str, piece: Piece, node: ast.ClassDef) -> None:
         and effects.is_plain_class(cls)
         and all(map(members.is_simple, put))
     ):
-        draft.code_pairs[name] = [pair for pair in draft.code_pairs[name] if pair not in found]
+        mine = {f"{node.name}.{m.name}" for m in put}
+        seen_to = [pair for pair in found if pair[1].co_qualname in mine]
+        draft.code_pairs[name] = [pair for pair in draft.code_pairs[name] if pair not in seen_to]
         change = members.ClassChange(put=list(put))
         step = members.step(change, node, cls, module, draft.parsed(name), draft.filename(name))
         draft.act(name, piece, 1, lambda: step)

@@ -29,6 +29,7 @@ from . import (
     names,
     reach,
     registrations,
+    remembered,
     stars,
     startup,
     steps,
@@ -94,6 +95,7 @@ class Draft:
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
+        self.emptied: list[remembered.Memo | remembered.Property] = []
         self.touched: dict[int, Any] = {}  # objects in which statements have entries, by id
         self.purged: dict[int, list[Any]] = defaultdict(list)  # of those, the keys (or elements) that go
         self.entries: list[Entry] = []  # what comes, goes, or is made again in objects of several statements

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..source import Source
-from . import names
+from . import names, stars
 
 if TYPE_CHECKING:
     from .books import Place
@@ -37,10 +37,13 @@ class Side:
         for module, bound in read:
             unit = self.draft.program.unit_name(module)
             if unit in places and unit in self.tree:
-                rows = names.of_source(self.tree[unit])
-                first = next((index for index, row in enumerate(rows) if bound in row.binds), -1)
+                rows = enumerate(names.of_source(self.tree[unit]))
+                first = next((index for index, row in rows if self._binds(row, bound)), -1)
                 found |= {(unit, bound)} if first > places[unit] else set()
         return found
+
+    def _binds(self, row: names.Names, bound: str) -> bool:
+        return bound in row.binds or (row.star and bound in (stars.brought(row, self.tree) or ()))
 
 
 def sides(draft: Draft) -> tuple[Side, Side]:

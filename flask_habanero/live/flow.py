@@ -64,7 +64,7 @@ class Flow:
         self.loaded = [name for name in staying if name in draft.loaded]
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
-        self.touched = {qualname.rpartition(".")[2] for _, qualname, _ in draft.unreached}
+        self.touched = {memos.called_as(qualname) for _, qualname, _ in draft.unreached}
         self.who = Callers(draft, self.loaded)
 
     def ran_in(self, module: str) -> list[tuple[Function, frozenset[Owner]]]:
@@ -184,7 +184,7 @@ class Flow:
                 what,
                 "`from flask_habanero import Habanero` before your own modules, or restart",
             )
-        self.touched.update(part.rpartition(".")[2] for part in qualname.split(".<locals>."))
+        self.touched.update(map(memos.called_as, qualname.split(".<locals>.")))
 
     def ran_for(self, key: Function, owners: AbstractSet[Owner]) -> None:
         """Let what a function ran for be stale: what called it if it can run again, else statements."""

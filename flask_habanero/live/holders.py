@@ -66,7 +66,10 @@ def is_plain(value: Any) -> bool:
     """Whether it does not matter which of two equal objects somebody holds."""
     if type(value) in (tuple, frozenset):
         return all(map(is_plain, value))
-    return type(value) in ATOMS
+    return type(value) in ATOMS or (isinstance(value, type) and not value.__flags__ & _MADE_AS_IT_RUNS)
+
+
+_MADE_AS_IT_RUNS = 1 << 9  # Py_TPFLAGS_HEAPTYPE: of a class without it, such as `str`, there is one for all
 
 
 def held(anew: Anew) -> tuple[str, str] | None:

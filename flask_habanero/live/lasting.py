@@ -158,6 +158,7 @@ def _object_changed(program: Program, value: Any, found: Findings) -> bool:
         return False
     members = {name: member for cls in reversed(type(value).__mro__) for name, member in vars(cls).items()}
     fixed = {name for name, member in members.items() if isinstance(member, stateful.LASTING)}
+    fixed |= set() if written.sets_class(program.tree) else {"__class__"}
     return not used <= fixed - set(getattr(value, "__dict__", ()))
 
 
@@ -185,10 +186,17 @@ def _member_changed(program: Program, cls: type, attribute: str, found: Findings
         return True
     value = vars(owner).get(attribute)
     if isinstance(value, stateful.LASTING):
-        return _is_set(program, attribute, direct)
+        return not _is_of_body(owner, attribute) and _is_set(program, attribute, direct)
     if "<locals>" in owner.__qualname__:
         return True  # its body is one of those that are not gone through
     return _differs_from_body(program, owner, attribute, found)
+
+
+def _is_of_body(cls: type, attribute: str) -> bool:
+    """Whether a member is the function that the class's own statement made."""
+    function = getattr(vars(cls)[attribute], "__func__", vars(cls)[attribute])
+    code = getattr(function, "__code__", None)  # a name can be copied, as wrappers do
+    return code is not None and code.co_qualname == f"{cls.__qualname__}.{attribute}"
 
 
 def _differs_from_body(program: Program, cls: type, attribute: str, found: Findings) -> bool:

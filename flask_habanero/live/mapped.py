@@ -32,6 +32,10 @@ _RELATIONS = frozenset(
 )
 _PEEWEES = ("peewee", "ForeignKeyField")
 _LISTENING = frozenset([("sqlalchemy.event.api", "listen"), ("sqlalchemy.event.api", "listens_for")])
+_ENUM = ("sqlalchemy.sql.sqltypes", "Enum")
+_ELEMENTS = frozenset(
+    ["sort_key", "values_callable"]
+)  # functions that it gives the enumeration, or its elements
 _TABLE = ("_meta", "table_name")  # of a model of peewee's
 # with others a column is no column more, but another key, another mapping
 _OF_COLUMNS = frozenset(
@@ -294,14 +298,16 @@ def _root(node: ast.expr) -> ast.expr:
     return node
 
 
-def only_names(node: ast.AST, local: Container[str], callee: Callee) -> bool:
+def only_names(node: ast.AST, local: Container[str], callee: Callee, *, is_enum: bool = False) -> bool:
     """Whether a statement, as far as it runs, says a class's name and asks it for nothing but columns.
 
     Args:
         node: another class, or a part of what makes one.
         local: names of the other class there.
         callee: what an expression stands for.
+        is_enum: whether that is an enumeration: then a type may be made of it, which asks for its elements.
     """
+    makers = (*_RELATIONS, _PEEWEES, *([_ENUM] if is_enum else []))
     told: set[ast.AST] = set()
     for one in _running(node):
         if isinstance(one, ast.AnnAssign):
@@ -309,8 +315,8 @@ def only_names(node: ast.AST, local: Container[str], callee: Callee) -> bool:
         elif isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
             told.add(one.value)
             told.update(_asked_by_meta(one))
-        elif isinstance(one, ast.Call) and _place(callee(one.func)) in (*_RELATIONS, _PEEWEES):
-            told.update(one.args)
+        elif isinstance(one, ast.Call) and _place(callee(one.func)) in makers:
+            told.update(one.args if _ELEMENTS.isdisjoint(word.arg for word in one.keywords) else ())
     return all(one in told for one in _running(node) if isinstance(one, ast.Name) and one.id in local)
 
 

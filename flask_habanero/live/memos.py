@@ -11,11 +11,12 @@ import functools
 import gc
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from ..source import Source, once_for_each_source
-from . import bodies, functions, reading, registrations, steps
+from . import bodies, functions, reading, registrations, remembered, steps
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -80,19 +81,45 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     """
     target = draft.out.target
     sources = [target[module] for module in loaded]
-    reached = reading.reaching(sources, touched.union(*map(reading.given, sources)))
+    wanted = touched.union(*map(reading.given, sources))
+    reached = reading.reaching(sources, wanted)
     if any(map(_keeps, draft.program.tree.values())):
-        draft.out.clear += map(steps.ClearCache, _emptied(draft, reached))
+        through = _through_constructors(sources, wanted)
+        draft.emptied += [*_memos(draft, through), *_properties(draft, through)]
+        draft.out.clear += [steps.ClearCache(one.clear) for one in draft.emptied]
     draft.out.templates = not reached.isdisjoint(registrations.template_functions())
 
 
-def may_hold(draft: Draft, name: str) -> bool:
-    """Whether a memo may hold results of a function of a name: then the start may have taken from it."""
+def may_hold(draft: Draft, qualname: str) -> bool:
+    """Whether a memo may hold results of a function, and what ran may have taken from it unseen.
+
+    At the start itself memos were empty: what one gave then, a function had made while it was recorded.
+    Whether the start holds such a thing, which a memo that is emptied gives no more, is asked in `anew`.
+    """
     target = draft.out.target
-    if not any(map(_keeps, draft.program.tree.values())):
+    if not draft.program.has_run or not any(map(_keeps, draft.program.tree.values())):
         return False
     sources = [target[module] for module in draft.loaded if module in target]
-    return any(True for _ in _emptied(draft, reading.reaching(sources, {name})))
+    reached = _through_constructors(sources, {called_as(qualname)})
+    return any(True for found in (_memos, _properties) for _ in found(draft, reached))
+
+
+def called_as(qualname: str) -> str:
+    """Return by which name a function is called: a constructor by that of its class."""
+    owner, _, last = qualname.rpartition(".")
+    return owner.rpartition(".")[2] if owner and last == _CONSTRUCTOR else last
+
+
+def _through_constructors(sources: list[Source], wanted: AbstractSet[str]) -> set[str]:
+    """Return through what some names are reached. A constructor is called by the name of its class."""
+    found = reading.reaching(sources, wanted)
+    while more := set().union(*(reading.constructed(source, found) for source in sources)) - found:
+        found = reading.reaching(sources, found | more | _WITHOUT_A_NAME)
+    return found - {"__class__", *({_CONSTRUCTOR} - wanted)}
+
+
+_CONSTRUCTOR = "__init__"
+_WITHOUT_A_NAME = {"type", "__class__", reading.ANYTHING}  # who makes an object of a class that it was given
 
 
 @once_for_each_source
@@ -104,21 +131,31 @@ def _keeps(source: Source) -> bool:
 _KEEPING = re.compile(r"lru_cache|cached_property|functools\.cache\b|import\b.*\bcache\b")
 
 
-def _emptied(draft: Draft, reached: set[str]) -> Iterator[Callable[[], None]]:
-    """Yield what empties the memos of the app's own functions that are reached, wherever those are held."""
-    # special methods are called without a name, and what writes into namespaces may have made anything
-    everything = reading.ANYWHERE in reached or any(_SPECIAL.match(name) for name in reached)
+def _memos(draft: Draft, reached: set[str]) -> Iterator[remembered.Memo]:
+    """Yield the memos of the app's own functions that are reached, wherever those are held."""
+    everything = _is_anything(reached)
     with functions.thawed():
         held = [one for one in gc.get_referrers(_Memo) if type(one) is _Memo]
     for memo in held:
         made_of = inspect.unwrap(memo)
         if _is_own(draft, made_of) and (everything or _may_reach(made_of, reached)):
-            yield memo.cache_clear
+            yield remembered.Memo(memo)
+
+
+def _properties(draft: Draft, reached: set[str]) -> Iterator[remembered.Property]:
+    """Yield the cached properties of the app's own classes that are reached."""
+    everything = _is_anything(reached)
     for cls in filter(functools.partial(_is_own, draft), functions.with_subclasses(object)):
         for key, member in list(vars(cls).items()):
             computes = functions.computes_once(member)
             if computes is not None and (everything or not reached.isdisjoint({key, computes.__name__})):
-                yield functools.partial(functions.forget_cached, cls, key)
+                yield remembered.Property(computes, cls, key)
+
+
+def _is_anything(reached: set[str]) -> bool:
+    """Whether anything may be reached."""
+    # special methods are called without a name, and what writes into namespaces may have made anything
+    return reading.ANYWHERE in reached or any(_SPECIAL.match(name) for name in reached)
 
 
 def _may_reach(function: Any, reached: set[str]) -> bool:

@@ -61,6 +61,7 @@ class Program:
         self.removed: set[str] = set()
         self.first: Books | None = None  # as they were before the first release
         self.then: frozenset[str] = frozenset()  # the modules that were loaded then
+        self.has_run = False  # a release has run statements: those may have taken from memos of requests
         self.is_twin = False  # a process that boots later, in which only those are
         self.began: int | None = None  # the release whose modules this process imported, if not those on disk
         self.is_attached = False  # there is an app

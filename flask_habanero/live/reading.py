@@ -225,6 +225,16 @@ def called(source: Source) -> frozenset[str]:
     return frozenset(name for row in names.of_source(source) for name in (*row.calls, *row.called_attributes))
 
 
+def constructed(source: Source, found: set[str]) -> set[str]:
+    """Return the classes whose constructors read any of some names."""
+    return {
+        key.split(".")[-2]
+        for row in names.of_source(source)
+        for key, body in row.bodies.items()
+        if key.endswith(".__init__") and not found.isdisjoint((body.reads | body.attributes) - {"__init__"})
+    }
+
+
 def reaching(sources: Iterable[Source], wanted: Iterable[str]) -> set[str]:
     """Return through what some names are reached, told by last parts; the names included."""
     tables = [_readers(source) for source in sources]

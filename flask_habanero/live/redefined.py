@@ -52,6 +52,7 @@ def changed(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     if trade is not None:
         trade.act(draft, name, pair.new, uid)
     _functions(draft, name, old, new)
+    definitions.supers(draft, name, pair.new, new, change.put)
     for bound in sorted(change.names):
         draft.say(name, f"{'-' if bound in change.drop else '~'}{new.name}.{bound}")
     if change.names and isinstance(cls, type):

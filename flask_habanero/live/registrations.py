@@ -182,8 +182,9 @@ def stack(frame: FrameType | None) -> tuple[Frame, ...]:
         module = frame.f_globals.get("__name__") or ""
         if module.startswith(STEPS):
             break  # below stands whatever request brought the release
-        if not f"{module}.".startswith(_NOT_OURS):
-            code = frame.f_code
+        code = frame.f_code
+        is_text = code.co_filename.startswith("<")  # evaluated: its lines are none of the module's
+        if not (is_text or f"{module}.".startswith(_NOT_OURS)):
             found.append(Frame(module, code.co_qualname, code.co_firstlineno, frame.f_lineno))
         frame = frame.f_back
     return tuple(reversed(found))

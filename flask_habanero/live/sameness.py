@@ -67,8 +67,20 @@ def _is_same_member(draft: Draft, module: str, classes: tuple[Piece, Piece], whi
             words.append(word(one.value(_value(body[at], name), Place(module, piece.index, body, at))))
     except UntoldError:
         return False
-    there = draft.boots or word(vars(cls).get(name, cls)) == words[0]
+    there = draft.boots or _is_still(vars(cls).get(name, cls), words[0])
     return words[0] is not None and words[0] == words[1] and there and sides[1].keys <= sides[0].keys
+
+
+def _is_still(thing: Any, made: object) -> bool:
+    """Whether something is what a text makes, or a list or dict that may be it, with what was put in since.
+
+    Args:
+        thing: what is there.
+        made: the word for what the text makes.
+    """
+    # what a library or a request has put into it stays, as if nobody had touched the text
+    kept = type(thing) in (dict, list) and isinstance(made, tuple) and made[0] is type(thing)
+    return kept or word(thing) == made
 
 
 def _body(piece: Piece) -> tuple[ast.stmt, ...]:
@@ -100,8 +112,8 @@ def _is_same(draft: Draft, module: str, pieces: tuple[Piece, Piece]) -> bool:
     if word(found) is None or word(found) != word(was) or not after.keys <= before.keys:
         return False
     below = [(side, Place(module, one.index + 1)) for side, one in zip((before, after), pieces, strict=True)]
-    there = word(_there(draft, targets[0], below))
-    return draft.boots or there == word(found)
+    there = _there(draft, targets[0], below)
+    return draft.boots or _is_still(there, word(found))
 
 
 def _there(draft: Draft, target: ast.expr, sides: list[tuple[Constants, Place]]) -> Any:
@@ -115,14 +127,14 @@ def _there(draft: Draft, target: ast.expr, sides: list[tuple[Constants, Place]])
     space: Mapping[str, Any] = vars(draft.live(sides[0][1].module))
     if isinstance(target, ast.Name):
         _check_alone(target.id, sides)
-        return space.get(target.id, space)
+        return space.get(target.id, UntoldError)  # which is no value
     if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
         owner = target.value
         if isinstance(owner, ast.Attribute) and owner.attr == "config" and isinstance(owner.value, ast.Name):
             _check_alone(owner.value.id, sides)
             app = space.get(owner.value.id)
             if isinstance(app, App):
-                return app.config.get(target.slice.value, space)
+                return app.config.get(target.slice.value, UntoldError)
     raise UntoldError
 
 

@@ -98,7 +98,7 @@ def read(draft: Draft, key: Function, body: bodies.Body, is_meant: Callable[[bod
     """Whether a function read something that is meant at the start: in its body, but for what did not run."""
     ran, found = draft.program.books.lines.get(key), sides(draft, key) if is_meant(body) else None
     told = ran is not None and draft.program.was_watched(key[0])
-    if ran is None or found is None or not told or memos.may_hold(draft, key[1].rpartition(".")[2]):
+    if ran is None or found is None or not told or memos.may_hold(draft, key[1]):
         return is_meant(body)
     node, came_to = copy.copy(found[0]), bodies.Body()
     node.body = [pruned(one, ran, found[0]) for one in node.body]
@@ -130,7 +130,7 @@ def _pruned(node: Any, record: _Comparison) -> Any:
 def keeps(draft: Draft, key: Function) -> bool:
     """Whether a function that ran at the start becomes another one only where it did not run."""
     made = _compared(draft, key)
-    if made is None or memos.may_hold(draft, key[1].rpartition(".")[2]):
+    if made is None or memos.may_hold(draft, key[1]):
         return False
     if _led_on(draft, key):
         place, found = _place(draft, key), sides(draft, key)

@@ -140,6 +140,21 @@ def _stores(node: ast.AST) -> str | None:
     return None
 
 
+def sets_class(tree: Mapping[str, Source]) -> bool:
+    """Whether the app's own code may give an object another class."""
+    return any("__class__" in source.text and _sets_class(source) for source in tree.values())
+
+
+@once_for_each_source
+def _sets_class(source: Source) -> bool:
+    nodes = (one for piece in source.parsed.pieces for one in ast.walk(piece.node))
+    return any(
+        (isinstance(one, ast.Attribute) and one.attr == "__class__" and not isinstance(one.ctx, ast.Load))
+        or (isinstance(one, ast.Constant) and one.value == "__class__")
+        for one in nodes
+    )
+
+
 def is_set_by_name(tree: Mapping[str, Source]) -> bool:
     """Whether the app's own code sets attributes, of anything but `self`, whose names it computes."""
     return any(

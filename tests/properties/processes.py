@@ -219,8 +219,8 @@ def start(root: str, entry: str) -> Any:
     os.chdir(root)
     module, _, name = entry.partition(":")
     live = _run_as_main(Path(root, module)) if module.endswith(".py") else importlib.import_module(module)
-    if name.endswith("()"):
-        return getattr(live, name[:-2])()
+    if name.endswith(")"):  # a factory, which may be given what its module knows
+        return eval(name, vars(live))  # ours
     return getattr(live, name)
 
 

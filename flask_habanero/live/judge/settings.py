@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .. import configs
-from .values import ANY, NONE, Args, Live, Made, Value, alternatives, join
+from .values import ANY, NONE, Args, Class, Live, Made, Value, alternatives, join
 
 if TYPE_CHECKING:
     from .interpreter import Interpreter
@@ -17,6 +18,8 @@ def call(interpreter: Interpreter, this: Live, name: str, args: Args) -> Value:
     """Return what a method of a configuration gives; what it writes is noted by the config itself."""
     notes = interpreter.notes
     if name in configs.WRITERS:
+        if name == "from_object":
+            args = _with_class(interpreter, args)
         if name in configs.READING_WRITERS:
             notes.looks_up(this, args.get(0, "key") or ANY)
         notes.config(this.object, name, args)
@@ -31,6 +34,21 @@ def call(interpreter: Interpreter, this: Live, name: str, args: Args) -> Value:
     found = interpreter.item(this, key, NONE)
     notes.holds(found)
     return join([found, *args.positional[1:2]]) if name == "get" else found
+
+
+def _with_class(interpreter: Interpreter, args: Args) -> Args:
+    """Return what `from_object` is given, with one of the app's own classes in the place of its name."""
+    named = args.get(0, "obj")
+    text = named.object if isinstance(named, Live) else None
+    if not isinstance(text, str) or text in sys.modules or not args.positional:
+        return args
+    module, _, name = text.partition(":") if ":" in text else text.rpartition(".")
+    if module not in sys.modules or not interpreter.world.is_own(module):
+        return args
+    found = interpreter.name(module, name)
+    if isinstance(found, Class) or (isinstance(found, Live) and isinstance(found.object, type)):
+        return replace(args, positional=(found, *args.positional[1:]))
+    return args
 
 
 def _filled_from(interpreter: Interpreter, source: Value) -> None:
