@@ -266,6 +266,13 @@ def written_again(config: Config, entry: Written) -> list[tuple[str, Any]]:
     return [change for written in book.entries for change in written.changes]
 
 
+def is_named(entry: Written, module: str, name: str) -> bool:
+    """Whether a `from_object` call was given a text that names something of a module."""
+    source = entry.args[0] if entry.method == "from_object" and entry.args else None
+    words = source.replace(":", ".") if isinstance(source, str) else ""
+    return f"{words}.".startswith(f"{module}.{name}.")
+
+
 def read_from(entry: Written) -> Any:
     """Return the object that a `from_object` call took its values from; None for any other call."""
     if entry.method != "from_object" or not entry.args:

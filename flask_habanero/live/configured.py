@@ -161,12 +161,23 @@ def source_changed(draft: Draft, module: str, name: str, members: frozenset[str]
                 and issubclass(source, cls)
             ):
                 keys = {member for member in members if member.isupper()}
+            elif (
+                members is None and configs.is_named(entry, module, name) and not _is_made_again(draft, entry)
+            ):
+                keys = {configs.EVERY}  # it stands for something else
             elif members is not None and isinstance(cls, type) and isinstance(source, cls):
                 keys = _of_object(entry, source, {member for member in members if member.isupper()})
             if keys:
                 again = Refresh(entry, set(), _readable(draft, entry, source))
                 draft.out.refresh.setdefault(id(entry), again).keys.update(keys)
                 changed(draft, config, keys)
+
+
+def _is_made_again(draft: Draft, entry: configs.Written) -> bool:
+    """Whether the statement that filled a configuration runs again, as far as that is known by now."""
+    made = [one for one in draft.factories.values() if one is not None]
+    owner = owner_of(entry, draft.program.tree.__contains__)
+    return owner in draft.acted or any(one.ends(place) for one in made for place in entry.chain or ())
 
 
 def _of_object(entry: configs.Written, source: object, members: set[str]) -> set[str]:

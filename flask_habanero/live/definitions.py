@@ -77,6 +77,8 @@ def supers(draft: Draft, name: str, piece: Piece, node: ast.ClassDef, made: Cont
         for _, new in found
         if isinstance(m, bodies.Function) and new.co_qualname == f"{node.name}.{m.name}" and m not in made
     ]
+    judge = draft.judge(name)
+    put = [m for m in put if judge.member(m, members.completed(node, m)) is None]  # else it may not run again
     module = draft.program.loaded(name)
     cls = vars(module).get(node.name) if module else None
     if (

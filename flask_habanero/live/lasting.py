@@ -196,7 +196,8 @@ def _is_of_body(cls: type, attribute: str) -> bool:
     """Whether a member is the function that the class's own statement made."""
     function = getattr(vars(cls)[attribute], "__func__", vars(cls)[attribute])
     code = getattr(function, "__code__", None)  # a name can be copied, as wrappers do
-    return code is not None and code.co_qualname == f"{cls.__qualname__}.{attribute}"
+    where = f"{cls.__qualname__}.{attribute}"
+    return code is not None and (function.__module__, code.co_qualname) == (cls.__module__, where)
 
 
 def _differs_from_body(program: Program, cls: type, attribute: str, found: Findings) -> bool:

@@ -234,6 +234,12 @@ def bound(node: ast.stmt) -> Iterator[str]:
         yield "__doc__"
 
 
+def completed(cls: ast.ClassDef, member: ast.stmt) -> list[ast.stmt]:
+    """Return the members that one goes on with: those of the same name above it."""
+    above = cls.body[: cls.body.index(member)]
+    return [one for one in above if not {*bound(one)}.isdisjoint(bound(member))]
+
+
 def step(
     change: ClassChange, node: ast.ClassDef, cls: type, module: ModuleType, parsed: Parsed, filename: str
 ) -> Members:

@@ -88,17 +88,11 @@ def _member_reasons(
     """
     sides = ((change.put, draft.judge(name)), (change.gone, draft.judge_before(name)))
     judged = [
-        (member, judge.member(member, _completed(cls, member)))
+        (member, judge.member(member, members.completed(cls, member)))
         for (side, judge), cls in zip(sides, classes, strict=True)
         for member in side
     ]
     return [Reason("class-member", draft.where(name, member), why, RESTART) for member, why in judged if why]
-
-
-def _completed(cls: ast.ClassDef, member: ast.stmt) -> list[ast.stmt]:
-    """Return the members that one goes on with: those of the same name above it."""
-    above = cls.body[: cls.body.index(member)]
-    return [one for one in above if not {*members.bound(one)}.isdisjoint(members.bound(member))]
 
 
 def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.ClassChange) -> None:
