@@ -496,6 +496,27 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 +     def halved(self):
 +         return self.total / 2
 """,
+    "methods of an object that holds a file or a connection: new, other, gone": """
+@@ app.py @@
+  class Store:
+      def __init__(self):
+          self.file = open(__file__)
+-     def rename(self, old, new, files=[]):
+-         return [old, new, *files]
++     def rename(self, old, new, files=None):
++         return [old, new, *(files or [])]
++     def update(self):
++         return "updated"
+-     def reset(self):
+-         pass
+
+  store = Store()
+  app.extensions["store"] = store
+  @app.route("/")
+  def index():
+-     return str(store.rename(1, 2))
++     return str(store.rename(1, 2)) + store.update()
+""",
     "a constructor, where the start made all the objects": """
 @@ app.py @@
   class Cart:
@@ -1125,7 +1146,13 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 """Row of the page -> an edit of that kind; of a cold one, edits for each of its reasons."""
 
 NEEDS = {"fields of a form (WTForms)": "wtforms", "methods and constants of a model of peewee": "peewee"}
-SINCE = {"what a function did not come to at the start: a branch, a handler": (3, 12)}
+SINCE = dict.fromkeys(
+    (
+        "what a function did not come to at the start: a branch, a handler",
+        "methods of an object that holds a file or a connection: new, other, gone",
+    ),
+    (3, 12),
+)
 """Row of the page -> the first Python on which it holds; the row says so, too."""
 
 

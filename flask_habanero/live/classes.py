@@ -6,7 +6,7 @@ import ast
 import enum
 from typing import TYPE_CHECKING
 
-from . import adapters, bodies, configured, instances, mapped, mixins, names, reading, spelled, unran
+from . import adapters, asking, bodies, configured, instances, mapped, mixins, names, reading, spelled, unran
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -26,18 +26,17 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     _inherited(flow, module, cls, members)
     if mixins.DERIVES in members:
         mixins.follow(flow, module, cls)
+    noticed = members - asking.unnoticed(flow, module, cls, members, others=False)
     for reader in flow.loaded:
         source = flow.draft.out.target[reader]
         if cls in source.text or "*" in source.text:
-            _in_module(flow, reader, source, (module, cls, members))
+            _in_module(flow, reader, source, instances.Changed(module, cls, noticed, members))
     spelled.importer(flow, module, cls)
     spelled.follow(flow, module)
     configured.source_changed(flow.draft, module, cls, members)
 
 
-def _only_maps(
-    flow: Flow, changed: tuple[str, str, frozenset[str]], reader: str, node: ast.stmt, local: set[str]
-) -> bool:
+def _only_maps(flow: Flow, changed: instances.Changed, reader: str, node: ast.stmt, local: set[str]) -> bool:
     """Whether a statement names a mapped class to SQLAlchemy, or listens for it, and asks it for nothing."""
     if isinstance(node, ast.FunctionDef | ast.Expr):
         return mapped.only_listens(node, local, flow.draft.judge(reader).callee)
@@ -46,8 +45,8 @@ def _only_maps(
     if not (isinstance(cls, type) and (mapped.is_mapped(cls) or mapped.is_peewees(cls))):
         return False
     if isinstance(node, ast.ClassDef):
-        other = getattr(flow.program.loaded(changed[0]), changed[1], None)
-        is_enum = isinstance(other, enum.EnumMeta) and not any(one.startswith("_") for one in changed[2])
+        other = getattr(flow.program.loaded(changed.module), changed.name, None)
+        is_enum = isinstance(other, enum.EnumMeta) and not any(one.startswith("_") for one in changed.every)
         return mapped.only_names(node, local, flow.draft.judge(reader).callee, is_enum=is_enum)
     return isinstance(node, ast.Assign) and _only_gives(flow, reader, node.value, local)
 
@@ -72,13 +71,11 @@ def _only_gives(flow: Flow, reader: str, node: ast.expr, local: set[str]) -> boo
     return all(mapped.only_names(one, given, flow.draft.judge(module).callee) for one in body.body)
 
 
-def _only_asks(
-    flow: Flow, changed: tuple[str, str, frozenset[str]], reader: str, qualname: str, local: set[str]
-) -> bool:
+def _only_asks(flow: Flow, changed: instances.Changed, reader: str, qualname: str, local: set[str]) -> bool:
     """Whether a function of the start used a class, which SQLAlchemy maps otherwise now, only for rows."""
-    module, cls, members = changed
+    module, cls, _, every = changed
     mapping = flow.draft.out.mapping
-    if not all((module, f"{cls}.{member}") in mapping.learns | mapping.forgets for member in members):
+    if not all((module, f"{cls}.{member}") in mapping.learns | mapping.forgets for member in every):
         return False
     node = flow.draft.world.definition(reader, qualname.partition(".<locals>")[0])
     return node is not None and mapped.only_asks(node, local, flow.draft.judge(reader).callee)
@@ -93,15 +90,15 @@ def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> N
             flow.draft.dirty_members.append((unit, one.__name__, left))
 
 
-def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str, frozenset[str]]) -> None:
-    module, cls, members = changed
+def _in_module(flow: Flow, reader: str, source: Source, changed: instances.Changed) -> None:
+    module, cls, members, every = changed
     rows = names.of_source(source)
     imports_it = reader == module or reading.may_read(source, module, cls)
     if not imports_it and (members | _OF_MEMBERS).isdisjoint(reading.asked_inside(source)):
         return
     local, modules = reading.aliases(source, reader, module, cls) if imports_it else (set(), set())
     if reader != module:  # who imports it from here gets the same class
-        flow.draft.dirty_members += [(reader, alias, members) for alias in local]
+        flow.draft.dirty_members += [(reader, alias, every) for alias in local]
 
     def through(row: names.Names) -> bool:
         return bool(modules & row.reads) and (cls in row.attributes or bool(modules & row.bare))
@@ -117,9 +114,9 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: tuple[str, str,
     _functions(flow, reader, changed, local)
 
 
-def _functions(flow: Flow, reader: str, changed: tuple[str, str, frozenset[str]], local: set[str]) -> None:
+def _functions(flow: Flow, reader: str, changed: instances.Changed, local: set[str]) -> None:
     """Let what ran for functions of the start be stale that read a changed class."""
-    module, cls, members = changed
+    module, cls, members, _ = changed
     source, live = flow.draft.out.target[reader], getattr(flow.program.loaded(module), cls, None)
     for key, owners in flow.ran_in(reader):
         qualname = key[1]

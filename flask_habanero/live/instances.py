@@ -13,26 +13,42 @@ from __future__ import annotations
 import ast
 import functools
 import gc
+import inspect
+import sys
 from collections.abc import Iterator
 from types import FrameType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask.config import Config
 from flask.sansio.scaffold import Scaffold
 
-from . import bodies, effects, functions, names, reading, startup
-from .codes import walk
+from . import asking, bodies, functions, given, names, reading, startup
 
 if TYPE_CHECKING:
     from ..source import Source
     from .bodies import Body
     from .flow import Flow
 
-Changed = tuple[str, str, frozenset[str]]
-"""Module and name of a class, and the members of it that come, go, or are others now."""
 
-_ENUMERATING = {"dir", "vars", "getmembers", "getmembers_static", "__dict__"}
-_ANSWERING = {"__getattr__", "__getattribute__", "__dir__"}
+class Changed(NamedTuple):
+    """A class of which members come, go, or are others now.
+
+    Attributes:
+        module: the class's module.
+        name: its name.
+        members: those that the app's own code may have noticed.
+        every: all of them.
+    """
+
+    module: str
+    name: str
+    members: frozenset[str]
+    every: frozenset[str]
+
+
+_LISTING = {"dir", "vars", "getmembers", "getmembers_static"}
+_OF_CLASSES = {"get_annotations"}  # of `inspect`: dataclasses ask for annotations, and for no members
+_ENUMERATING = {*_LISTING, "__dict__"}
 _CONTAINERS = {"dict", "list", "tuple", "set", "frozenset", "deque", "cell", "method", "_lru_list_elem"}
 _LEVELS, _MOST = 5, 2_000  # of containers in containers, and objects on the way
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -49,14 +65,14 @@ def may_stay(flow: Flow, changed: Changed, reader: str, index: int, local: set[s
         local: names of the class there.
     """
     node = flow.draft.out.target[reader].parsed.pieces[index].node
-    if isinstance(node, _DEFINITIONS) or not _only_calls(node, local, changed[1]):
+    if isinstance(node, _DEFINITIONS) or not _only_calls(node, local, changed.name):
         return False
     cls = _class_of(flow, changed)
-    if cls is None or _is_read(flow, changed[2]):
+    if cls is None or _is_read(flow, changed.members):
         return False
     row = names.of_source(flow.draft.out.target[reader])[index]
-    alone = _is_all_ours(flow, cls) and not _is_given_away(flow, reader, row.binds, cls)
-    return alone or _is_unknown_elsewhere(flow, cls, changed[2])
+    alone = _is_all_ours(flow, cls) and not _is_given_away(flow, reader, row.binds, cls, changed.every)
+    return alone or _is_unknown_elsewhere(flow, cls, changed)
 
 
 def may_stay_in(flow: Flow, changed: Changed, reader: str, qualname: str, local: set[str]) -> bool:
@@ -70,10 +86,12 @@ def may_stay_in(flow: Flow, changed: Changed, reader: str, qualname: str, local:
         local: names of the class there.
     """
     node = _definition(flow.program.tree[reader], qualname)
-    if node is None or not _only_calls(node, local, changed[1]):
+    if node is None or not _only_calls(node, local, changed.name):
         return False
     cls = _class_of(flow, changed)
-    return cls is not None and not _is_read(flow, changed[2]) and _is_unknown_elsewhere(flow, cls, changed[2])
+    if cls is None or _is_read(flow, changed.members):
+        return False
+    return _is_unknown_elsewhere(flow, cls, changed)
 
 
 def _only_calls(node: ast.AST, local: set[str], name: str) -> bool:
@@ -90,14 +108,13 @@ def _only_calls(node: ast.AST, local: set[str], name: str) -> bool:
 
 def _class_of(flow: Flow, changed: Changed) -> type | None:
     """Return the live class, if it gives its members to those only who ask for them by name."""
-    module, name, members = changed
+    module, name, members, _ = changed
     cls = getattr(flow.program.loaded(module), name, None)
-    if not isinstance(cls, type) or not effects.is_plain_class(cls):
+    if not isinstance(cls, type) or not asking.answers_by_name(cls):
         return None
     if any(one.startswith("__") and one.endswith("__") and one != "__doc__" for one in members):
         return None  # Python itself reads those
-    answering = any(not _ANSWERING.isdisjoint(vars(base)) for base in cls.__mro__[:-1])
-    return None if answering or not all(map(flow.program.was_watched, flow.loaded)) else cls
+    return cls if all(map(flow.program.was_watched, flow.loaded)) else None
 
 
 def _is_read(flow: Flow, members: frozenset[str]) -> bool:
@@ -132,21 +149,28 @@ def _is_all_ours(flow: Flow, cls: type) -> bool:
     return all(flow.program.unit_name(base.__module__) in flow.program.tree for base in cls.__mro__[:-1])
 
 
-def _is_given_away(flow: Flow, reader: str, bound: set[str], cls: type) -> bool:
+def _is_given_away(flow: Flow, reader: str, bound: set[str], cls: type, members: frozenset[str]) -> bool:
     """Whether something may have got the objects under some names, or a method gave `self` away."""
     bases = {base.__qualname__ for base in cls.__mro__}
+    made = vars(flow.draft.live(reader))
+    bound = {name for name in bound if isinstance(made.get(name), cls)} or bound
+    things = [made[name] for name in sorted(bound) if isinstance(made.get(name), cls)]
+    passing, executed = False, list[tuple[str, str]]()
     for unit in flow.loaded:
         source = flow.program.tree[unit]
-        rows = names.of_source(source)
         known = {alias for name in bound for alias in reading.aliases(source, unit, reader, name)[0]}
-        if any(known & row.bare for row in rows):
-            return True
+        for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
+            if known & row.bare:
+                passing = True
+                if not (things and given.only_passes(flow, unit, piece.node, things, members)):
+                    return True
         for qualname, body in ran(flow, unit):
             is_method = qualname.rpartition(".")[0] in bases
             first = _first_parameter(source, qualname) if is_method else ""
             if body is None or body.bare & {*known, first}:
                 return True
-    return False
+            executed.append((unit, qualname))
+    return passing and given.is_passed_on(flow, things, executed)
 
 
 def _first_parameter(source: Source, qualname: str) -> str:
@@ -164,24 +188,23 @@ def _definition(source: Source, qualname: str) -> bodies.Function | None:
 # others' code
 
 
-def _is_unknown_elsewhere(flow: Flow, cls: type, members: frozenset[str]) -> bool:
-    """Whether no code of others knows the names, lists what an object has, or holds one of these objects."""
-    bases = {base.__module__ for base in cls.__mro__[:-1]} - flow.program.tree.keys()
+def _is_unknown_elsewhere(flow: Flow, cls: type, changed: Changed) -> bool:
+    """Whether no code of others that ran knows the names, or lists what an object has, and none holds one."""
+    if not startup.sees_all():
+        return False
+    module, name, _, every = changed
+    members = every - asking.unnoticed(flow, module, name, every, others=True)
+    bases = {getattr(sys.modules.get(base.__module__), "__file__", None) for base in cls.__mro__[:-1]}
+    for code in asking.of_others():
+        if code.co_qualname in _OF_CLASSES and code.co_filename == inspect.__file__:
+            continue
+        listing = _ENUMERATING if code.co_filename in bases else _LISTING
+        if not members.isdisjoint(code.co_names) or not listing.isdisjoint(code.co_names):
+            return False
+        if any(type(const) is str and const in members for const in code.co_consts):
+            return False
     with functions.thawed():
-        for function in _others_functions():
-            listing = _ENUMERATING if function.__module__ in bases else frozenset[str]()
-            for code in walk(function.__code__):
-                if not members.isdisjoint(code.co_names) or not listing.isdisjoint(code.co_names):
-                    return False
-                if any(type(const) is str and const in members for const in code.co_consts):
-                    return False
         return _is_held_by_ours(flow, functions.instances_of(cls))
-
-
-def _others_functions() -> Iterator[FunctionType]:
-    for one in gc.get_objects():
-        if type(one) is FunctionType and startup.is_foreign_file(one.__code__.co_filename):
-            yield one
 
 
 def _is_held_by_ours(flow: Flow, level: list[Any]) -> bool:

@@ -9,6 +9,8 @@ library, site-packages and the folder of installed scripts.
   nobody's module was being executed: a factory that the server called.
 - `calls` maps it to the functions that called it, with the lines at which they did.
 - `lines` maps it to the lines of it that ran, counted from its first; from 3.12 on.
+- `missed` has the attributes that something read in vain, by class; from 3.12 on.
+- `executed` has all functions that ran, those of others, too: what they may have asked for; from 3.12 on.
 - `runs` has what the factories left behind: the variables of functions that had an app or a blueprint
   in their hands when they returned.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import atexit
 import dis
+import inspect
 import opcode
 import os
 import sys
@@ -45,6 +48,8 @@ NOBODY: Function = ("", "", 0)
 ran: dict[Function, set[Owner]] = {}
 calls: dict[Function, set[Call]] = {}
 lines: dict[Function, set[int]] = {}
+missed: set[tuple[str, str, str]] = set()  # (module, qualified name of a class, attribute)
+executed: dict[int, CodeType] = {}  # by id: equal code need not be compared
 watched: set[str] = set()  # modules whose import began while we recorded
 also: list[tuple[Callable[[], None], Callable[[], None]]] = []  # what else begins and ends with the record
 
@@ -78,6 +83,7 @@ _TOOL = 4  # the documentation of sys.monitoring gives 0-2 and 5 to debuggers, c
 _foreign: dict[CodeType, bool] = {}
 _stored: dict[CodeType, frozenset[str]] = {}
 _ended: list[bool] = []
+_blind: list[bool] = []  # once it has one, something may have run that nobody saw
 # by id, because equal code of two modules is not the same: the code, and its lines that ran
 _lined: dict[int, tuple[CodeType, set[int]]] = {}
 _DISABLE: Any = None  # returned for code that we need not be asked about again
@@ -175,6 +181,20 @@ def _on_line(code: CodeType, line: int) -> Any:
     return _DISABLE
 
 
+def _on_raise(_code: CodeType, _offset: int, error: BaseException) -> None:
+    """Note an attribute that an object does not have."""
+    if type(error) is AttributeError and isinstance(error.name, str):
+        owner: Any = error.obj
+        owner = getattr(owner, "__self_class__", owner) if type(owner) is super else owner
+        missed.add((*name_of(owner if issubclass(type(owner), type) else type(owner)), error.name))
+
+
+def name_of(cls: type) -> tuple[str, str]:
+    """Return a class's module and qualified name, without asking its metaclass."""
+    module, qualname = (type.__dict__[name].__get__(cls) for name in ("__module__", "__qualname__"))
+    return str(module), qualname
+
+
 def _on_return(code: CodeType, _offset: int, _result: object) -> Any:
     if code.co_name != "<module>" and not is_foreign(code):
         _note_end(sys._getframe(1))
@@ -204,6 +224,23 @@ def _forget_lines(frame: FrameType | None) -> None:
         frame = frame.f_back
 
 
+def _note_running(frame: FrameType | None) -> None:
+    """Note the code that was running when the record began: nobody will say that it starts."""
+    while frame is not None:
+        is_foreign(frame.f_code)
+        frame = frame.f_back
+
+
+def _is_function(code: CodeType) -> bool:
+    """Whether code is that of a function, and not of ours."""
+    return bool(code.co_flags & inspect.CO_OPTIMIZED) and not code.co_filename.startswith(_OURS)
+
+
+def sees_all() -> bool:
+    """Whether `executed` and `missed` have all that ran, and all that was missed, since we were imported."""
+    return sys.version_info >= (3, 12) and not _blind
+
+
 def start() -> None:
     """Begin to record, unless another tool has the place (then `recorded` is False)."""
     _ended.clear()
@@ -215,8 +252,13 @@ def start() -> None:
             sys.monitoring.register_callback(_TOOL, events.PY_START, _on_start)
             sys.monitoring.register_callback(_TOOL, events.PY_RETURN, _on_return)
             sys.monitoring.register_callback(_TOOL, events.LINE, _on_line)
-            sys.monitoring.set_events(_TOOL, events.PY_START | events.PY_RETURN)
+            sys.monitoring.register_callback(_TOOL, events.RAISE, _on_raise)
+            sys.monitoring.set_events(_TOOL, events.PY_START | events.PY_RETURN | events.RAISE)
             sys.monitoring.restart_events()
+            for frame in list(sys._current_frames().values()):
+                _note_running(frame)
+        else:
+            _blind.append(True)
     elif sys.getprofile() is None:
         sys.setprofile(_on_event)
     for begin, _ in also:
@@ -252,5 +294,6 @@ def stop() -> None:
         sys.monitoring.free_tool_id(_TOOL)
     else:
         sys.setprofile(None)
+    executed.update((id(code), code) for code in _foreign if _is_function(code))
     for known in (_foreign, _stored, _lined):
         known.clear()

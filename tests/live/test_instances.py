@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,31 @@ GO: dict[str, dict[str, str]] = {
         "head": "class Base:\n    def __getattr__(self, name): raise AttributeError",
         "base": "Base",
     },
-    "others hold it, and know the name": {
-        "after": "import atexit; atexit.register(list, [shelf])",
-        "new": f"{NEW}\n    def append(self): pass",
+    "others read it in vain": {
+        "head": "import selectors",
+        "after": "try: selectors.SelectSelector().register(shelf, 1)\nexcept ValueError: pass",
+        "new": f"{NEW}\n    def fileno(self): return 0",
+    },
+    "others ask whether there is one": {
+        "head": "from http.client import HTTPConnection",
+        "after": "SIZE = HTTPConnection._get_content_length(shelf, 'POST')",
+        "new": f"{NEW}\n    def read(self): return b''",
     },
 }
+if sys.version_info >= (3, 12):
+    STAY["others hold it, and ask for nothing"] = {
+        "after": "import atexit; atexit.register(list, [shelf])",
+        "new": f"{NEW}\n    def append(self): pass",
+    }
+    STAY["a method that others' code calls, too, goes"] = {
+        "old": "def strip(self, thing=1): pass",
+        "after": "import atexit; atexit.register(list, [shelf])",
+    }
+    STAY["a method that nobody called gets another default"] = {
+        "old": "def strip(self, thing=1): pass",
+        "after": "import atexit; atexit.register(list, [shelf])",
+        "new": f"def strip(self, thing=2): pass\n    {NEW}",
+    }
 
 
 @pytest.mark.parametrize("name", STAY)

@@ -13,11 +13,11 @@ from flask_habanero.live.judge.values import Live, Value
 
 NAME = "judged"
 MODULE = """
-import functools, logging, os, random, subprocess, threading
+import copy, functools, logging, os, random, subprocess, threading
 from flask import Blueprint, Flask
 app = Flask("judged")
 bp = Blueprint("bp", "judged")
-LIST, DICT, SET, NUMBER, FLAG = [1], {"a": 1}, {1}, 3, True
+LIST, DICT, SET, NUMBER, FLAG, NONE = [1], {"a": 1}, {1}, 3, True, []
 
 class Plain:
     size = 1
@@ -157,6 +157,7 @@ def said(judge: Judge, text: str) -> set[str]:
         "print(NUMBER)",
         "if not FLAG:\n    LIST.append(1)",
         "for n in []:\n    LIST.append(n)",
+        "for n in reversed(NONE.copy()):\n    LIST.append(n)",
         "while False:\n    LIST.append(1)",
         "with threading.Lock() as x: pass",
         "try:\n    x = DICT['a']\nexcept KeyError:\n    x = None",
@@ -173,6 +174,9 @@ def test_what_only_makes_and_binds_has_no_effects(judge, text):
     ("text", "effects"),
     [
         ("LIST.append(1)", {"item append"}),
+        ("for n in reversed(LIST):\n    LIST.append(n)", {"item append"}),
+        ("for n in SET.copy():\n    LIST.append(n)", {"item append"}),
+        ("for n in copy.copy(SET):\n    LIST.append(n)", {"item append"}),
         ("LIST += [1]", {"item __iadd__"}),
         ("DICT['b'] = 1", {"item __setitem__"}),
         ("DICT['a'] += 1", {"item __setitem__"}),

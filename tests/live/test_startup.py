@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -20,6 +21,11 @@ class Thing:
         self.x = helper(1)
 
 def unused():
+    pass
+
+try:
+    Thing.nothing
+except AttributeError:
     pass
 """,
     "shop/app.py": """from flask import Flask
@@ -90,3 +96,26 @@ def test_code_of_others_is_not_noted(recorded):
     ran, *_ = recorded
     tops = {module.partition(".")[0] for module, _, _ in ran}
     assert not tops & {"flask", "werkzeug", "jinja2", "importlib", "flask_habanero"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="from 3.12 on")
+def test_what_is_missed_is_noted_and_who_ran_of_others():
+    farm = Farm(hot_imports)
+    try:
+        missed, executed = farm.run(_seen)
+    finally:
+        farm.close()
+    assert ("shop.low", "Thing", "nothing") in missed
+    assert "Flask.__init__" in executed
+    assert "helper" in executed
+    assert "Flask.run" not in executed
+
+
+def _seen() -> tuple[set[tuple[str, str, str]], set[str]]:
+    from flask_habanero.live import startup
+
+    with folder() as root:
+        write(root, FILES)
+        start(root, "shop.app:create_app()")
+        startup.stop()
+        return set(startup.missed), {code.co_qualname for code in startup.executed.values()}

@@ -210,7 +210,7 @@ class Builtins:
 
     def _known(self, name: str, args: Args) -> Value | None:
         """Return a list, tuple or dict of what is known one by one; None if something is not."""
-        if name not in ("list", "tuple", "dict") or len(args.positional) > 1 or args.more:
+        if name not in ("list", "tuple", "dict", "reversed") or len(args.positional) > 1 or args.more:
             return None
         if name == "dict" and isinstance(args.first, Made) and args.first.kind is dict:
             copied: dict[object, Value] = {**args.first.items}
@@ -218,7 +218,9 @@ class Builtins:
             return Made(args.first.cls, items=copied, rest=args.first.rest)
         inside = self._in.sequence(args.first) if args.positional else []
         if inside is None or name != "dict":
-            return None if inside is None else Made(Live(_KINDS[name]), items=dict(enumerate(inside)))
+            known = inside if inside is None or name != "reversed" else inside[::-1]
+            kind = Live(_KINDS.get(name, list))
+            return None if known is None else Made(kind, items=dict(enumerate(known)))
         pairs = [self._in.sequence(one) for one in inside]
         result = Made(Live(dict), items=dict(args.named.items()))
         for pair in pairs:

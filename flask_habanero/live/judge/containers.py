@@ -75,15 +75,18 @@ def _copied(value: Value, *, deep: bool) -> Value:
         return value
     kind = type(value.object)
     inside: dict[object, Value] = {}
+    rest: Value | None = None
     if kind is dict and len(value.object) <= _MOST:
         inside = {key: Live(one) for key, one in value.object.items()}
     elif kind is list and len(value.object) <= _MOST:
         inside = dict(enumerate(map(Live, value.object)))
+    elif hasattr(kind, "__iter__"):
+        rest = ANY
     known: dict[type, Value] = {}
     for key, one in inside.items() if deep else ():
         if isinstance(one, Live) and not isinstance(one.object, IMMUTABLE):
             inside[key] = known.setdefault(type(one.object), Made(Live(type(one.object)), open=True))
-    return Made(Live(kind), items=inside, open=True)
+    return Made(Live(kind), items=inside, rest=rest, open=True)
 
 
 def len_of(value: object) -> int:
@@ -233,6 +236,8 @@ def _view(this: Value, name: str) -> Value:
                 Live(list), items=dict(enumerate(map(Live, this.items))), rest=ANY if this.rest else None
             )
         return Made(this.cls, items=dict(this.items), rest=this.rest)
+    if name == "copy" and isinstance(this, Live) and type(this.object) in (list, dict):
+        return _copied(this, deep=False)
     if isinstance(this, Live) and type(this.object) is dict and len(this.object) <= _MOST:
         if name == "items":
             rows = [Made(Live(tuple), items={0: Live(k), 1: Live(v)}) for k, v in this.object.items()]

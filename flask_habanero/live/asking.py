@@ -1,0 +1,167 @@
+"""Members of a class that nobody can have noticed at the start, told by what ran and what failed then.
+
+- A member that the class had not got: who read it in vain got an `AttributeError`, and the record has it; or
+  code that ran has its name as a string.
+- A method: who called it let it run; who did anything else with it has read it without calling it, or has its
+  name as a string.
+
+Code that did not run has asked for nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import dis
+import gc
+import inspect
+from collections.abc import Iterable, Iterator
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING
+
+from . import adapters, bodies, codes, effects, functions, names, startup, written
+from .members import mangled
+
+if TYPE_CHECKING:
+    from .flow import Flow
+
+_READING = ("LOAD_ATTR", "LOAD_SUPER_ATTR")
+_CALLING = 1  # the bit of their argument that says that a call follows
+_ANSWERING = {"__getattr__", "__getattribute__", "__dir__"}
+_STEADY = ("staticmethod", "classmethod")  # what an object has itself stands before these
+
+
+def unnoticed(flow: Flow, module: str, cls: str, members: frozenset[str], *, others: bool) -> frozenset[str]:
+    """Return those of the changed members of a class that nobody can have noticed at the start.
+
+    Args:
+        flow: the flow.
+        module: the class's module.
+        cls: its name.
+        members: what comes, goes, or is another thing now.
+        others: whether code that is not the app's own may have had the class, or an object of it.
+    """
+    live = getattr(flow.program.loaded(module), cls, None)
+    watched = startup.sees_all() and all(map(flow.program.was_watched, flow.loaded))
+    if not (watched and isinstance(live, type)) or not answers_by_name(live):
+        return frozenset()
+    body = written.class_body(flow.draft.out.target.get(module), cls)
+    added, called = set[str](), set[str]()
+    for name in members:
+        if name.startswith("__") and name.endswith("__"):
+            continue  # Python itself reads those
+        if _is_new(live, mangled(name, cls)):
+            added |= {name} if body is not None and _is_steady(body, name) else set()
+        elif _was_never_called(flow, module, live, mangled(name, cls)):
+            called.add(name)
+    if not (added or called):
+        return frozenset()
+    read, quoted = _asked(flow, {mangled(name, cls) for name in added | called}, others=others)
+    missed = {name for one in (live, *adapters.below(live)) for name in _missed(one)}
+    return frozenset(
+        name
+        for name in added | called
+        for found in [mangled(name, cls)]
+        if name not in quoted and found not in quoted and found not in (missed if name in added else read)
+    )
+
+
+def answers_by_name(cls: type) -> bool:
+    """Whether a class, made in a plain way, gives its members to those only who ask for them by name."""
+    own = [base for base in cls.__mro__ if base is not object]
+    return effects.is_plain_class(cls) and all(_ANSWERING.isdisjoint(vars(base)) for base in own)
+
+
+def _is_new(cls: type, name: str) -> bool:
+    return not any(name in vars(base) for base in cls.__mro__)
+
+
+def _is_steady(body: ast.ClassDef, name: str) -> bool:
+    """Whether an object's own attribute of that name stands before a member that comes."""
+    found = [one for one in body.body if name in _bound(one)]
+    if len(found) != 1:
+        return False
+    node = found[0]
+    if isinstance(node, bodies.Function):
+        return all(ast.unparse(one) in _STEADY for one in node.decorator_list)
+    return isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+
+
+def _bound(node: ast.stmt) -> Iterable[str]:
+    if isinstance(node, bodies.Function):
+        return [node.name]
+    return [name for goal in getattr(node, "targets", []) for name in names.targets(goal)]
+
+
+def _was_never_called(flow: Flow, module: str, cls: type, name: str) -> bool:
+    """Whether it is a method as it was written, which never ran at the start, and that only its class has."""
+    function = vars(cls).get(name)
+    if not isinstance(function, FunctionType) or _is_decorated(flow, module, cls, function):
+        return False
+    if function.__qualname__ in {qualname for (_, qualname, _), _ in flow.ran_in(module)}:
+        return False
+    with functions.thawed():
+        own = [id(one) for one in gc.get_referents(cls)]
+        holders = [one for one in gc.get_referrers(function) if id(one) not in own]
+        return not any(type(one).__name__ != "frame" for one in holders)
+
+
+def _is_decorated(flow: Flow, module: str, cls: type, function: FunctionType) -> bool:
+    """Whether something else than a plain `def` in the body of its class made a method."""
+    body = written.class_body(flow.program.tree.get(module), cls.__name__)
+    if body is None or function.__module__ != cls.__module__:
+        return True
+    found = [one for one in body.body if function.__name__ in _bound(one)]
+    return len(found) != 1 or not isinstance(found[0], bodies.Function) or bool(found[0].decorator_list)
+
+
+def _missed(cls: type) -> Iterator[str]:
+    """Yield the attributes that something read in vain of a class, or of its objects."""
+    own = startup.name_of(cls)
+    return (name for module, qualname, name in startup.missed if (module, qualname) == own)
+
+
+def _asked(flow: Flow, wanted: set[str], *, others: bool) -> tuple[set[str], set[str]]:
+    """Return which names some code that ran reads without calling them, and which it has as strings."""
+    read, quoted = set[str](), set[str]()
+    for code in (*_of_ours(flow), *_executed(others=others)):
+        if not wanted.isdisjoint(code.co_names):
+            read.update(_read(code))
+        quoted.update(_strings(code.co_consts))
+    return read, quoted
+
+
+def of_others() -> Iterator[CodeType]:
+    """Yield the functions of others that ran at the start."""
+    return (one for one in list(startup.executed.values()) if startup.is_foreign_file(one.co_filename))
+
+
+def _executed(*, others: bool) -> Iterator[CodeType]:
+    """Yield the functions that ran; what was made at run time may be anybody's."""
+    for code in list(startup.executed.values()):
+        name = code.co_filename
+        if others or name.startswith("<") or not startup.is_foreign_file(name):
+            yield code
+
+
+def _of_ours(flow: Flow) -> Iterator[CodeType]:
+    for unit in flow.loaded:
+        ran = {qualname for (_, qualname, _), _ in flow.ran_in(unit)}
+        for statement in flow.program.codes(unit):
+            for code in codes.walk(statement):
+                is_body = not code.co_flags & inspect.CO_OPTIMIZED  # of a module, or a class
+                if is_body or code.co_qualname in ran:
+                    yield code
+
+
+def _read(code: CodeType) -> Iterator[str]:
+    for one in dis.get_instructions(code):
+        if one.opname in _READING and not (one.arg or 0) & _CALLING:
+            yield one.argval
+
+
+def _strings(values: Iterable[object]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, tuple | frozenset):
+            yield from _strings(value)
