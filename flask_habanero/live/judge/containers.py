@@ -198,7 +198,7 @@ def _method(interpreter: Interpreter, this: Value, name: str, args: Args, *, sur
         if isinstance(this, Made):
             return _change(this, name, args, sure=sure and not interpreter.perhaps)
         if not (isinstance(this, Live) and isinstance(this.object, IMMUTABLE)):
-            interpreter.notes.change(this, name, args.text, args)
+            _changed(interpreter, this, name, args)
     if name == "setdefault" and len(args.positional) > 1 and isinstance(this, Live):
         found = _item(interpreter.settled(this), args.positional[0])
         return args.positional[1] if found is ANY or found is None else found
@@ -211,6 +211,26 @@ def _method(interpreter: Interpreter, this: Value, name: str, args: Args, *, sur
         known = computed.method(this, name, args) if not interpreter.repeats else None
         return known or made(type(this.object))
     return Made(open=True)
+
+
+def _changed(interpreter: Interpreter, this: Value, name: str, args: Args) -> None:
+    """Note that a container changes; one that is updated gets items, one by one."""
+    updated = name == "update" and isinstance(this, Live) and type(this.object) is dict
+    items = _given(args) if updated else None
+    for key, value in (items or {}).items():
+        interpreter.notes.change(this, "__setitem__", args.text, Args((Live(key), value), text=args.text))
+    if items is None:
+        interpreter.notes.change(this, name, args.text, args)
+
+
+def _given(args: Args) -> dict[object, Value] | None:
+    """Return the items that `dict.update` is given, if all are known, and their keys are constants."""
+    given = args.positional[0] if args.positional else Made(Live(dict))
+    if args.more or len(args.positional) > 1 or not isinstance(given, Made):
+        return None
+    known = given.kind is dict and given.rest is None and all(type(key) in IMMUTABLE for key in given.items)
+    named: dict[object, Value] = dict(args.named.items())
+    return given.items | named if known else None
 
 
 def _note(interpreter: Interpreter, this: Value, name: str, args: Args) -> None:
