@@ -320,7 +320,8 @@ def _told(found: Value | None) -> Any:
     return found.object
 
 
-def bound_in(node: ast.stmt) -> set[str]:
+@once_for_each_node
+def bound_in(node: ast.AST) -> frozenset[str]:
     """Return the names that a statement of a class's body may bind."""
     found = set()
     for one in ast.walk(node):
@@ -332,7 +333,7 @@ def bound_in(node: ast.stmt) -> set[str]:
             found.add((one.asname or one.name).partition(".")[0])
         elif isinstance(one, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and one.name:
             found.add(one.name)
-    return found
+    return frozenset(found)
 
 
 @once_for_each_source

@@ -250,11 +250,19 @@ def reaching(sources: Iterable[Source], wanted: Iterable[str]) -> set[str]:
 
 def is_class(source: Source, qualname: str) -> bool:
     """Whether a source defines a class of that name, at the top or in other classes."""
-    found: list[ast.AST] = [piece.node for piece in source.parsed.pieces]
-    for name in qualname.split("."):
-        classes = [one for node in found for one in ast.walk(node) if isinstance(one, ast.ClassDef)]
-        found = [inner for one in classes if one.name == name for inner in (one, *one.body)]
+    first, *more = qualname.split(".")
+    found = [one for one in _classes(source) if one.name == first]
+    for name in more:
+        inside = (one for node in found for one in ast.walk(node) if isinstance(one, ast.ClassDef))
+        found = [one for one in inside if one.name == name]
     return bool(found)
+
+
+@once_for_each_source
+def _classes(source: Source) -> tuple[ast.ClassDef, ...]:
+    """Return the classes that a module's text defines, at whatever place."""
+    nodes = (one for piece in source.parsed.pieces for one in ast.walk(piece.node))
+    return tuple(one for one in nodes if isinstance(one, ast.ClassDef))
 
 
 _IMPORTING = {
