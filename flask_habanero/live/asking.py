@@ -19,6 +19,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING
 
 from . import adapters, bodies, codes, effects, functions, names, startup, written
+from .judge import known
 from .members import mangled
 
 if TYPE_CHECKING:
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 _READING = ("LOAD_ATTR", "LOAD_SUPER_ATTR")
 _CALLING = 1  # the bit of their argument that says that a call follows
 _ANSWERING = {"__getattr__", "__getattribute__", "__dir__"}
+# what code of C looks for in what it is given, and nobody sees it
+ASKED_BY_C = known.words(
+    """close closed copy decode encode encoding errors fileno flush get isatty items keys mode mro name peek
+    persistent_id read read1 readable readall readinto readline reducer_override seek seekable send tell throw
+    truncate values writable write"""
+)
 _STEADY = ("staticmethod", "classmethod")  # what an object has itself stands before these
 
 
@@ -47,7 +54,7 @@ def unnoticed(flow: Flow, module: str, cls: str, members: frozenset[str], *, oth
     body = written.class_body(flow.draft.out.target.get(module), cls)
     added, called = set[str](), set[str]()
     for name in members:
-        if name.startswith("__") and name.endswith("__"):
+        if name in ASKED_BY_C or (name.startswith("__") and name.endswith("__")):
             continue  # Python itself reads those
         if _is_new(live, mangled(name, cls)):
             added |= {name} if body is not None and _is_steady(body, name) else set()

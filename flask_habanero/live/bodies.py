@@ -108,9 +108,8 @@ class _Reader:
             self._attribute(one)
         elif isinstance(one, ast.Call):
             self._call(one)
-        elif isinstance(one, ast.Assign | ast.AnnAssign):
-            for attribute, names in set_attributes(one):
-                self._into.sets.setdefault(attribute, set()).update(names)
+        elif isinstance(one, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            self._assigned(one)
         elif isinstance(one, ast.Constant):
             self._into.attributes |= formatted(one.value)
         elif isinstance(one, ast.Global):
@@ -123,10 +122,17 @@ class _Reader:
             self.local |= bound
             self.known |= bound
 
+    def _assigned(self, one: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
+        if isinstance(one, ast.AugAssign):
+            self._into.bare.update([one.target.id] if isinstance(one.target, ast.Name) else [])
+            return
+        for attribute, names in set_attributes(one):
+            self._into.sets.setdefault(attribute, set()).update(names)
+
     def _name(self, one: ast.Name) -> None:
         (self.loads if isinstance(one.ctx, ast.Load) else self.local).add(one.id)
         self._into.calls_given |= one.id in _LOOKING_UP
-        if id(one) not in self._owners:
+        if id(one) not in self._owners and not isinstance(one.ctx, ast.Store):
             self._into.bare.add(one.id)
 
     def _attribute(self, one: ast.Attribute) -> None:

@@ -151,14 +151,16 @@ def _is_all_ours(flow: Flow, cls: type) -> bool:
 
 def _is_given_away(flow: Flow, reader: str, bound: set[str], cls: type, members: frozenset[str]) -> bool:
     """Whether something may have got the objects under some names, or a method gave `self` away."""
-    bases = {base.__qualname__ for base in cls.__mro__}
     made = vars(flow.draft.live(reader))
-    bound = {name for name in bound if isinstance(made.get(name), cls)} or bound
-    things = [made[name] for name in sorted(bound) if isinstance(made.get(name), cls)]
+    held = given.with_holders(flow, [made[name] for name in sorted(bound) if isinstance(made.get(name), cls)])
+    things, attributes = held or ([], set())
+    bases = {base.__qualname__ for one in (cls, *map(type, things)) for base in one.__mro__}
     passing, executed = False, list[tuple[str, str]]()
     for unit in flow.loaded:
         source = flow.program.tree[unit]
-        known = {alias for name in bound for alias in reading.aliases(source, unit, reader, name)[0]}
+        known = given.names_of_things(flow, unit, things) or {
+            alias for name in bound for alias in reading.aliases(source, unit, reader, name)[0]
+        }
         for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
             if known & row.bare:
                 passing = True
@@ -170,7 +172,7 @@ def _is_given_away(flow: Flow, reader: str, bound: set[str], cls: type, members:
             if body is None or body.bare & {*known, first}:
                 return True
             executed.append((unit, qualname))
-    return passing and given.is_passed_on(flow, things, executed)
+    return passing and given.is_passed_on(flow, attributes, executed)
 
 
 def _first_parameter(source: Source, qualname: str) -> str:
@@ -190,9 +192,9 @@ def _definition(source: Source, qualname: str) -> bodies.Function | None:
 
 def _is_unknown_elsewhere(flow: Flow, cls: type, changed: Changed) -> bool:
     """Whether no code of others that ran knows the names, or lists what an object has, and none holds one."""
-    if not startup.sees_all():
-        return False
     module, name, _, every = changed
+    if not startup.sees_all() or not asking.ASKED_BY_C.isdisjoint(every):
+        return False
     members = every - asking.unnoticed(flow, module, name, every, others=True)
     bases = {getattr(sys.modules.get(base.__module__), "__file__", None) for base in cls.__mro__[:-1]}
     for code in asking.of_others():
