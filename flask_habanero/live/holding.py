@@ -6,17 +6,19 @@ with all that is in it, without a name of theirs.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.local import LocalProxy
+
 if TYPE_CHECKING:
     from .program import Program
 
-_CONTAINERS = (list, tuple, set, frozenset, deque)
+_CONTAINERS = (list, tuple, set, frozenset, deque, dict, defaultdict, OrderedDict)
 _MOST = 2_000  # entries of one container that are looked through; a larger one may have anything in it
-_NO_FIELDS = (ModuleType, FunctionType, type)
+_NO_FIELDS = (ModuleType, FunctionType, type, LocalProxy)  # the last: asking one wakes it up
 
 
 def ways(program: Program, modules: Iterable[str], target: Any) -> set[str]:
@@ -32,12 +34,19 @@ def ways(program: Program, modules: Iterable[str], target: Any) -> set[str]:
 
 
 def _attributes(program: Program, value: Any, target: Any) -> Iterator[str]:
-    own = isinstance(value, type) and value.__module__ in program.tree
-    fields = vars(value) if own else getattr(value, "__dict__", None)
-    if own or (type(fields) is dict and not isinstance(value, _NO_FIELDS)):
-        for name, one in list(fields.items()) if fields else ():
-            if one is target or _has(one, target):
-                yield name
+    kind = type(value)
+    own = issubclass(kind, type) and value.__module__ in program.tree
+    for name, one in list((vars(value) if own else _fields(value, kind)).items()):
+        if one is target or _has(one, target):
+            yield name
+
+
+def _fields(value: Any, kind: type) -> dict[str, Any]:
+    """Return the attributes of an object's own, without running anybody's code."""
+    if issubclass(kind, _NO_FIELDS) or any("__getattribute__" in vars(one) for one in type.mro(kind)[:-1]):
+        return {}
+    fields = getattr(value, "__dict__", None)
+    return fields if type(fields) is dict else {}
 
 
 def _has(container: Any, target: Any) -> bool:
@@ -54,7 +63,7 @@ def _is_among(target: Any, found: Collection[Any]) -> bool:
 
 def _in(value: Any) -> Collection[Any] | None:
     """Return what is in a container, nothing if it is none; None if that is too much to look through."""
-    if type(value) not in _CONTAINERS and not isinstance(value, dict):
+    if type(value) not in _CONTAINERS:
         return ()
     if len(value) > _MOST:
         return None
