@@ -236,6 +236,13 @@ def _is_function(code: CodeType) -> bool:
     return bool(code.co_flags & inspect.CO_OPTIMIZED) and not code.co_filename.startswith(_OURS)
 
 
+def _apart(code: CodeType) -> CodeType:
+    """Return code to keep: a copy of the app's own, whose references tell how many functions have it."""
+    if is_foreign_file(code.co_filename):
+        return code
+    return code.replace(co_consts=tuple(None if isinstance(one, CodeType) else one for one in code.co_consts))
+
+
 def sees_all() -> bool:
     """Whether `executed` and `missed` have all that ran, and all that was missed, since we were imported."""
     return sys.version_info >= (3, 12) and not _blind
@@ -294,6 +301,6 @@ def stop() -> None:
         sys.monitoring.free_tool_id(_TOOL)
     else:
         sys.setprofile(None)
-    executed.update((id(code), code) for code in _foreign if _is_function(code))
+    executed.update((id(code), _apart(code)) for code in _foreign if _is_function(code))
     for known in (_foreign, _stored, _lined):
         known.clear()
