@@ -91,18 +91,44 @@ def may_stay_in(flow: Flow, changed: Changed, reader: str, qualname: str, local:
     cls = _class_of(flow, changed)
     if cls is None or _is_read(flow, changed.members):
         return False
-    return _is_unknown_elsewhere(flow, cls, changed)
+    return _is_left_alone(flow, cls, changed, reader, node, local) or _is_unknown_elsewhere(
+        flow, cls, changed
+    )
+
+
+def _is_left_alone(
+    flow: Flow, cls: type, changed: Changed, reader: str, node: bodies.Function, local: set[str]
+) -> bool:
+    """Whether all objects of a class are under names that a function binds by `global`, and stay there."""
+    bound = {name for one in ast.walk(node) if isinstance(one, ast.Global) for name in one.names}
+    made = {id(vars(flow.draft.live(reader)).get(name)) for name in bound}
+    kept = {
+        id(one.value)
+        for one in ast.walk(node)
+        if isinstance(one, ast.Assign)
+        and all(isinstance(goal, ast.Name) and goal.id in bound for goal in one.targets)
+    }
+    calls = [
+        one for one in ast.walk(node) if isinstance(one, ast.Call) and _names(one.func, local, changed.name)
+    ]
+    if not all(id(one) in kept for one in calls):
+        return False
+    with functions.thawed():
+        if any(id(one) not in made for one in functions.instances_of(cls)):
+            return False
+    return _is_all_ours(flow, cls) and not _is_given_away(flow, reader, bound, cls, changed.every)
+
+
+def _names(node: ast.expr, local: set[str], name: str) -> bool:
+    return (isinstance(node, ast.Name) and node.id in local) or (
+        isinstance(node, ast.Attribute) and node.attr == name
+    )
 
 
 def _only_calls(node: ast.AST, local: set[str], name: str) -> bool:
     """Whether a statement uses a class for nothing but to make objects of it."""
     called = {id(one.func) for one in ast.walk(node) if isinstance(one, ast.Call)}
-    named = (
-        one
-        for one in ast.walk(node)
-        if (isinstance(one, ast.Name) and one.id in local)
-        or (isinstance(one, ast.Attribute) and one.attr == name)
-    )
+    named = (one for one in ast.walk(node) if isinstance(one, ast.expr) and _names(one, local, name))
     return all(id(one) in called for one in named)
 
 
