@@ -30,18 +30,32 @@ Found = tuple[str, Findings]
 
 def check(draft: Draft) -> None:
     """Refuse entries that such a function overrides, or has read."""
-    ran = dict(draft.program.books.ran)
     known: dict[Function, list[Found]] = {}
+    words: dict[Function, set[str]] = {}
     for mine in rivals.by_target(draft):
         reached = rivals.reached_by(draft, mine[0].target)
-        for key in [one for one in ran if not all(_shows(draft, one, owner) for owner in ran[one])]:
-            if "<" in key[1]:
-                _meet_unnamed(draft, mine, key, reached)
-            elif reached is None or _reads(draft, key, reached):
-                if key not in known:
-                    known[key] = list(_gone_through(draft, key))
-                for where, found in known[key]:
-                    _meet(draft, mine, where, found)
+        for key, owners in list(draft.program.books.ran.items()):
+            if not _may_reach(draft, key, reached, words) or all(_shows(draft, key, one) for one in owners):
+                continue
+            if key in words:
+                _meet_unnamed(draft, mine, key, words[key])
+                continue
+            if key not in known:
+                known[key] = list(_gone_through(draft, key))
+            for where, found in known[key]:
+                _meet(draft, mine, where, found)
+
+
+def _may_reach(
+    draft: Draft, key: Function, reached: set[str] | None, words: dict[Function, set[str]]
+) -> bool:
+    """Whether a function may get at an object by some names; what is in lambdas is noted in `words`."""
+    if "<" not in key[1]:
+        return reached is None or _reads(draft, key, reached)
+    if key not in words:
+        words.update(_words(draft, key[0]))
+    mine = words.setdefault(key, set())
+    return reached is None or not mine.isdisjoint(reached)
 
 
 def _shows(draft: Draft, key: Function, owner: Owner) -> bool:
@@ -68,28 +82,26 @@ def _meet(draft: Draft, mine: list[Entry], where: str, found: Findings) -> None:
             draft.refuse("stale", where, text)
 
 
-def _meet_unnamed(draft: Draft, mine: list[Entry], key: Function, reached: set[str] | None) -> None:
+def _meet_unnamed(draft: Draft, mine: list[Entry], key: Function, words: set[str]) -> None:
     """Refuse where a lambda, or a function made in another one, may have to do with the object."""
-    words = _words(draft, key)
-    about = reached is None or not words.isdisjoint(reached)
-    if about and any(one.kind != "attribute" or one.key in words for one in mine):
+    if any(one.kind != "attribute" or one.key in words for one in mine):
         entry = draft.where(*mine[0].where)
         what = f"it ran at the start, and what it has to do with what {entry} sets can't be told"
         draft.refuse("stale", f"{key[0]}:{key[2]}", what)
 
 
-def _words(draft: Draft, key: Function) -> set[str]:
-    """Return the names, attributes and strings in a function's code."""
-    module, qualname, first = key
-    every = (
-        [code for one in draft.program.codes(module) for code in codes.walk(one)]
-        if module in draft.loaded
-        else []
-    )
-    found = [one for one in every if (one.co_qualname, one.co_firstlineno) == (qualname, first)]
-    inner = [code for one in found for code in codes.walk(one)]
-    strings = {one for code in inner for one in code.co_consts if type(one) is str}
-    return strings.union(*({*code.co_names, *code.co_freevars} for code in inner))
+def _words(draft: Draft, module: str) -> dict[Function, set[str]]:
+    """Return the names, attributes and strings in the code of lambdas and inner functions of a module."""
+    found: dict[Function, set[str]] = {}
+    for one in draft.program.codes(module) if module in draft.loaded else ():
+        for code in codes.walk(one):
+            if "<" in code.co_qualname:
+                inner = list(codes.walk(code))
+                key = (module, code.co_qualname, code.co_firstlineno)
+                strings = {text for part in inner for text in part.co_consts if type(text) is str}
+                names = (name for part in inner for name in (*part.co_names, *part.co_freevars))
+                found.setdefault(key, set()).update(strings, names)
+    return found
 
 
 def _gone_through(draft: Draft, key: Function) -> Iterator[Found]:
