@@ -42,7 +42,7 @@ class Classes:
         if not keywords and (base := self._mapping_base(cls)) is not None:
             return self._mapped(cls, base, meta)
         if isinstance(meta, Live) and models.is_pydantics(meta.object):
-            return self._validated(cls, meta)
+            return self._validated(cls, meta, keywords)
         if not (isinstance(meta, Live) and is_plain_meta(meta.object)):
             return self._by_metaclass(meta, cls, keywords, text)
         cls.meta = meta
@@ -79,9 +79,12 @@ class Classes:
             self._in.notes.maps((base, *mapped.known_to(base)), f"mapping `{cls.name}`")
         return cls
 
-    def _validated(self, cls: Class, meta: Value) -> Value:
+    def _validated(self, cls: Class, meta: Value, keywords: dict[str, Value]) -> Value:
         """Pydantic builds a schema of a class, and keeps it there: it is not gone through."""
         cls.meta = meta
+        for one in (cls, *_bases(cls)):
+            if keywords or _generates(one):
+                self._in.notes.unknown(f"making `{cls.name}` may call what its configuration names")
         self.tell_members(cls)
         if any(base is ANY for base in _bases(cls)):
             self._in.notes.unknown(f"base class of `{cls.name}` may act on its subclasses")
@@ -240,6 +243,17 @@ class Classes:
             return this if plain else self._in.calls.unknown(args)
         self._in.call(Bound(init.raw, this), args)
         return this
+
+
+def _generates(cls: Value) -> bool:
+    """Whether a model's configuration names functions that are called while it is made, or may do so."""
+    if not isinstance(cls, Class):
+        config = getattr(cls.object, "model_config", {}) if isinstance(cls, Live) else {}
+        return any(config.get(word) is not None for word in models.GENERATORS)
+    found = cls.members.get("model_config")
+    told = isinstance(found, Made) and found.rest is None and not found.open
+    named = told and isinstance(found, Made) and any(word in found.items for word in models.GENERATORS)
+    return "Config" in cls.members or (found is not None and not told) or named
 
 
 def _every_member(cls: Class, is_trusted: Callable[[type], bool]) -> Iterator[tuple[str, type | None]]:

@@ -99,6 +99,8 @@ DESCRIBING = (
     "sqlalchemy.sql.sqltypes.",
     "sqlalchemy.dialects.",
 )
+# what they are given under these words they call when the class is made that they describe
+CALLED_BACK = ("field_title_generator", "field_transformer")
 # `__getattr__` that only looks into modules
 LOOKING = frozenset([("flask_sqlalchemy.extension", "SQLAlchemy.__getattr__")])
 # what such a function gives is an instance of: module, class

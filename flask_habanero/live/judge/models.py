@@ -12,6 +12,10 @@ _METACLASSES = frozenset(
 CALLED = frozenset(["__init_subclass__", "__pydantic_init_subclass__", "__set_name__"])
 
 
+# in a model's configuration: functions that are called while the class is made
+GENERATORS = ("alias_generator", "field_title_generator", "model_title_generator", "schema_generator")
+
+
 def is_pydantics(meta: object) -> bool:
     """Whether a metaclass is that of pydantic's models, and not one that derives from it."""
     return isinstance(meta, type) and (meta.__module__, meta.__qualname__) in _METACLASSES

@@ -66,6 +66,8 @@ class Special:
             return Made(Live(value), open=True, inert=True)
         if known.describes(value):
             self._in.notes.uses_all(args.every())
+            for word in [one for one in known.CALLED_BACK if one in args.named]:
+                self._in.call(args.named[word], Args((ANY, ANY), text=args.text))
             cls = known.given(value)
             return Made(Live(cls) if cls is not None else None, open=True, inert=True)
         if known.is_pure(value) and not (isinstance(value, type) and issubclass(value, App)):
