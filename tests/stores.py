@@ -10,10 +10,12 @@ import subprocess
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from flask_habanero.errors import StoreError
@@ -237,3 +239,16 @@ class RedisServer:
             self.process.terminate()
             self.process.wait(10)
             self.process = None
+
+
+Server = TypeVar("Server", bound=RedisServer)
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Start a Redis server, and end it whatever happens meanwhile."""
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -17,7 +17,7 @@ from flask_habanero.shared import Entry, Known, Position, Shared, packed, unpack
 from flask_habanero.store import rows
 
 from tests.ledgers import APP, author_at
-from tests.stores import MemoryStore, RedisServer
+from tests.stores import MemoryStore, RedisServer, running
 from tests.tls import Authority, TlsRedisServer
 
 BASE, ONE, TWO = (Entry(c * 64, c.encode() + b"\n\x00\xff") for c in "abc")
@@ -25,18 +25,14 @@ BASE, ONE, TWO = (Entry(c * 64, c.encode() + b"\n\x00\xff") for c in "abc")
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis") / "data")
-    server.start()
-    yield server
-    server.stop()
+    with running(RedisServer(tmp_path_factory.mktemp("redis") / "data")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsRedisServer]:
-    server = TlsRedisServer(tmp_path_factory.mktemp("tls") / "data")
-    server.start()
-    yield server
-    server.stop()
+    with running(TlsRedisServer(tmp_path_factory.mktemp("tls") / "data")) as server:
+        yield server
 
 
 @pytest.fixture(params=["memory", *(pytest.param(name, marks=pytest.mark.slow) for name in ("redis", "tls"))])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sansio.app import App
 
 from ..source import Source
-from . import functions, holders, names, origin, registrations, remembered, stars, steps
+from . import functions, holders, names, origin, recollected, registrations, stars, steps
 from .judge.interpreter import Interpreter
 from .judge.values import Live
 from .program import owner_of
@@ -26,7 +26,7 @@ def check(draft: Draft) -> None:
     if draft.boots or not (draft.rebound or draft.shape_changed or draft.remade_codes or draft.emptied):
         return
     anew = _gathered(draft)
-    found = holders.held(anew) or holders.held(remembered.by_start(draft, anew.spaces))
+    found = holders.held(anew) or holders.held(recollected.by_start(draft, anew.spaces))
     if found is not None:
         what, by = found
         for module, code in draft.remade_codes:

@@ -6,7 +6,20 @@ import ast
 import enum
 from typing import TYPE_CHECKING
 
-from . import adapters, asking, bodies, configured, instances, mapped, mixins, names, reading, spelled, unran
+from . import (
+    adapters,
+    asking,
+    bodies,
+    configured,
+    instances,
+    mapped,
+    mentioned,
+    mixins,
+    names,
+    reading,
+    spelled,
+    unran,
+)
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -39,7 +52,7 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
 def _only_maps(flow: Flow, changed: instances.Changed, reader: str, node: ast.stmt, local: set[str]) -> bool:
     """Whether a statement names a mapped class to SQLAlchemy, or listens for it, and asks it for nothing."""
     if isinstance(node, ast.FunctionDef | ast.Expr):
-        return mapped.only_listens(node, local, flow.draft.judge(reader).callee)
+        return mentioned.only_listens(node, local, flow.draft.judge(reader).callee)
     name = getattr(node, "name", None) or mapped.member_name(node)
     cls = getattr(flow.program.loaded(reader), name, None) if name else None
     if not (isinstance(cls, type) and (mapped.is_mapped(cls) or mapped.is_peewees(cls))):
@@ -47,7 +60,7 @@ def _only_maps(flow: Flow, changed: instances.Changed, reader: str, node: ast.st
     if isinstance(node, ast.ClassDef):
         other = getattr(flow.program.loaded(changed.module), changed.name, None)
         is_enum = isinstance(other, enum.EnumMeta) and not any(one.startswith("_") for one in changed.every)
-        return mapped.only_names(node, local, flow.draft.judge(reader).callee, is_enum=is_enum)
+        return mentioned.only_names(node, local, flow.draft.judge(reader).callee, is_enum=is_enum)
     return isinstance(node, ast.Assign) and _only_gives(flow, reader, node.value, local)
 
 
@@ -68,7 +81,7 @@ def _only_gives(flow: Flow, reader: str, node: ast.expr, local: set[str]) -> boo
     inner = (one for statement in body.body for one in ast.walk(statement))
     if len(node.args) > len(taken) or any(isinstance(one, bodies.Function | ast.Lambda) for one in inner):
         return False
-    return all(mapped.only_names(one, given, flow.draft.judge(module).callee) for one in body.body)
+    return all(mentioned.only_names(one, given, flow.draft.judge(module).callee) for one in body.body)
 
 
 def _only_asks(flow: Flow, changed: instances.Changed, reader: str, qualname: str, local: set[str]) -> bool:
@@ -78,7 +91,7 @@ def _only_asks(flow: Flow, changed: instances.Changed, reader: str, qualname: st
     if not all((module, f"{cls}.{member}") in mapping.learns | mapping.forgets for member in every):
         return False
     node = flow.draft.world.definition(reader, qualname.partition(".<locals>")[0])
-    return node is not None and mapped.only_asks(node, local, flow.draft.judge(reader).callee)
+    return node is not None and mentioned.only_asks(node, local, flow.draft.judge(reader).callee)
 
 
 def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> None:

@@ -28,8 +28,8 @@ from . import (
     memos,
     names,
     reach,
+    recollected,
     registrations,
-    remembered,
     stars,
     startup,
     steps,
@@ -95,7 +95,7 @@ class Draft:
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
-        self.emptied: list[remembered.Memo | remembered.Property] = []
+        self.emptied: list[recollected.Memo | recollected.Property] = []
         self.touched: dict[int, Any] = {}  # objects in which statements have entries, by id
         self.purged: dict[int, list[Any]] = defaultdict(list)  # of those, the keys (or elements) that go
         self.entries: list[Entry] = []  # what comes, goes, or is made again in objects of several statements

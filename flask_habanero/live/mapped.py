@@ -11,11 +11,11 @@ from __future__ import annotations
 import ast
 import copy
 import sys
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
-_MAKERS = ("sqlalchemy.", "flask_sqlalchemy.")
+MAKERS = ("sqlalchemy.", "flask_sqlalchemy.")
 _PYTHONS = ("builtins", "abc", "typing")
 # what their constructors make is told to the mapper when it becomes a member
 _COLUMNS = frozenset(
@@ -24,19 +24,12 @@ _COLUMNS = frozenset(
         ("sqlalchemy.orm._orm_constructors", "mapped_column"),
     ]
 )
-_RELATIONS = frozenset(
+RELATIONS = frozenset(
     [
         ("flask_sqlalchemy.extension", "SQLAlchemy.relationship"),
         ("sqlalchemy.orm._orm_constructors", "relationship"),
     ]
 )
-_PEEWEES = ("peewee", "ForeignKeyField")
-_LISTENING = frozenset([("sqlalchemy.event.api", "listen"), ("sqlalchemy.event.api", "listens_for")])
-_ENUM = ("sqlalchemy.sql.sqltypes", "Enum")
-_ELEMENTS = frozenset(
-    ["sort_key", "values_callable"]
-)  # functions that it gives the enumeration, or its elements
-_TABLE = ("_meta", "table_name")  # of a model of peewee's
 # with others a column is no column more, but another key, another mapping
 _OF_COLUMNS = frozenset(
     [
@@ -46,7 +39,6 @@ _OF_COLUMNS = frozenset(
 )  # fmt: skip
 _DEFAULTS = ("default", "insert_default", "onupdate")
 _HOOKS = ("__declare_first__", "__declare_last__", "__mapper_cls__", "__table_cls__")
-_OF_CLASSES = ("metadata", "registry")  # what leads to all columns
 _OF_HYBRIDS = ("setter", "getter", "deleter", "expression", "comparator", "update_expression")
 _EVENTS = (
     "after_configured",
@@ -71,13 +63,13 @@ def maps(base: object) -> bool:
         one for one in type.mro(type(base)) if {"__new__", "__init__", "__prepare__"} & vars(one).keys()
     ]
     found = [f"{one.__module__}." for one in acting if one.__module__ not in _PYTHONS]
-    known = all(where.startswith(_MAKERS) for where in found)
+    known = all(where.startswith(MAKERS) for where in found)
     return known and any(where.startswith("sqlalchemy.orm.") for where in found)
 
 
 def is_sqlalchemys(cls: type) -> bool:
     """Whether a class is SQLAlchemy's or Flask-SQLAlchemy's own."""
-    return f"{cls.__module__}.".startswith(_MAKERS)
+    return f"{cls.__module__}.".startswith(MAKERS)
 
 
 def known_to(base: Any) -> tuple[object, ...]:
@@ -100,7 +92,7 @@ def makes_table(value: object) -> bool:
     made = isinstance(value, type) and any(
         _is(one, "sqlalchemy.sql.schema", "Table") for one in value.__mro__
     )
-    return made and f"{getattr(value, '__module__', '')}.".startswith(_MAKERS)
+    return made and f"{getattr(value, '__module__', '')}.".startswith(MAKERS)
 
 
 def is_extension(value: object) -> bool:
@@ -155,7 +147,7 @@ def grows(cls: Any, more: Iterable[ast.stmt], body: Iterable[ast.stmt], callee: 
     alone = (
         not mapper.inherits and mapper.polymorphic_on is None and len(list(mapper.self_and_descendants)) == 1
     )
-    plain = mapper.local_table is table and type(table).__module__.startswith(_MAKERS)
+    plain = mapper.local_table is table and type(table).__module__.startswith(MAKERS)
     named = (mapper.include_properties, mapper.exclude_properties, mapper.column_prefix)
     told = any(
         "__setattr__" in vars(one) for one in type(cls).__mro__ if one.__module__.startswith("sqlalchemy.")
@@ -189,7 +181,7 @@ def heard(*makers: str, cls: Any = None) -> bool:
         listeners = [*_listeners(orm, schema), *(_own_listeners(cls) if cls is not None else ())]
     except (AttributeError, ValueError):
         return True  # a SQLAlchemy that keeps them elsewhere: then nobody can tell
-    return not all(f"{one.__module__}.".startswith(makers or _MAKERS) for one in map(_unwrapped, listeners))
+    return not all(f"{one.__module__}.".startswith(makers or MAKERS) for one in map(_unwrapped, listeners))
 
 
 def _listeners(orm: Any, schema: Any) -> Iterator[Any]:
@@ -224,9 +216,9 @@ def _unwrapped(listener: Any) -> Any:
 def is_column(node: ast.stmt, callee: Callee) -> bool:
     """Whether a member is a column."""
     if isinstance(node, ast.AnnAssign) and node.value is None and isinstance(node.annotation, ast.Subscript):
-        return _place(callee(node.annotation.value)) == ("sqlalchemy.orm.base", "Mapped")
+        return place_of(callee(node.annotation.value)) == ("sqlalchemy.orm.base", "Mapped")
     call = _call(node)
-    return call is not None and _place(callee(call.func)) in _COLUMNS
+    return call is not None and place_of(callee(call.func)) in _COLUMNS
 
 
 def _is_plain_column(node: ast.stmt, callee: Callee) -> bool:
@@ -270,85 +262,7 @@ def told_to_mapper(node: ast.stmt, callee: Callee) -> bool:
 def is_relation(node: ast.stmt, callee: Callee) -> bool:
     """Whether a member is a relationship."""
     call = _call(node)
-    return call is not None and _place(callee(call.func)) in _RELATIONS
-
-
-def only_asks(node: ast.AST, local: Container[str], callee: Callee) -> bool:
-    """Whether a function or statement uses a class for nothing that depends on which columns there are.
-
-    It makes rows, names columns, and gives the class to SQLAlchemy.
-    """
-    told: set[ast.AST] = set()
-    for one in ast.walk(node):
-        if isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
-            told.add(one.value)
-        elif isinstance(one, ast.Call):
-            told.add(one.func)
-            found = callee(_root(one.func))
-            place = getattr(found, "__module__", None) or getattr(found, "__name__", "")
-            if f"{place}.".startswith(_MAKERS) or found in (isinstance, issubclass):
-                told.update(one.args)
-    return all(one in told for one in ast.walk(node) if isinstance(one, ast.Name) and one.id in local)
-
-
-def _root(node: ast.expr) -> ast.expr:
-    """Return what a chain of attributes and calls begins with."""
-    while isinstance(node, ast.Attribute | ast.Call):
-        node = node.value if isinstance(node, ast.Attribute) else node.func
-    return node
-
-
-def only_names(node: ast.AST, local: Container[str], callee: Callee, *, is_enum: bool = False) -> bool:
-    """Whether a statement, as far as it runs, says a class's name and asks it for nothing but columns.
-
-    Args:
-        node: another class, or a part of what makes one.
-        local: names of the other class there.
-        callee: what an expression stands for.
-        is_enum: whether that is an enumeration: then a type may be made of it, which asks for its elements.
-    """
-    makers = (*_RELATIONS, _PEEWEES, *([_ENUM] if is_enum else []))
-    told: set[ast.AST] = set()
-    for one in _running(node):
-        if isinstance(one, ast.AnnAssign):
-            told.update(ast.walk(one.annotation))
-        elif isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
-            told.add(one.value)
-            told.update(_asked_by_meta(one))
-        elif isinstance(one, ast.Call) and _place(callee(one.func)) in makers:
-            told.update(one.args if _ELEMENTS.isdisjoint(word.arg for word in one.keywords) else ())
-    return all(one in told for one in _running(node) if isinstance(one, ast.Name) and one.id in local)
-
-
-def only_listens(node: ast.AST, local: Container[str], callee: Callee) -> bool:
-    """Whether a statement, as far as it runs, names a class only to listen to events of it, or of a column.
-
-    The arguments are those of `only_names`.
-    """
-    told: set[ast.AST] = set()
-    for one in _running(node):
-        if isinstance(one, ast.Call) and one.args and _place(callee(one.func)) in _LISTENING:
-            first = one.args[0]
-            told.add(first.value if isinstance(first, ast.Attribute) else first)
-    return all(one in told for one in _running(node) if isinstance(one, ast.Name) and one.id in local)
-
-
-def _asked_by_meta(node: ast.Attribute) -> list[ast.expr]:
-    """Return the class that is asked for its table's name, as peewee keeps it: no member decides that."""
-    meta = node.value
-    return [meta.value] if isinstance(meta, ast.Attribute) and (meta.attr, node.attr) == _TABLE else []
-
-
-def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what runs when a class is made: all but the bodies of its functions."""
-    todo = [node]
-    while todo:
-        one = todo.pop()
-        yield one
-        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            todo += [one.args, *getattr(one, "decorator_list", ())]
-        else:
-            todo += ast.iter_child_nodes(one)
+    return call is not None and place_of(callee(call.func)) in RELATIONS
 
 
 def is_hybrid(node: ast.stmt, callee: Callee) -> bool:
@@ -358,7 +272,7 @@ def is_hybrid(node: ast.stmt, callee: Callee) -> bool:
     own = {f"{node.name}.{part}" for part in _OF_HYBRIDS}
     decorators = [one for one in node.decorator_list if ast.unparse(one) not in own]
     return bool(node.decorator_list) and all(
-        _place(callee(one))[0] == "sqlalchemy.ext.hybrid" for one in decorators
+        place_of(callee(one))[0] == "sqlalchemy.ext.hybrid" for one in decorators
     )
 
 
@@ -391,7 +305,8 @@ def _call(node: ast.stmt) -> ast.Call | None:
     return value if member_name(node) and isinstance(value, ast.Call) else None
 
 
-def _place(value: object) -> tuple[str, str]:
+def place_of(value: object) -> tuple[str, str]:
+    """Return the module and the qualified name of a function or class; empty where it has none."""
     return str(getattr(value, "__module__", "")), str(getattr(value, "__qualname__", ""))
 
 

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from ..source import Source, once_for_each_source
-from . import bodies, functions, reading, registrations, remembered, steps
+from . import bodies, functions, reading, recollected, registrations, steps
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -131,7 +131,7 @@ def _keeps(source: Source) -> bool:
 _KEEPING = re.compile(r"lru_cache|cached_property|functools\.cache\b|import\b.*\bcache\b")
 
 
-def _memos(draft: Draft, reached: set[str]) -> Iterator[remembered.Memo]:
+def _memos(draft: Draft, reached: set[str]) -> Iterator[recollected.Memo]:
     """Yield the memos of the app's own functions that are reached, wherever those are held."""
     everything = _is_anything(reached)
     with functions.thawed():
@@ -139,17 +139,17 @@ def _memos(draft: Draft, reached: set[str]) -> Iterator[remembered.Memo]:
     for memo in held:
         made_of = inspect.unwrap(memo)
         if _is_own(draft, made_of) and (everything or _may_reach(made_of, reached)):
-            yield remembered.Memo(memo)
+            yield recollected.Memo(memo)
 
 
-def _properties(draft: Draft, reached: set[str]) -> Iterator[remembered.Property]:
+def _properties(draft: Draft, reached: set[str]) -> Iterator[recollected.Property]:
     """Yield the cached properties of the app's own classes that are reached."""
     everything = _is_anything(reached)
     for cls in filter(functools.partial(_is_own, draft), functions.with_subclasses(object)):
         for key, member in list(vars(cls).items()):
             computes = functions.computes_once(member)
             if computes is not None and (everything or not reached.isdisjoint({key, computes.__name__})):
-                yield remembered.Property(computes, cls, key)
+                yield recollected.Property(computes, cls, key)
 
 
 def _is_anything(reached: set[str]) -> bool:

@@ -124,15 +124,15 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what of a statement runs where it stands: of a function its decorators and defaults."""
+    """Yield what of a statement runs where it stands: of a function its header and decorators."""
     todo: list[ast.AST] = [node]
     while todo:
         one = todo.pop()
         yield one
         if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
-            todo += one.decorator_list
-        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            todo += [*one.args.defaults, *filter(None, one.args.kw_defaults)]
+            todo += [*one.decorator_list, one.args, *filter(None, [one.returns])]
+        elif isinstance(one, ast.Lambda):
+            todo.append(one.args)
         else:
             todo.extend(ast.iter_child_nodes(one))
 

@@ -21,6 +21,7 @@ from flask_habanero.envelope import Key, new_secret
 from tests.e2e.laptops import clone  # noqa: F401  # a fixture
 from tests.hosts import eventually
 from tests.peer import PATH, Peer, Send
+from tests.stores import RedisServer, running
 
 ROOT = Path(__file__).parents[2]
 # Where gunicorn has one, its default is a file in the home folder that all servers share
@@ -286,6 +287,13 @@ def with_gunicorn(start: Start, *ahead: str) -> Serve:
         return start([*bound, *options, target], port, files, site)
 
     return serve
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real Redis server of this test's own."""
+    with running(RedisServer(tmp_path / "redis")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,14 +22,6 @@ from tests.tls import TlsRedisServer
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 SEVERAL = 'app.config["HABANERO_STORE"] = "{url}"\nHabanero(app)'
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis")
-    server.start()
-    yield server
-    server.stop()
 
 
 def files_for(redis: RedisServer) -> dict[str, str]:

@@ -1,0 +1,92 @@
+"""Who mentions a mapped class, and asks it for nothing that depends on its columns, told from the text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Container, Iterable
+
+from . import mapped, variables
+
+_PEEWEES = ("peewee", "ForeignKeyField")
+_LISTENING = frozenset([("sqlalchemy.event.api", "listen"), ("sqlalchemy.event.api", "listens_for")])
+_ENUM = ("sqlalchemy.sql.sqltypes", "Enum")
+_ELEMENTS = frozenset(
+    ["sort_key", "values_callable"]
+)  # functions that it gives the enumeration, or its elements
+_TABLE = ("_meta", "table_name")  # of a model of peewee's
+_OF_CLASSES = ("metadata", "registry")  # what leads to all columns
+
+
+def only_asks(node: ast.AST, local: Container[str], callee: mapped.Callee) -> bool:
+    """Whether a function or statement uses a class for nothing that depends on which columns there are.
+
+    It makes rows, names columns, and gives the class to SQLAlchemy.
+    """
+    told: set[ast.AST] = set()
+    for one in ast.walk(node):
+        if isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
+            told.add(one.value)
+        elif isinstance(one, ast.Call):
+            told.add(one.func)
+            found = callee(_root(one.func))
+            place = getattr(found, "__module__", None) or getattr(found, "__name__", "")
+            if f"{place}.".startswith(mapped.MAKERS) or found in (isinstance, issubclass):
+                told.update(one.args)
+    return _are_told(ast.walk(node), local, told)
+
+
+def _root(node: ast.expr) -> ast.expr:
+    """Return what a chain of attributes and calls begins with."""
+    while isinstance(node, ast.Attribute | ast.Call):
+        node = node.value if isinstance(node, ast.Attribute) else node.func
+    return node
+
+
+def only_names(node: ast.AST, local: Container[str], callee: mapped.Callee, *, is_enum: bool = False) -> bool:
+    """Whether a statement, as far as it runs, says a class's name and asks it for nothing but columns.
+
+    Args:
+        node: another class, or a part of what makes one.
+        local: names of the other class there.
+        callee: what an expression stands for.
+        is_enum: whether that is an enumeration: then a type may be made of it, which asks for its elements.
+    """
+    makers = (*mapped.RELATIONS, _PEEWEES, *([_ENUM] if is_enum else []))
+    told: set[ast.AST] = set()
+    for one in variables.at_import(node):
+        if isinstance(one, ast.AnnAssign):
+            told.update(ast.walk(one.annotation))
+        elif isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
+            told.add(one.value)
+            told.update(_asked_by_meta(one))
+        elif isinstance(one, ast.Call) and mapped.place_of(callee(one.func)) in makers:
+            told.update(one.args if _ELEMENTS.isdisjoint(word.arg for word in one.keywords) else ())
+    return all(
+        one in told for one in variables.at_import(node) if isinstance(one, ast.Name) and one.id in local
+    )
+
+
+def only_listens(node: ast.AST, local: Container[str], callee: mapped.Callee) -> bool:
+    """Whether a statement, as far as it runs, names a class only to listen to events of it, or of a column.
+
+    The arguments are those of `only_names`.
+    """
+    told: set[ast.AST] = set()
+    for one in variables.at_import(node):
+        if isinstance(one, ast.Call) and one.args and mapped.place_of(callee(one.func)) in _LISTENING:
+            first = one.args[0]
+            told.add(first.value if isinstance(first, ast.Attribute) else first)
+    return all(
+        one in told for one in variables.at_import(node) if isinstance(one, ast.Name) and one.id in local
+    )
+
+
+def _asked_by_meta(node: ast.Attribute) -> list[ast.expr]:
+    """Return the class that is asked for its table's name, as peewee keeps it: no member decides that."""
+    meta = node.value
+    return [meta.value] if isinstance(meta, ast.Attribute) and (meta.attr, node.attr) == _TABLE else []
+
+
+def _are_told(nodes: Iterable[ast.AST], local: Container[str], told: set[ast.AST]) -> bool:
+    """Whether all that names the class is among what is told."""
+    return all(one in told for one in nodes if isinstance(one, ast.Name) and one.id in local)
