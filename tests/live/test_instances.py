@@ -54,15 +54,7 @@ STAY: dict[str, dict[str, str]] = {
     "a method that others' code has, too": {"new": f"{NEW}\n    def update(self): pass"},
     "a private method, and a docstring": {"new": f"'Things.'\n    def __tidy(self): pass\n    {NEW}"},
     "made in an if": {"made": "if True:\n    shelf = Shelf()"},
-    "made by a function": {"made": "def make():\n    return Shelf()\nshelf = make()"},
-    "given to a function of the app": {"after": "def keep(it): app.kept = it\nkeep(shelf)"},
-    "kept by the app": {"after": "app.extensions['shelf'] = shelf"},
     "of another class of the app": {"head": "class Base:\n    pass", "base": "Base"},
-    "of a class of others": {
-        "head": "import threading",
-        "base": "threading.Event",
-        "init": "super().__init__()",
-    },
     "used at the start": {"after": "shelf.things.append('at the start')"},
 }
 GO: dict[str, dict[str, str]] = {
@@ -90,7 +82,15 @@ GO: dict[str, dict[str, str]] = {
         "new": f"{NEW}\n    def read(self): return b''",
     },
 }
-if sys.version_info >= (3, 12):
+if sys.version_info >= (3, 12):  # the record of the start has which functions of others ran
+    STAY["made by a function"] = {"made": "def make():\n    return Shelf()\nshelf = make()"}
+    STAY["given to a function of the app"] = {"after": "def keep(it): app.kept = it\nkeep(shelf)"}
+    STAY["kept by the app"] = {"after": "app.extensions['shelf'] = shelf"}
+    STAY["of a class of others"] = {
+        "head": "import threading",
+        "base": "threading.Event",
+        "init": "super().__init__()",
+    }
     STAY["others hold it, and ask for nothing"] = {
         "after": "import atexit; atexit.register(list, [shelf])",
         "new": f"{NEW}\n    def append(self): pass",
