@@ -15,8 +15,9 @@ import dis
 import gc
 import inspect
 from collections.abc import Iterable, Iterator
+from functools import lru_cache, partial
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import adapters, bodies, codes, effects, functions, names, startup, written
 from .judge import known
@@ -130,11 +131,40 @@ def _missed(cls: type) -> Iterator[str]:
 def _asked(flow: Flow, wanted: set[str], *, others: bool) -> tuple[set[str], set[str]]:
     """Return which names some code that ran reads without calling them, and which it has as strings."""
     read, quoted = set[str](), set[str]()
-    for code in (*_of_ours(flow), *_executed(others=others)):
-        if not wanted.isdisjoint(code.co_names):
-            read.update(_read(code))
-        quoted.update(_strings(code.co_consts))
+    for one in (*map(partial(_of_module, flow), flow.loaded), _executed(len(startup.executed), others)):
+        quoted |= wanted & one.strings
+        for code in one.codes if wanted & one.names else ():
+            if not wanted.isdisjoint(code.co_names):
+                read.update(_read(code))
     return read, quoted
+
+
+class _Told(NamedTuple):
+    """What code says, told once."""
+
+    codes: list[CodeType]
+    names: frozenset[str]
+    strings: frozenset[str]
+
+
+def _told_of(found: list[CodeType]) -> _Told:
+    said = frozenset(name for code in found for name in code.co_names)
+    return _Told(found, said, frozenset(word for code in found for word in _strings(code.co_consts)))
+
+
+def _of_module(flow: Flow, unit: str) -> _Told:
+    """Return what ran of a module at the start: its statements, bodies of classes, and some functions."""
+    statements = flow.program.codes(unit)
+    ran = frozenset(qualname for (_, qualname, _), _ in flow.ran_in(unit))
+    known = _modules.get(unit)
+    if known is None or known[0] is not statements or known[1] != ran:
+        every = (code for statement in statements for code in codes.walk(statement))
+        found = [one for one in every if not one.co_flags & inspect.CO_OPTIMIZED or one.co_qualname in ran]
+        known = _modules[unit] = statements, ran, _told_of(found)
+    return known[2]
+
+
+_modules: dict[str, tuple[list[CodeType], frozenset[str], _Told]] = {}
 
 
 def of_others() -> Iterator[CodeType]:
@@ -142,22 +172,21 @@ def of_others() -> Iterator[CodeType]:
     return (one for one in list(startup.executed.values()) if startup.is_foreign_file(one.co_filename))
 
 
-def _executed(*, others: bool) -> Iterator[CodeType]:
-    """Yield the functions that ran; what was made at run time may be anybody's."""
-    for code in list(startup.executed.values()):
-        name = code.co_filename
-        if others or name.startswith("<") or not startup.is_foreign_file(name):
-            yield code
+@lru_cache(maxsize=2)
+def _executed(_count: int, others: bool) -> _Told:
+    """Return what the functions say that ran; what was made at run time may be anybody's.
 
-
-def _of_ours(flow: Flow) -> Iterator[CodeType]:
-    for unit in flow.loaded:
-        ran = {qualname for (_, qualname, _), _ in flow.ran_in(unit)}
-        for statement in flow.program.codes(unit):
-            for code in codes.walk(statement):
-                is_body = not code.co_flags & inspect.CO_OPTIMIZED  # of a module, or a class
-                if is_body or code.co_qualname in ran:
-                    yield code
+    Args:
+        _count: how many that were: more are another question.
+        others: whether those that are not the app's own, too.
+    """
+    return _told_of(
+        [
+            code
+            for code in list(startup.executed.values())
+            if others or code.co_filename.startswith("<") or not startup.is_foreign_file(code.co_filename)
+        ]
+    )
 
 
 def _read(code: CodeType) -> Iterator[str]:

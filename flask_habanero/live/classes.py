@@ -121,8 +121,11 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: instances.Chang
         told = (*members, *_OF_MEMBERS)
         dotted = any((alias, member) in row.dotted for alias in local for member in told)
         used = dotted or reading.uses_class(piece.node, row, source, local, through)
-        harmless = not (dotted or through(row)) and _only_maps(flow, changed, reader, piece.node, local)
-        if used and not harmless and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
+        if not used or (
+            not (dotted or through(row)) and _only_maps(flow, changed, reader, piece.node, local)
+        ):
+            continue
+        if dotted or not instances.may_stay(flow, changed, reader, index, local):
             flow.stale_at(reader, index, cls, local | modules)
     _functions(flow, reader, changed, local)
 

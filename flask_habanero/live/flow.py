@@ -17,6 +17,7 @@ from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ..source import Source, once_for_each_source
 from . import (
     classes,
     configs,
@@ -135,9 +136,10 @@ class Flow:
 
     def _inspectors(self) -> None:
         """What looked at code itself (its lines, its source) saw something else than it would now."""
-        program = self.program
-        for (unit, qualname, _), owners in list(program.books.ran.items()):
-            body = reading.body_of(self.draft.out.target.get(unit), qualname)
+        program, target = self.program, self.draft.out.target
+        asking = [one for one in self._ran if one in target and _inspects(target[one])]
+        for (unit, qualname, _), owners in [pair for one in asking for pair in self.ran_in(one)]:
+            body = reading.body_of(target[unit], qualname)
             for owner in owners if body and body.attributes & _INSPECTING else ():
                 if owner and owner[0] in self.draft.out.codes and owner[1] in self.draft.uids(owner[0]):
                     new = self.draft.out.codes[owner[0]][self.draft.uids(owner[0]).index(owner[1])]
@@ -331,3 +333,10 @@ class Flow:
             )
         else:
             statements.rerun(draft, module, piece, uid)
+
+
+@once_for_each_source
+def _inspects(source: Source) -> bool:
+    """Whether a function of a module looks at code."""
+    rows = names.of_source(source)
+    return any(body.attributes & _INSPECTING for row in rows for body in row.bodies.values())

@@ -71,14 +71,15 @@ def only_listens(node: ast.AST, local: Container[str], callee: mapped.Callee) ->
 
     The arguments are those of `only_names`.
     """
-    told: set[ast.AST] = set()
-    for one in variables.at_import(node):
-        if isinstance(one, ast.Call) and one.args and mapped.place_of(callee(one.func)) in _LISTENING:
+    nodes = list(variables.at_import(node))
+    named = {one for one in nodes if isinstance(one, ast.Name) and one.id in local}
+    for one in nodes if named else ():
+        if isinstance(one, ast.Call) and one.args:
             first = one.args[0]
-            told.add(first.value if isinstance(first, ast.Attribute) else first)
-    return all(
-        one in told for one in variables.at_import(node) if isinstance(one, ast.Name) and one.id in local
-    )
+            thing = first.value if isinstance(first, ast.Attribute) else first
+            if thing in named and mapped.place_of(callee(one.func)) in _LISTENING:
+                named.discard(thing)
+    return not named
 
 
 def _asked_by_meta(node: ast.Attribute) -> list[ast.expr]:

@@ -29,7 +29,8 @@ def check(draft: Draft) -> None:
 
 def _module(draft: Draft, name: str) -> None:
     after = draft.uids(name)
-    before = [uid for uid in draft.program.uids(name) if uid in set(after)]
+    stay = set(after)
+    before = (uid for uid in draft.program.uids(name) if uid in stay)
     place = {uid: index for index, uid in enumerate(before)}
     staying = [
         (place[uid], piece)

@@ -67,7 +67,8 @@ def _doubtful(draft: Draft, loaded: Tree, roots: set[str], held: set[str]) -> No
 def arms(draft: Draft) -> None:
     """Refuse if a statement runs again that may not come to an import this time, and its module acted."""
     program, target = draft.program, draft.out.target
-    again = {name: lines for name in target if (lines := _lines_in_arms(draft, name))}
+    running = {name for name, _ in draft.acted} & target.keys()
+    again = {name: lines for name in sorted(running) if (lines := _lines_in_arms(draft, name))}
     if not again:
         return
     loaded = {name: source for name, source in program.tree.items() if name in draft.loaded}

@@ -46,9 +46,10 @@ class SwapCode:
 def _assign(function: FunctionType, code: CodeType) -> None:
     """Let a function have a code. A plain function may become a generator or a coroutine.
 
-    Generators that it makes go on with code that the old one held: one that is suspended keeps it anyway.
+    Generators of functions that it makes go on with code that the old one held: one that is suspended keeps
+    it anyway. No function has the code of a generator expression.
     """
-    inner = (one for child in children(code) for one in walk(child))
+    inner = (one for child in children(code) for one in walk(child) if one.co_name != "<genexpr>")
     apart.update(one.co_qualname for one in inner if one.co_flags & SUSPENDED)
     if not (function.__code__.co_flags ^ code.co_flags) & _KINDS:
         function.__code__ = code
