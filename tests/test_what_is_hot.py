@@ -119,7 +119,27 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def index():
       return str(price())
 """,
-    "the same, and the start keeps an object that it took from the cache": """
+    "a function behind a cache of Flask-Caching or cachetools, or what it calls": """
+@@ app.py @@
+  import cachetools
+  import flask_caching
+
+  cache = flask_caching.Cache(app, config={"CACHE_TYPE": "SimpleCache"})
+
+  def rate():
+-     return 1
++     return 2
+
+  @cachetools.cached({})
+  def price():
+      return rate()
+
+  @app.route("/")
+  @cache.cached()
+  def index():
+      return str(price())
+""",
+    "a function behind `lru_cache`, and the start keeps an object that it took from the cache": """
 @@ app.py @@
   import functools
 

@@ -20,6 +20,7 @@ from ..errors import Reason
 from ..piece import Parsed, Piece
 from ..unit import Unit
 from . import (
+    caches,
     codes,
     effects,
     functions,
@@ -95,7 +96,7 @@ class Draft:
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
-        self.emptied: list[recollected.Memo | recollected.Property] = []
+        self.emptied: list[recollected.Memo | recollected.Property | caches.Cache] = []
         self.touched: dict[int, Any] = {}  # objects in which statements have entries, by id
         self.purged: dict[int, list[Any]] = defaultdict(list)  # of those, the keys (or elements) that go
         self.entries: list[Entry] = []  # what comes, goes, or is made again in objects of several statements
@@ -105,6 +106,7 @@ class Draft:
         self.ran_imports: list[names.Import] = []  # of statements that run
         self.first_loaded: list[str] = []  # modules that those load for the first time
         self.deferred: list[tuple[tuple[int, int], str, Callable[[], Any]]] = []
+        self.templates = False  # whether templates change, too
         self.boots = False  # whether it is about a process that boots later: live objects are not its
         self.registers = False  # whether a statement that runs may register
         self._judges: dict[str, effects.Judge] = {}

@@ -29,6 +29,7 @@ from . import (
     reading,
     rebinding,
     redefined,
+    rendered,
     sameness,
     spelled,
     stars,
@@ -66,6 +67,7 @@ class Flow:
         self._seen: set[tuple[Any, ...]] = set()
         # functions and names, by their last part, that do or are something else
         self.touched = {memos.called_as(qualname) for _, qualname, _ in draft.unreached}
+        self.touched |= rendered.READING if draft.templates else set()
         self.who = Callers(draft, self.loaded)
 
     def ran_in(self, module: str) -> list[tuple[Function, frozenset[Owner]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..source import Source, once_for_each_source
@@ -76,12 +75,8 @@ def _asked_for(flow: Flow, qualname: str, words: frozenset[str]) -> None:
                 flow.stale_at(reader, piece.index, qualname)
         for key, owners in flow.ran_in(reader):
             both = sides(flow.draft, key)
-            if both is not None and variables.mentions(_own(both[1]), words):
+            if both is not None and variables.mentions(variables.of_body(both[1]), words):
                 flow.used(key, owners, set(), words)
-
-
-def _own(function: Function) -> Iterator[ast.AST]:
-    return (one for statement in function.body for one in variables.own_nodes(statement))
 
 
 _WHOLE = {"__dict__", "vars"}  # who asks for all attributes

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from ..source import Source, once_for_each_source
-from . import bodies, functions, reading, recollected, registrations, steps
+from . import bodies, caches, functions, reading, recollected, registrations, steps
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -85,7 +85,7 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     reached = reading.reaching(sources, wanted)
     if any(map(_keeps, draft.program.tree.values())):
         through = _through_constructors(sources, wanted)
-        draft.emptied += [*_memos(draft, through), *_properties(draft, through)]
+        draft.emptied += [*_memos(draft, through), *_caches(draft, through), *_properties(draft, through)]
         draft.out.clear += [steps.ClearCache(one.clear) for one in draft.emptied]
     draft.out.templates = not reached.isdisjoint(registrations.template_functions())
 
@@ -101,7 +101,7 @@ def may_hold(draft: Draft, qualname: str) -> bool:
         return False
     sources = [target[module] for module in draft.loaded if module in target]
     reached = _through_constructors(sources, {called_as(qualname)})
-    return any(True for found in (_memos, _properties) for _ in found(draft, reached))
+    return any(True for found in (_memos, _caches, _properties) for _ in found(draft, reached))
 
 
 def called_as(qualname: str) -> str:
@@ -128,7 +128,7 @@ def _keeps(source: Source) -> bool:
     return _KEEPING.search(source.text) is not None
 
 
-_KEEPING = re.compile(r"lru_cache|cached_property|functools\.cache\b|import\b.*\bcache\b")
+_KEEPING = re.compile(r"lru_cache|cached|memoize|functools\.cache\b|import\b.*\bcache\b")
 
 
 def _memos(draft: Draft, reached: set[str]) -> Iterator[recollected.Memo]:
@@ -140,6 +140,15 @@ def _memos(draft: Draft, reached: set[str]) -> Iterator[recollected.Memo]:
         made_of = inspect.unwrap(memo)
         if _is_own(draft, made_of) and (everything or _may_reach(made_of, reached)):
             yield recollected.Memo(memo)
+
+
+def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
+    """Yield the caches of libraries with the app's own functions that are reached."""
+    everything = _is_anything(reached)
+    modules = [name for name in sorted(draft.loaded) if name in draft.program.tree]
+    for cache in caches.find(draft, [name for name in modules if _keeps(draft.program.tree[name])]):
+        if _is_own(draft, cache.function) and (everything or _may_reach(cache.function, reached)):
+            yield cache
 
 
 def _properties(draft: Draft, reached: set[str]) -> Iterator[recollected.Property]:

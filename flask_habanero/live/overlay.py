@@ -130,6 +130,11 @@ class Overlay:
         if reasons:
             raise AssetError(tuple(dict.fromkeys(reasons)))
 
+    def changes_templates(self, before: Assets, after: Assets) -> bool:
+        """Whether templates are others in one state than in another."""
+        every = [folder for folder in folders(self._program) if folder.loader is not None]
+        return any(folder.holds(name) for name in changed_assets(before, after) for folder in every)
+
     def plan(self, plan: Plan, target: Assets) -> None:
         """Note in a plan that these are the assets to serve. Raises AssetError as `check` does."""
         names = changed_assets(self.assets, target)

@@ -33,6 +33,7 @@ from . import (
     orphans,
     outside,
     redefined,
+    rendered,
     rivals,
     searches,
     settling,
@@ -50,12 +51,23 @@ if TYPE_CHECKING:
     from .program import Program
 
 
-def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> Plan:
-    """Return the plan for a bundle's units and deletions."""
+def make_plan(
+    program: Program, units: tuple[Unit, ...], deletions: tuple[str, ...], *, templates: bool = False
+) -> Plan:
+    """Return the plan for a bundle's units and deletions.
+
+    Args:
+        program: the running program.
+        units: modules that change or come.
+        deletions: modules that end.
+        templates: whether templates change, too.
+    """
     settling.settle(program)
     draft = Draft(program, units, deletions)
+    draft.templates = templates
     _modules(draft)
     for ask in (
+        rendered.check,
         Flow.follow,
         orphans.arms,
         state.tables,
@@ -81,12 +93,14 @@ def make_plan(program: Program, units: tuple[Unit, ...], deletions: tuple[str, .
     return draft.finished()
 
 
-def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> tuple[Reason, ...]:
+def reasons_to_boot(
+    twin: Program, units: tuple[Unit, ...], deletions: tuple[str, ...], *, templates: bool = False
+) -> tuple[Reason, ...]:
     """Return why a process could not come from where `twin` stands to a tree: all but what objects say."""
     draft = Draft(twin, units, deletions)
-    draft.boots = True
+    draft.boots, draft.templates = True, templates
     _modules(draft)
-    for ask in (Flow.follow, checks.cold_start, mapping.settle):
+    for ask in (rendered.check, Flow.follow, checks.cold_start, mapping.settle):
         if not draft.refused:
             ask(draft)
     return draft.finished().reasons

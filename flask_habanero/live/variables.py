@@ -123,6 +123,11 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
             todo.extend(ast.iter_child_nodes(one))
 
 
+def of_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
+    """Yield what runs when a function is called, but not what is in functions and classes in it."""
+    return (one for statement in function.body for one in own_nodes(statement))
+
+
 def at_import(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what of a statement runs where it stands: of a function its header and decorators."""
     todo: list[ast.AST] = [node]
