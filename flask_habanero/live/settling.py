@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 def settle(program: Program) -> None:
     """Turn lines that were noted since the last time into statements, while sources still fit them."""
     settle_ran(program)
-    chains = program.books.chains
-    for name in [name for name in importer.import_stacks if name not in chains]:
+    chains, stacks = program.books.chains, importer.import_stacks
+    fresh = {
+        name
+        for name in (*program.tree, "__main__")
+        if name in stacks and program.unit_name(name) not in chains
+    }
+    for name in [name for name in stacks if name in fresh] if fresh else ():  # in the order of the imports
         unit = program.unit_name(name)
         if unit in program.tree and unit not in chains:
-            chains[unit] = program.chain_from(importer.import_stacks[name])
+            chains[unit] = program.chain_from(stacks[name])
     for entry in registrations.unplaced():
         entry.chain = program.chain_from(entry.frames)
     _settle_configs(program)
