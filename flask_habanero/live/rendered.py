@@ -8,12 +8,13 @@ it runs before its templates are served.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from ..piece import Piece
 from ..source import Source, once_for_each_source
-from . import bodies, variables
+from . import bodies, reading, variables
 from .sides import sides
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def check(draft: Draft) -> None:
     for key in list(draft.program.books.ran):
         if key[0] in target and _says(target[key[0]]):
             for node in _definitions(draft, key):
-                if variables.mentions(variables.of_body(node), READING):
+                if _reads(variables.of_body(node), _words(target[key[0]])):
                     _refuse(draft, f"{key[0]}:{node.lineno}", f"{key[1]}()")
 
 
@@ -66,14 +67,26 @@ def _says(source: Source) -> bool:
 
 
 @once_for_each_source
+def _words(source: Source) -> frozenset[str]:
+    """Return by what names a module calls what reads templates."""
+    return READING | {item.bound for _, item in reading.imported(source) if item.name in READING}
+
+
+@once_for_each_source
 def _reading(source: Source) -> tuple[Piece, ...]:
     """Return the statements of a module that read templates while it is imported, as far as they say so."""
-    return tuple(_pieces(source)) if _says(source) else ()
+    if not _says(source):
+        return ()
+    words = _words(source)
+    return tuple(one for one in source.parsed.pieces if _reads(variables.at_import(one.node), words))
 
 
-def _pieces(source: Source) -> Iterator[Piece]:
-    for piece in source.parsed.pieces:
-        node = piece.node
-        imports = isinstance(node, ast.Import | ast.ImportFrom)
-        if not imports and variables.mentions(variables.at_import(node), READING):
-            yield piece
+def _reads(nodes: Iterable[ast.AST], words: AbstractSet[str]) -> bool:
+    """Whether some nodes call one of some functions, or give it to another one, as `map` and `partial`."""
+    calls = [one for one in nodes if isinstance(one, ast.Call)]
+    given = (arg for one in calls if isinstance(one.func, ast.Name) for arg in one.args)
+    return any(_last(one) in words for one in (*(call.func for call in calls), *given))
+
+
+def _last(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

@@ -96,6 +96,14 @@ def test_a_memo_gives_what_the_template_says_now(tmp_path: Path, name: str) -> N
 
 
 READ = {
+    "by another name": (
+        "from flask import render_template as shown\nwith app.app_context():\n    PAGE = shown('page.html')",
+        "PAGE",
+    ),
+    "through a function of Python's": (
+        "with app.app_context():\n    PAGE = list(map(render_template, ['page.html']))[0]",
+        "PAGE",
+    ),
     "a template": (
         "with app.app_context():\n    PAGE = app.jinja_env.get_template('page.html')",
         "PAGE.render()",
@@ -112,7 +120,22 @@ READ = {
 def test_what_a_start_reads_is_refused_when_it_changes(tmp_path: Path, name: str) -> None:
     found = pushed(tmp_path, *READ[name])
     assert found["style"] == [[], [], "disk"]
-    assert (found["page"][0], found["page"][2]) == (["app:5"], "disk")
+    assert len(found["page"][0]) == 1
+    assert found["page"][2] == "disk"
+
+
+NAMED = {
+    "listed": "__all__ = ['render_template']",
+    "by another name": "show = render_template",
+    "given to templates": "app.add_template_global(render_template)",
+    "in a view": f"@app.get('/other')\ndef other(): {RENDER}",
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_who_only_names_what_reads_templates_reads_none(tmp_path: Path, name: str) -> None:
+    found = pushed(tmp_path, NAMED[name], "render_template('page.html')")
+    assert found["page"] == [[], [], "pushed"]
 
 
 CALLED = {
