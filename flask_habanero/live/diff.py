@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +38,13 @@ class Pair:
 
 def compare(old: Parsed, new: Parsed) -> list[Pair]:
     """Pair the statements of two sources: equal ones in order, then moved ones, then by what they define."""
-    return _compare(old.pieces, new.pieces)
+    known = new.__dict__.get(_COMPARED)  # each push asks it of all modules that it did not touch, too
+    if known is None or known[0]() is not old:
+        known = new.__dict__[_COMPARED] = weakref.ref(old), _compare(old.pieces, new.pieces)
+    return list(known[1])
+
+
+_COMPARED = "_compared"  # in a parsed source: the one before, which that must not keep, and the pairs
 
 
 def compare_bodies(old: list[ast.stmt], new: list[ast.stmt]) -> list[Pair]:

@@ -65,6 +65,7 @@ class Flow:
         staying = (name for name in draft.out.target if name in tree and name not in dropped)
         self.loaded = [name for name in staying if name in draft.loaded]
         self._seen: set[tuple[Any, ...]] = set()
+        self.asking: dict[str, tuple[set[str], list[str]]] = {}  # of `headers`, what it asks once
         # functions and names, by their last part, that do or are something else
         self.touched = {memos.called_as(qualname) for _, qualname, _ in draft.unreached}
         self.touched |= rendered.READING if draft.templates else set()

@@ -84,14 +84,10 @@ _WHOLE = {"__dict__", "vars"}  # who asks for all attributes
 
 def _asked(flow: Flow, module: str, qualname: str, what: str) -> None:
     top = qualname.partition(".")[0]
-    copying = set[str]()  # nobody copies code
-    if what == "header":
-        copying = _COPYING.union(*(_copiers(flow.draft.out.target[one]) for one in flow.loaded))
-    for reader in flow.loaded:
+    copying, asking = _who_asks(flow, what)
+    for reader in asking:
         source = flow.draft.out.target[reader]
         words = _words_of_code(source) if what == "code" else _words_of_headers(source)
-        if words.isdisjoint(_said(source)) and copying.isdisjoint(_said(source)):
-            continue
         local, modules = reading.aliases(source, reader, module, top)
         for index, row in enumerate(names.of_source(source)):
             copies = _copies(row, copying) and reading.gets_at(row, top, local, modules)
@@ -104,6 +100,24 @@ def _asked(flow: Flow, module: str, qualname: str, what: str) -> None:
             copies = _copies(body, copying) and reading.gets_at(body, top, local, modules)
             if copies or not words.isdisjoint(body.attributes | body.reads):
                 flow.used(key, owners, local | modules | {top}, words)
+
+
+def _who_asks(flow: Flow, what: str) -> tuple[set[str], list[str]]:
+    """Return which functions copy what others say, and the modules that ask: the same for all of a plan."""
+    known = flow.asking.get(what)
+    if known is None:
+        sources = {reader: flow.draft.out.target[reader] for reader in flow.loaded}
+        copying = set[str]()  # nobody copies code
+        if what == "header":
+            copying = _COPYING.union(*map(_copiers, sources.values()))
+        tell = _words_of_code if what == "code" else _words_of_headers
+        asking = [
+            reader
+            for reader, source in sources.items()
+            if not (tell(source).isdisjoint(_said(source)) and copying.isdisjoint(_said(source)))
+        ]
+        known = flow.asking[what] = copying, asking
+    return known
 
 
 @once_for_each_source

@@ -186,7 +186,7 @@ def _statements(draft: Draft, unit: Unit, old: Source) -> None:
 def _pair(draft: Draft, name: str, pair: Pair, uid: int, code: tuple[CodeType, CodeType]) -> None:
     assert pair.old and pair.new
     if code[0] is not code[1] and code[0] != code[1]:  # comparing goes through all that they hold
-        found = list(codes.pairs(code[0], codes.own(code[1])))
+        found = list(codes.pairs(code[0], code[1] if draft.boots else codes.own(code[1])))
         draft.code_pairs[name] += found
         for was, now in found:  # lambdas, and what functions made: at the start somebody may have called it
             if "<" in was.co_qualname and (now is None or codes.differs(was, now)):
