@@ -29,10 +29,10 @@ def of(draft: Draft, slot: Slot) -> Any:
         slot.target, FunctionType | type
     ):
         return ABSENT
-    made = _made(draft, slot.target)
-    if made is None:
+    found = made(draft, slot.target)
+    if found is None:
         return UNKNOWN
-    value = made.fields.get(slot.key)
+    value = found.fields.get(slot.key)
     return ABSENT if value is None else _told(value)
 
 
@@ -42,8 +42,8 @@ def _told(value: Value) -> Any:
     return one if is_common(one) or isinstance(one, FunctionType | type) else UNKNOWN
 
 
-def _made(draft: Draft, target: Any) -> Made | None:
-    """Return what the one statement makes that binds an object to a name of a module."""
+def made(draft: Draft, target: Any) -> Made | None:
+    """Return what the one statement makes that binds an object to a name of a module, as it makes it."""
     program, found = draft.program, []
     for module, source in program.tree.items():
         live = program.loaded(module)
@@ -54,13 +54,19 @@ def _made(draft: Draft, target: Any) -> Made | None:
     if len(found) != 1:
         return None
     ((module, piece),) = found
-    made = draft.judge_before(module).made(piece.node.value)  # type: ignore[attr-defined]  # a call, see above
-    if not isinstance(made, Made) or made.open or made.kind is not type(target):
-        return None
-    return None if _reads_state(draft, module, piece) else made
+    value = beginning(draft, module, piece)
+    told = isinstance(value, Made) and not value.open and value.kind is type(target)
+    return value if told and isinstance(value, Made) else None
 
 
-def _reads_state(draft: Draft, module: str, piece: Piece) -> bool:
+def beginning(draft: Draft, module: str, piece: Piece) -> Value | None:
+    """Return what a statement makes of the name that it binds; None if that can't be told."""
+    value = getattr(piece.node, "value", None)
+    found = draft.judge_before(module).made(value) if isinstance(value, ast.expr) else None
+    return None if found is None or reads_state(draft, module, piece) else found
+
+
+def reads_state(draft: Draft, module: str, piece: Piece) -> bool:
     """Whether a statement reads what may have changed since it ran: it would make another object now."""
     program, read, named = draft.program, draft.judge_before(module).read(piece.node), []
     for where, name in sorted(read.names):

@@ -29,6 +29,7 @@ class Entry:
         value: what the entry holds, if that is known.
         where: (module, statement) that makes it, or did.
         way: "in", "out", or "same": it is made again under the same key.
+        perhaps: whether it may not come in after all.
     """
 
     target: Any
@@ -37,6 +38,7 @@ class Entry:
     value: Any
     where: tuple[str, Piece]
     way: str
+    perhaps: bool = False
 
 
 def touched(draft: Draft, effects: Iterable[Effect]) -> None:
@@ -70,11 +72,13 @@ def _coming(name: str, piece: Piece, effect: Effect) -> Entry:
     if effect.kind == "attribute" or args is None:
         return Entry(effect.target, "attribute", effect.name, None, (name, piece), "in")
     key = effect.key
+    if (one := slots.added_constant(effect)) is not None:
+        return Entry(effect.target, "element", one.object, one, (name, piece), "in")
     told = isinstance(key, Live) and (slots.is_common(key.object) or isinstance(key.object, type))
     plain = key.object if told and isinstance(key, Live) else None
     value = args.get(0 if key is None else 1, "")
     kind = "element" if key is None else "key"
-    return Entry(effect.target, kind, plain, value, (name, piece), "in")
+    return Entry(effect.target, kind, plain, value, (name, piece), "in", effect.perhaps)
 
 
 def removed(
@@ -93,11 +97,15 @@ def removed(
     found = slots.of(draft, name, piece, effects)
     if isinstance(found, str):
         return found
+    computed = any(slot.kind == "element" and slots.is_constant(slot.key) for slot in found)
+    if computed and befores.reads_state(draft, name, piece):
+        return "what it put there was told by what may have changed since"
     draft.out.clear += [steps.ClearCache(effect.target.clear) for effect in effects if effect.kind == "memo"]
     for slot in found:
         draft.touched.setdefault(id(slot.target), slot.target)
         draft.purged[id(slot.target)].append(slot.key)
-        again = slot.kind != "element" and (id(slot.target), slot.key) in kept
+        told = slot.kind != "element" or slots.is_constant(slot.key)
+        again = told and (id(slot.target), slot.key) in kept
         value = slot.target[slot.key] if slot.kind == "key" else slot.key
         way = "same" if again else "out"
         draft.entries.append(Entry(slot.target, slot.kind, slot.key, value, (name, piece), way))

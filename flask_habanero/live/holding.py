@@ -41,6 +41,11 @@ def _attributes(program: Program, value: Any, target: Any) -> Iterator[str]:
             yield name
 
 
+def attributes_with(value: Any, target: Any) -> list[str]:
+    """Return by which attributes of its own an object has another one."""
+    return [name for name, one in list(_fields(value, type(value)).items()) if one is target]
+
+
 def _fields(value: Any, kind: type) -> dict[str, Any]:
     """Return the attributes of an object's own, without running anybody's code."""
     if issubclass(kind, _NO_FIELDS) or any("__getattribute__" in vars(one) for one in type.mro(kind)[:-1]):

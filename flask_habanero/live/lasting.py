@@ -84,7 +84,8 @@ def differs(program: Program, value: Any, found: Findings, literal: Any) -> bool
         return _target_changed(value, used - {""})
     if isinstance(value, FunctionType):
         asked = used & set(vars(value))
-        return any(
+        named = used & {"__name__", "__module__"}
+        return any(written.is_stored(program.tree, one) for one in named) or any(
             not isinstance(vars(value)[one], stateful.LASTING) or written.is_stored(program.tree, one)
             for one in asked
         )

@@ -16,7 +16,7 @@ from jinja2 import defaults
 from werkzeug.routing import Map
 
 from ..piece import Piece
-from . import holding, members, names, ordering, reading, registrations, variables
+from . import elements, holding, members, names, ordering, reading, registrations, variables
 from .entries import Entry
 from .judge.findings import Effect, Findings
 from .names import Names
@@ -44,8 +44,13 @@ def check(draft: Draft) -> None:
         if isinstance(target, Map) and any(target.iter_rules()):
             what = "it changes what the rules of the URL map were made with"
             draft.refuse("journal", draft.where(*mine[0].where), what)
+        again = {
+            entry.key for entry in mine if entry.kind == "key" and entry.way == "in" and not entry.perhaps
+        }
         for entry in mine:
-            if entry.way == "out" and (why := _was_there(draft, entry, known)):
+            if entry.way != "out" or (entry.kind == "key" and entry.key in again):
+                continue
+            if why := _was_there(draft, entry, known):
                 draft.refuse("removed-effect", draft.where(*entry.where), why)
         for other in _others(draft, reached_by(draft, target)):
             _meet(draft, mine, other)
@@ -100,7 +105,7 @@ def _was_there(draft: Draft, entry: Entry, known: set[tuple[str, str]]) -> str |
     if entry.kind == "attribute":
         return said if isinstance(entry.target, type) and _is_in_class(draft, entry) else None
     if entry.kind == "element":
-        return None
+        return elements.why_it_stays(draft, entry.target, entry.key)
     if known:
         return None if any(_begins_without(draft, *one, entry.key) for one in known) else said
     value = entry.value[0] if type(entry.value) is list and entry.value else entry.value
@@ -217,10 +222,14 @@ def overrides(entry: Entry, effects: Iterable[Effect], *, later: bool) -> str | 
             return f"`{effect.name}` changes the same object"
         if effect.kind == "attribute":
             same = entry.kind == "attribute" and effect.name in ("", entry.key)
+        elif entry.kind == "element":
+            same = entry.way == "out" and elements.adds(effect, entry.key)
         else:
             key = ordering.key_of(effect)
             same = entry.kind == "key" and (key is None or entry.key is None or key.object == entry.key)
         if same and (later or entry.way == "out"):
+            if entry.kind == "element":
+                return f"{elements.said(entry.key)} is put there, too"
             return f"{entry.key!r} of the same object is set"
     return None
 
@@ -243,7 +252,8 @@ def has_read(findings: Findings, entry: Entry) -> bool:
     if id(entry.target) in findings.whole:
         return True
     keys = findings.keys.get(id(entry.target), set())
-    return bool(keys) if entry.key is None else entry.key in keys
+    by_place = entry.kind == "element" and type(entry.target) is not set
+    return bool(keys) if entry.key is None or by_place else entry.key in keys
 
 
 def attributes(draft: Draft, module: str, piece: Piece, given: frozenset[str]) -> None:

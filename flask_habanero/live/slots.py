@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .draft import Draft
 
 CONTAINERS = (dict, list, set, defaultdict, OrderedDict, deque)
+_CONSTANTS = (str, bytes, int, bool, type(None))
 ADDERS = {"append", "add", "__setitem__", "setdefault", "insert", "update"}
 
 
@@ -76,6 +77,10 @@ def of(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> list
 def _of_effect(draft: Draft, name: str, piece: Piece, effect: Effect) -> Iterator[Slot]:
     target, args = effect.target, effect.args
     assert args is not None
+    if (added := added_constant(effect)) is not None:
+        if added.object in target:
+            yield Slot(target, "element", added.object)
+        return
     if effect.kind == "attribute":
         if effect.name in getattr(target, "__dict__", {}):
             yield Slot(target, "attribute", effect.name)
@@ -132,12 +137,27 @@ def is_common(value: Any) -> bool:
     return value is None or type(value) in (str, int, float, bool, bytes, tuple)
 
 
+def added_constant(effect: Effect) -> Live | None:
+    """Return the one constant that an effect adds to a set; None if it does something else."""
+    if effect.kind != "item" or type(effect.target) is not set or effect.name != "add" or effect.args is None:
+        return None
+    value = effect.args.first
+    return value if isinstance(value, Live) and is_constant(value.object) else None
+
+
+def is_constant(value: Any) -> bool:
+    """Whether a value is told by what it equals, whoever made it."""
+    return type(value) in _CONSTANTS
+
+
 def keys_of(effects: Iterable[Effect]) -> frozenset[tuple[int, Any]]:
-    """Return (id of the target, attribute or constant key) of what some effects set."""
+    """Return (id of the target, attribute, constant key, or element of a set) of what effects surely set."""
     found: set[tuple[int, Any]] = set()
-    for effect in effects:
+    for effect in [one for one in effects if not one.perhaps]:
         if effect.kind == "attribute":
             found.add((id(effect.target), effect.name))
+        elif (added := added_constant(effect)) is not None:
+            found.add((id(effect.target), added.object))
         elif effect.kind == "item" and isinstance(effect.key, Live):
             found.add((id(effect.target), effect.key.object))
     return frozenset(found)

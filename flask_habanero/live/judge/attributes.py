@@ -97,7 +97,17 @@ def _read(value: Value, name: str) -> Iterator[Found]:
         yield ANY
 
 
+def name_after(function: Value, other: Value) -> None:
+    """Let a function that the evaluation makes have its name from another one."""
+    for one in alternatives(function):
+        if isinstance(one, Function):
+            one.called_as = other
+
+
 def _of_function(value: Function, name: str) -> Found:
+    if value.called_as is not None and name in _NAMES:
+        found = read(value.called_as, name)
+        return found[0] if len(found) == 1 else ANY
     if name == "__module__":
         return Live(value.scope.module)
     return Live(getattr(value.node, "name", "<lambda>")) if name == "__name__" else ANY
@@ -124,6 +134,8 @@ def _of_live(value: Live, name: str) -> Found:
         return _of_module(owner, name)
     if name == "__dict__":
         return _namespace(owner)
+    if kind is FunctionType and name in ("__name__", "__module__"):
+        return Live(getattr(owner, name))
     if isinstance(owner, type):
         member = find(value, name)
         if member is not None:

@@ -105,6 +105,7 @@ class Blocks:
     def _tried(self, node: ast.Try, scope: Scope) -> str:
         """Go through what may raise: whatever follows the first of it may not be reached."""
         before = self._in.perhaps
+        self._in.notes.caught += bool(node.handlers)
         try:
             for one in node.body:
                 if ended := self.statement(one, scope):
@@ -112,6 +113,7 @@ class Blocks:
                 self._in.perhaps |= bool(node.handlers)
         finally:
             self._in.perhaps = before
+            self._in.notes.caught -= bool(node.handlers)
         return ""
 
     def _handled(self, body: list[ast.stmt], scope: Scope) -> str:
@@ -123,16 +125,21 @@ class Blocks:
     _do_trystar = _do_try
 
     def _do_with(self, node: ast.With | ast.AsyncWith, scope: Scope) -> str:
+        catches = False
         for item in node.items:
             manager = self._in.value(item.context_expr, scope)
             text = text_of(item.context_expr)
+            catches |= any(map(_may_catch, alternatives(manager)))
             entered = self._enter(manager, text)
             if item.optional_vars is not None:
                 self._in.stores.assign(item.optional_vars, entered, scope)
+        self._in.notes.caught += catches
         try:
             ended = self.block(node.body, scope)
         except Raised:
             ended = "return"
+        finally:
+            self._in.notes.caught -= catches
         if ended and _leaves(node.body, ast.Raise):  # the manager may catch it
             self._in.perhaps, ended = True, ""
         return ended
@@ -216,6 +223,12 @@ class Blocks:
             found.append(self._in.call(Bound(enter.raw, one), Args(text=text)))
             self._in.call(Bound(leave.raw, one), Args((NONE, NONE, NONE), text=text))
         return join(found)
+
+
+def _may_catch(manager: Value) -> bool:
+    """Whether an exception may leave what is managed, and end there: not with a context of Flask's."""
+    cls = attributes.class_of(manager)
+    return not (isinstance(cls, Live) and str(cls.object.__module__).startswith("flask."))
 
 
 def _leaves(body: Iterable[ast.stmt], *kinds: type[ast.stmt]) -> bool:

@@ -209,8 +209,12 @@ class Builtins:
         return value
 
     def _known(self, name: str, args: Args) -> Value | None:
-        """Return a list, tuple or dict of what is known one by one; None if something is not."""
-        if name not in ("list", "tuple", "dict", "reversed") or len(args.positional) > 1 or args.more:
+        """Return a list, tuple, set or dict of what is known one by one; None if something is not."""
+        if (
+            name not in ("list", "tuple", "set", "frozenset", "dict", "reversed")
+            or len(args.positional) > 1
+            or args.more
+        ):
             return None
         if name == "dict" and isinstance(args.first, Made) and args.first.kind is dict:
             copied: dict[object, Value] = {**args.first.items}

@@ -90,6 +90,8 @@ class Calls:
     def _given_back(self, value: GivesBack, args: Args) -> Value:
         if value.marks:
             self.marked(args)
+        if value.called_as is not None:
+            attributes.name_after(args.first, value.called_as)
         return args.first
 
     def marked(self, args: Args) -> None:

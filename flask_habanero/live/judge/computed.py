@@ -66,6 +66,11 @@ def method(this: Value, name: str, args: Args) -> Value | None:
     return _done(lambda one, *given: getattr(one, name)(*given), this, *args.positional)
 
 
+def joined(this: Value, parts: list[Value]) -> Value | None:
+    """Return what `str.join` gives; None if not all is known."""
+    return _done(lambda one, *given: one.join(given), this, *parts)
+
+
 def binary(left: Value, op: ast.operator, right: Value) -> Value | None:
     """Return what an operator gives; None if not both sides are known, or it is none of those."""
     function = _OPERATORS.get(type(op))

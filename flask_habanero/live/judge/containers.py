@@ -209,8 +209,14 @@ def _method(interpreter: Interpreter, this: Value, name: str, args: Args, *, sur
         return _view(interpreter.settled(this), name)
     if isinstance(this, Live) and isinstance(this.object, str | bytes):
         known = computed.method(this, name, args) if not interpreter.repeats else None
+        known = known or (_joined(interpreter, this, args) if name == "join" else None)
         return known or made(type(this.object))
     return Made(open=True)
+
+
+def _joined(interpreter: Interpreter, this: Live, args: Args) -> Value | None:
+    parts = sequence(interpreter.settled(args.first)) if args.positional and not interpreter.repeats else None
+    return computed.joined(this, parts) if parts is not None else None
 
 
 def _changed(interpreter: Interpreter, this: Value, name: str, args: Args) -> None:

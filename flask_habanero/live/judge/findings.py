@@ -26,6 +26,7 @@ class Effect:
         why: in words, for a person.
         args: what a container's method is called with, or the new value of an attribute.
         trail: the functions that were being gone through.
+        perhaps: whether it may not come to it.
     """
 
     kind: str
@@ -34,6 +35,7 @@ class Effect:
     why: str
     args: Args | None = None
     trail: tuple[str, ...] = ()
+    perhaps: bool = False
 
     @property
     def key(self) -> Value | None:
@@ -63,6 +65,8 @@ class Findings:
         doubts: what was read, in words, of which nobody can say how the start left it.
         touched: ids of the live objects that change.
         lost: whether something can't be told.
+        perhaps: whether what is gone through may not be reached.
+        caught: of how many statements, that what is gone through is in, it may be left by an exception.
     """
 
     def __init__(self) -> None:
@@ -78,7 +82,8 @@ class Findings:
         self.cells: set[tuple[str, str, str]] = set()
         self.doubts: set[str] = set()
         self.touched: set[int] = set()
-        self.lost = False
+        self.lost = self.perhaps = False
+        self.caught = 0
 
     def uses(self, value: Value, attribute: str = "") -> None:
         """Note that what is in an object, or one of its attributes, was asked for."""
@@ -169,4 +174,5 @@ class Findings:
         self.lost |= effect.kind == "unknown"
         if effect.kind in ("attribute", "item", "config"):
             self.touched.add(id(effect.target))
-        self.effects.append(replace(effect, trail=tuple(self.trail)))
+        perhaps = self.perhaps or self.caught > 0
+        self.effects.append(replace(effect, trail=tuple(self.trail), perhaps=perhaps))

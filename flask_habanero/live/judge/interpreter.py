@@ -72,7 +72,6 @@ class Interpreter:
     Attributes:
         world: answers for the app's own modules.
         notes: what was found.
-        perhaps: whether what is gone through may not be reached.
         repeats: whether it may be reached more often than it is gone through: then nothing is computed.
         value: returns what an expression may stand for.
         call: returns what calling a value gives.
@@ -85,8 +84,17 @@ class Interpreter:
         self.calls, self.special = Calls(self), Special(self)
         self.operators = Operators(self)
         self.value, self.call = self.expressions.value, self.calls.call
-        self.perhaps = self.repeats = False
+        self.repeats = False
         self._left = MOST_NODES
+
+    @property
+    def perhaps(self) -> bool:
+        """Whether what is gone through may not be reached."""
+        return self.notes.perhaps
+
+    @perhaps.setter
+    def perhaps(self, value: bool) -> None:
+        self.notes.perhaps = value
 
     @property
     def effects(self) -> list[Effect]:

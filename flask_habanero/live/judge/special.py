@@ -85,7 +85,7 @@ class Special:
         if place in known.GIVE_BACK:
             return self._decorates(place, args)
         if place in known.GIVE_DECORATOR:
-            return GivesBack(marks=True)
+            return GivesBack(marks=True, called_as=_wrapped(args, 0) if place[1] == "wraps" else None)
         if place in known.WRAP:
             return self._wrap(value, place[1], args)
         if place[1].endswith(".__new__") and place[0] in known.PURE_MODULES and _is_meta(args.first):
@@ -99,6 +99,8 @@ class Special:
                 Live(sys.modules[place[0]].__dict__[place[1]]) if place in _MAKERS else GivesBack(marks=True)
             )
         self._in.calls.marked(args)
+        if place[1] == "update_wrapper":
+            attributes.name_after(args.first, _wrapped(args, 1))
         for one in alternatives(args.first):
             if isinstance(one, Class) and place in _MAKERS:
                 one.members.update({"__dataclass_fields__": ANY, "": ANY})
@@ -228,6 +230,14 @@ class Special:
     def _field(self, _value: Any, args: Args) -> Value:
         """`dataclasses.field`."""
         return Made(None, fields=dict(args.named), open=True)
+
+
+def _wrapped(args: Args, position: int) -> Value:
+    """Return what `functools.wraps` takes a name from; ANY where it is told what to take."""
+    rest = args.named.keys() - {"wrapped"}
+    return (
+        ANY if rest or args.more or args.positional[position + 1 :] else args.get(position, "wrapped") or ANY
+    )
 
 
 _MAKERS = {("dataclasses", "dataclass")}

@@ -83,6 +83,7 @@ class Function(Value):
         defaults: parameter -> value of its default.
         owner: the class in whose body it stands, for `super()`.
         fields: attributes that were set on it.
+        called_as: what it has its name from; None if that is its own.
     """
 
     node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -90,6 +91,7 @@ class Function(Value):
     defaults: Mapping[str, Value] = field(default_factory=dict)
     owner: Value | None = None
     fields: dict[str, Value] = field(default_factory=dict)
+    called_as: Value | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -127,9 +129,15 @@ class Super(Value):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GivesBack(Value):
-    """A callable that does nothing but give back its first argument; perhaps it sets attributes of it."""
+    """A callable that does nothing but give back its first argument; perhaps it sets attributes of it.
+
+    Attributes:
+        marks: whether it sets attributes.
+        called_as: what a function has its name from that was given to it; None if it keeps its own.
+    """
 
     marks: bool = False
+    called_as: Value | None = None
 
 
 class _Any(Value):
