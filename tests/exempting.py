@@ -13,6 +13,7 @@ class Guard:
     def __init__(self, app: Flask | None = None, exempt: tuple[str, ...] = ()) -> None:
         self.exempt_views: set[str] = set(exempt)
         self.exempt_blueprints: set[Any] = set()
+        self.limits: dict[str, list[int]] = {}
         if app is not None:
             self.init_app(app)
 
@@ -38,3 +39,12 @@ class Guard:
         location = view if isinstance(view, str) else ".".join((view.__module__, view.__name__))  # noqa: FLY002  # as it does
         self.exempt_views.add(location)
         return view
+
+    def limit(self, name: str, value: int) -> Any:
+        """Return a decorator that adds to the limits of a name."""
+
+        def mark(view: Any) -> Any:
+            self.limits.setdefault(name, []).append(value)
+            return view
+
+        return mark

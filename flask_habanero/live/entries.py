@@ -78,7 +78,9 @@ def _coming(name: str, piece: Piece, effect: Effect) -> Entry:
     plain = key.object if told and isinstance(key, Live) else None
     value = args.get(0 if key is None else 1, "")
     kind = "element" if key is None else "key"
-    return Entry(effect.target, kind, plain, value, (name, piece), "in", effect.perhaps)
+    return Entry(
+        effect.target, kind, plain, value, (name, piece), "in", effect.perhaps or effect.name == "setdefault"
+    )
 
 
 def removed(

@@ -44,13 +44,9 @@ def check(draft: Draft) -> None:
         if isinstance(target, Map) and any(target.iter_rules()):
             what = "it changes what the rules of the URL map were made with"
             draft.refuse("journal", draft.where(*mine[0].where), what)
-        again = {
-            entry.key for entry in mine if entry.kind == "key" and entry.way == "in" and not entry.perhaps
-        }
+        again = _set_again(mine)
         for entry in mine:
-            if entry.way != "out" or (entry.kind == "key" and entry.key in again):
-                continue
-            if why := _was_there(draft, entry, known):
+            if entry.way == "out" and entry.key not in again and (why := _was_there(draft, entry, known)):
                 draft.refuse("removed-effect", draft.where(*entry.where), why)
         for other in _others(draft, reached_by(draft, target)):
             _meet(draft, mine, other)
@@ -112,6 +108,13 @@ def _was_there(draft: Draft, entry: Entry, known: set[tuple[str, str]]) -> str |
     called = getattr(value, "__name__", None) or getattr(value, "name", None)
     tells = bool(called) and str(called) in str(entry.key)
     return None if tells and not (entry.key in OF_JINJA and _is_of_jinja(entry.target)) else said
+
+
+def _set_again(mine: list[Entry]) -> set[Any]:
+    """Return the keys of a table of Jinja's that other statements certainly set from then on."""
+    if not _is_of_jinja(mine[0].target):
+        return set()  # where a key stands among others depends on what was there before
+    return {one.key for one in mine if one.way == "in" and one.kind == "key" and not one.perhaps}
 
 
 def _is_of_jinja(target: Any) -> bool:

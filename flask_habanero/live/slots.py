@@ -153,7 +153,7 @@ def is_constant(value: Any) -> bool:
 def keys_of(effects: Iterable[Effect]) -> frozenset[tuple[int, Any]]:
     """Return (id of the target, attribute, constant key, or element of a set) of what effects surely set."""
     found: set[tuple[int, Any]] = set()
-    for effect in [one for one in effects if not one.perhaps]:
+    for effect in [one for one in effects if not one.perhaps and one.name != "setdefault"]:
         if effect.kind == "attribute":
             found.add((id(effect.target), effect.name))
         elif (added := added_constant(effect)) is not None:
