@@ -48,3 +48,29 @@ class Guard:
             return view
 
         return mark
+
+
+STANDS_FOR: dict[type, type] = {}
+
+
+def stand_in(cls: type) -> type:
+    """Return what stands for a class: itself, if nothing else does."""
+    if not isinstance(cls, type) or not cls.__module__:
+        raise TypeError(cls)
+    return STANDS_FOR.get(cls, cls)
+
+
+def described(cls: Any) -> str:
+    """Return what a class says of itself, where it says something."""
+    say = getattr(cls, "say", None)
+    return say() if say else "nothing"
+
+
+def listed(cls: type) -> list[str]:
+    """Return the public members of a class."""
+    return sorted(name for name in vars(cls) if not name.startswith("_"))
+
+
+def made(cls: Any) -> str:
+    """Return what an object of a class is called."""
+    return str(cls().name)

@@ -64,6 +64,17 @@ def _only_maps(flow: Flow, changed: instances.Changed, reader: str, node: ast.st
     return isinstance(node, ast.Assign) and _only_gives(flow, reader, node.value, local)
 
 
+def _only_computes(flow: Flow, changed: instances.Changed, reader: str, node: ast.stmt) -> bool:
+    """Whether a statement only computes, and whatever it calls asks for no attribute of such a name."""
+    cls = getattr(flow.program.loaded(changed.module), changed.name, None)
+    if not isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr) or not isinstance(cls, type):
+        return False
+    found = flow.draft.judge(reader).read(node)
+    listed = {"", *instances.ENUMERATING} & found.attributes or "" in found.uses_of(cls)
+    special = any(one.startswith("__") for one in changed.every)  # Python itself asks for those
+    return not (found.effects or listed or special or found.attributes & (changed.every | _OF_MEMBERS))
+
+
 def _only_gives(flow: Flow, reader: str, node: ast.expr, local: set[str]) -> bool:
     """Whether it calls an own function, which names the class that it is given in one that it makes."""
     if not isinstance(node, ast.Call) or not all(isinstance(one, ast.Name) for one in node.args):
@@ -121,11 +132,13 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: instances.Chang
         told = (*members, *_OF_MEMBERS)
         dotted = any((alias, member) in row.dotted for alias in local for member in told)
         used = dotted or reading.uses_class(piece.node, row, source, local, through)
-        if not used or (
-            not (dotted or through(row)) and _only_maps(flow, changed, reader, piece.node, local)
-        ):
+        if not used:
             continue
-        if dotted or not instances.may_stay(flow, changed, reader, index, local):
+        harmless = not (dotted or through(row)) and (
+            _only_maps(flow, changed, reader, piece.node, local)
+            or _only_computes(flow, changed, reader, piece.node)
+        )
+        if not harmless and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
             flow.stale_at(reader, index, cls, local | modules)
     _functions(flow, reader, changed, local)
 

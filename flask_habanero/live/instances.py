@@ -48,7 +48,7 @@ class Changed(NamedTuple):
 
 _LISTING = {"dir", "vars", "getmembers", "getmembers_static"}
 _OF_CLASSES = {"get_annotations"}  # of `inspect`: dataclasses ask for annotations, and for no members
-_ENUMERATING = {*_LISTING, "__dict__"}
+ENUMERATING = {*_LISTING, "__dict__"}
 _CONTAINERS = {"dict", "list", "tuple", "set", "frozenset", "deque", "cell", "method", "_lru_list_elem"}
 _LEVELS, _MOST = 5, 2_000  # of containers in containers, and objects on the way
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -149,12 +149,12 @@ def _is_read(flow: Flow, members: frozenset[str]) -> bool:
     for unit in flow.loaded:
         source = flow.program.tree[unit]
         for row in names.of_source(source):
-            if members & row.attributes or _ENUMERATING & (row.reads | row.attributes):
+            if members & row.attributes or ENUMERATING & (row.reads | row.attributes):
                 return True
         if any(quote in source.text for quote in quoted):
             return True
         for _, body in ran(flow, unit):
-            if body is None or members & body.attributes or _ENUMERATING & (body.reads | body.attributes):
+            if body is None or members & body.attributes or ENUMERATING & (body.reads | body.attributes):
                 return True
     return False
 
@@ -226,7 +226,7 @@ def _is_unknown_elsewhere(flow: Flow, cls: type, changed: Changed) -> bool:
     for code in asking.of_others():
         if code.co_qualname in _OF_CLASSES and code.co_filename == inspect.__file__:
             continue
-        listing = _ENUMERATING if code.co_filename in bases else _LISTING
+        listing = ENUMERATING if code.co_filename in bases else _LISTING
         if not members.isdisjoint(code.co_names) or not listing.isdisjoint(code.co_names):
             return False
         if any(type(const) is str and const in members for const in code.co_consts):

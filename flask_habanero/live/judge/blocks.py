@@ -167,6 +167,7 @@ class Blocks:
             if isinstance(one, ast.MatchClass):
                 self._in.operators.given((self._in.value(one.cls, scope),))
                 self._in.operators.computed(subject)
+                self._in.notes.attributes.update([*one.kwd_attrs, *([""] if one.patterns else [])])
             elif isinstance(one, ast.MatchValue):
                 self._in.operators.given((self._in.value(one.value, scope),))
 

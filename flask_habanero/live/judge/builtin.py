@@ -130,6 +130,7 @@ class Builtins:
         return self._in.classes.make(args)
 
     def _namespace(self, _name: str, args: Args) -> Value:
+        self._in.notes.attributes.add("__dict__")
         return Made(open=True) if isinstance(args.first, Made) else ANY
 
     def _open(self, _name: str, args: Args) -> Value | None:

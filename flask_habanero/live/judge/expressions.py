@@ -313,6 +313,7 @@ class Expressions:
         """Return what an attribute is; a property is called for it."""
         found = []
         self._in.notes.uses(owner, name)
+        self._in.notes.attributes.add(name)
         if (own := self._in.operators.ask(owner, "__getattribute__", Live(name), text=text)) is not None:
             return own
         if not name:

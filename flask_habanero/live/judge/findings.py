@@ -60,6 +60,7 @@ class Findings:
         keys: the keys of live containers that were looked up, by the id of the container.
         whole: ids of the live objects of which it was asked for all that is in them.
         direct: the live objects of which the app's own code read attributes: id -> the object, and which.
+        attributes: the attributes that were asked for, of whatever object; an empty name stands for any.
         held: ids of the live objects that came from functions, objects or configurations of the app's own.
         cells: variables of functions that functions made in them read: (module, qualified name, variable).
         doubts: what was read, in words, of which nobody can say how the start left it.
@@ -78,6 +79,7 @@ class Findings:
         self.keys: dict[int, set[Any]] = {}
         self.whole: set[int] = set()
         self.direct: dict[int, tuple[Any, set[str]]] = {}
+        self.attributes: set[str] = set()
         self.held: set[int] = set()
         self.cells: set[tuple[str, str, str]] = set()
         self.doubts: set[str] = set()

@@ -146,6 +146,10 @@ class Special:
         self._in.operators.given(args.every(), text=args.text)
         return containers.copied(args.first, deep=value.__name__ == "deepcopy")
 
+    def _is_class(self, _value: Any, args: Args) -> Value | None:
+        """`inspect.isclass`."""
+        return self._builtins.of("isinstance", Args((args.first, Live(type)), text=args.text))
+
     def _mro(self, _value: Any, args: Args) -> Value:
         return self._in.expressions.read(args.first, "__mro__", args.text)
 
@@ -258,6 +262,7 @@ _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("functools", "cached_property"): Special._cached,
     ("dataclasses", "field"): Special._field,
     ("inspect", "getmro"): Special._mro,
+    ("inspect", "isclass"): Special._is_class,
     ("os", "getenv"): Special._variable,
     ("_collections_abc", "Mapping.get"): Special._looked_up,
     ("collections.abc", "Mapping.get"): Special._looked_up,
