@@ -74,3 +74,14 @@ def listed(cls: type) -> list[str]:
 def made(cls: Any) -> str:
     """Return what an object of a class is called."""
     return str(cls().name)
+
+
+class Shelf:
+    """Gives templates more to work with, as Bootstrap-Flask and Flask-Babel do."""
+
+    def __init__(self, app: Flask, words: tuple[str, ...] = ()) -> None:
+        app.config.setdefault("SHELF_WORDS", words)
+        app.jinja_env.add_extension("jinja2.ext.do")
+        app.jinja_env.globals["shelf_words"] = list
+        app.jinja_env.filters.update(shelf_upper=str.upper)
+        app.extensions["shelf"] = self

@@ -39,7 +39,7 @@ _KEPT_BY_APPS = frozenset(
     [
         "app_context", "cli", "config", "extensions", "import_name", "instance_path", "jinja_env", "json",
         "logger", "name", "root_path", "static_folder", "static_url_path", "template_folder",
-        "test_request_context", "url_map",
+        "test_request_context", "url_map", "_static_folder", "_static_url_path",
     ]
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..piece import Piece
 from . import codes, names
 from .judge.findings import Effect
-from .judge.values import Class, Function, Live, Made, Value
+from .judge.values import Bound, Class, Function, Live, Made, Value
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -56,7 +56,9 @@ def why_not(effect: Effect) -> str | None:
 def _is_own(values: Iterable[Value]) -> bool:
     """Whether values don't depend on what was there: constants, and what the statement makes or names."""
     return all(
-        isinstance(one, Live | Function | Class) or (isinstance(one, Made) and (one.cls is not None))
+        isinstance(one, Live | Function | Class)
+        or (isinstance(one, Made) and (one.cls is not None))
+        or (isinstance(one, Bound) and _is_own((one.function, one.this)))
         for one in values
     )
 

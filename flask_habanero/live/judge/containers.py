@@ -276,8 +276,9 @@ def _view(this: Value, name: str) -> Value:
 def _change(this: Made, name: str, args: Args, *, sure: bool) -> Value:
     """Change a container that the evaluation has made itself."""
     if name in ("setdefault", "__setitem__") and len(args.positional) > 1:
-        if name == "__setitem__" or has(this, args.positional[0]) is not True:
-            put(this, args.positional[0], args.positional[1], sure=sure and name != "setdefault")
+        there = False if name == "__setitem__" else has(this, args.positional[0])
+        if there is not True:
+            put(this, args.positional[0], args.positional[1], sure=sure and there is False)
         return item(this, args.positional[0]) if name == "setdefault" else NONE
     if name == "append" and sure and this.kind is list and this.rest is None and args.positional:
         this.items[len(this.items)] = args.positional[0]

@@ -150,6 +150,18 @@ class Special:
         """`inspect.isclass`."""
         return self._builtins.of("isinstance", Args((args.first, Live(type)), text=args.text))
 
+    def _import(self, _value: Any, args: Args) -> Value | None:
+        """`__import__` of a module of a library that is loaded: of its package, if nothing is asked of it."""
+        name, wanted = text_in(args.first), args.get(3, "fromlist")
+        if not name or self._in.world.is_own(name) or args.more or args.get(4, "level") is not None:
+            return None
+        named = self._in.truth(wanted) if wanted is not None else False
+        if name not in sys.modules:
+            self._in.world.lacks(name)
+        elif named is not None:
+            return Live(sys.modules[name if named else name.partition(".")[0]])
+        return None
+
     def _mro(self, _value: Any, args: Args) -> Value:
         return self._in.expressions.read(args.first, "__mro__", args.text)
 
@@ -252,6 +264,7 @@ def _is_meta(value: Value) -> bool:
 
 
 _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
+    ("builtins", "__import__"): Special._import,
     ("collections", "defaultdict"): Special._defaultdict,
     ("_functools", "partial"): Special._partial,
     ("functools", "partial"): Special._partial,
