@@ -58,12 +58,21 @@ def added(draft: Draft, name: str, piece: Piece, effects: Iterable[Effect]) -> N
         if effect.kind not in ("attribute", "item") or draft.is_table(effect.target):
             continue
         draft.touched.setdefault(id(effect.target), effect.target)
-        draft.entries.append(_coming(name, piece, effect))
+        entry = _coming(name, piece, effect)
+        draft.entries.append(entry)
+        if _is_told(entry) and entry.key not in entry.target:
+            draft.out.absent[id(entry.target), entry.key] = entry.target
         if effect.kind == "attribute" and effect.name not in getattr(effect.target, "__dict__", {}):
             draft.out.absent[id(effect.target), effect.name] = effect.target
         if type(effect.target) in (list, deque) and not isinstance(piece.node, _TELLING) and effect.target:
             what = f"{effect.why}, and where in its order can't be told"
             draft.refuse("order", draft.where(name, piece), what)
+
+
+def _is_told(entry: Entry) -> bool:
+    """Whether it is an item of a dict, or an element of a set, that a constant tells."""
+    told = entry.key is not None and slots.is_constant(entry.key)
+    return told and entry.kind != "attribute" and isinstance(entry.target, dict | set)
 
 
 def _coming(name: str, piece: Piece, effect: Effect) -> Entry:

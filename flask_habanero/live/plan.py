@@ -86,7 +86,7 @@ class Plan:
         unloaded: those without which it could not be told what the change does; only if there are reasons.
         configs: configurations that change, by id.
         refresh: calls that fill a configuration from an object that changed, by id.
-        absent: attributes that a statement sets first, by id of the object and name -> the object.
+        absent: what a statement sets first, by id of the object, and attribute, key or element -> the object.
         bound: (module, name): what its statements bind or delete.
         mapping: what SQLAlchemy learns, or forgets.
         runs_code: whether statements run, and so may import and register.
@@ -116,7 +116,7 @@ class Plan:
     show: list[ShowSource] = field(default_factory=list)
     configs: dict[int, Config] = field(default_factory=dict)
     refresh: dict[int, Refresh] = field(default_factory=dict)
-    absent: dict[tuple[int, str], Any] = field(default_factory=dict)
+    absent: dict[tuple[int, Any], Any] = field(default_factory=dict)
     clear: list[ClearCache] = field(default_factory=list)
     bound: set[tuple[str, str]] = field(default_factory=set)
     mapping: Mapping = field(default_factory=Mapping)

@@ -16,7 +16,7 @@ from jinja2 import defaults
 from werkzeug.routing import Map
 
 from ..piece import Piece
-from . import elements, holding, members, names, ordering, reading, registrations, variables
+from . import elements, holding, members, names, ordering, reading, registrations, slots, variables
 from .entries import Entry
 from .judge.findings import Effect, Findings
 from .names import Names
@@ -100,6 +100,9 @@ def _was_there(draft: Draft, entry: Entry, known: set[tuple[str, str]]) -> str |
     said = f"what stood under {entry.key!r} before can't be told"
     if entry.kind == "attribute":
         return said if isinstance(entry.target, type) and _is_in_class(draft, entry) else None
+    told = slots.is_constant(entry.key) and isinstance(entry.target, dict | set)
+    if told and (id(entry.target), entry.key) in draft.program.books.absent:
+        return None  # a release has put it there
     if entry.kind == "element":
         return elements.why_it_stays(draft, entry.target, entry.key)
     if known:
