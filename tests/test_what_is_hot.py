@@ -906,6 +906,54 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def index():
       return f"{[one() for one in STEPS]} {PRICES}"
 """,
+    "a name that a line or a decorator puts into a set (`csrf.exempt`)": """
+@@ app.py @@
+  OPEN = set()
+
+  def exempt(view):
+      OPEN.add(f"{view.__module__}.{view.__name__}")
+      return view
+
+- @exempt
+  def first():
+      return "first"
+
++ @exempt
+  def second():
+      return "second"
+
+  @app.route("/")
+  def index():
+      return f"{sorted(OPEN)}"
+""",
+    "the same, and another one puts the same name there": """
+@@ app.py @@
+  OPEN = set()
+
+  def exempt(view):
+      OPEN.add(f"{view.__module__}.{view.__name__}")
+      return view
+
+- @exempt
+  def first():
+      return "first"
+
+  exempt(first)
+
+  @app.route("/")
+  def index():
+      return f"{sorted(OPEN)}"
+""",
+    "an extension of Flask that gives templates an extension of Jinja, filters, globals": """
+@@ app.py @@
++ from tests.exempting import Shelf
++
++ shelf = Shelf(app)
+
+  @app.route("/")
+  def index():
+      return f"{sorted(app.extensions)} {sorted(app.jinja_env.extensions)}"
+""",
     'an attribute that a line sets (`login.view = "login"`)': """
 @@ app.py @@
   class Login:
