@@ -17,6 +17,7 @@ import click
 from ..errors import BuildError, DeliveryError, HabaneroError, Reason, StoreError
 from ..release import Report
 from .archive import DISK, Told
+from .beside import BESIDE
 from .desk import Situation, path_of
 from .differences import Difference, Export
 from .drift import Drift
@@ -79,7 +80,8 @@ class Lines:
         count = f"{len(tree.digests) - len(tree.assets)} modules"
         if tree.assets:
             count += f", {len(tree.assets)} templates and static files"
-        self.note(f"watching {', '.join(sorted(tree.allowed))} ({count}) -> {where}")
+        beside = " and what lies beside" if BESIDE in tree.allowed else ""
+        self.note(f"watching {', '.join(sorted(tree.allowed - {BESIDE}))}{beside} ({count}) -> {where}")
         if tree.ignored:
             self.note(dim(f"{tree.ignored} other Python files are not the app's: ignored"))
         for name, held in sorted(now.held.items()):

@@ -229,6 +229,7 @@ EACH_TIME = {
     "test_demo_holds_and_leaves_nothing_behind",
     "test_each_way_to_save_is_one_right_release",
     "test_each_worker_is_told_and_a_receiver_that_raises_harms_nothing",
+    "test_no_page_shows_what_no_command_printed",
     "test_r15_a_store_that_fails_while_the_app_serves_refuses_pushes_until_it_is_back",
     "test_r16_a_full_disk_fails_the_push_and_the_next_one_works",
     "test_reading_back_after_a_restart_and_from_a_second_laptop",
@@ -242,6 +243,8 @@ EACH_TIME = {
     "test_what_a_rehearsal_finds_and_that_nobody_else_notices",
     "test_what_an_editor_saves_at_random_arrives",
     "test_what_differs_from_run_to_run_is_made_the_same",
+    "test_what_shows_no_output_needs_none",
+    "test_what_was_written_by_hand_is_found",
 }
 
 
