@@ -34,6 +34,7 @@ from .freeze import Freezes
 from .importable import name_of
 from .kept import FREEZE
 from .leading import Leader
+from .live.mechanisms import mechanisms
 from .moves import check_restart, foresee, plan_to
 from .post import label
 from .record import PUSH, ROLLBACK
@@ -139,7 +140,8 @@ class Deployer:
             lost = {"lost": WOULD_BE_LOST, "gathered": self.restarts.gathered()}
             data = {"planned": True, "restarts": True, **lost}
             return self.answers.report(cold.outcome, reasons=cold.reasons, data=data)
-        return self.answers.report("live", steps=tuple(map(str, plan.steps)), data={"planned": True})
+        data = {"planned": True, "how": mechanisms(plan)}
+        return self.answers.report("live", steps=tuple(map(str, plan.steps)), data=data)
 
     def _rehearse(self, request: Request, clock: Clock) -> Report:
         (pages, within_s), name = rehearsal_asked(request), name_of(self.apps, self.config.app)

@@ -409,7 +409,8 @@ class FakeServer:
             outcome = "cold" if reasons[0].code in ("cold", "import-broken") else "failed"
             return self.report(outcome, reasons=tuple(reasons)), bundle
         steps = tuple(f"{unit.name}: ~index" for unit in bundle.units)
-        return self.report(steps=steps, data={"planned": True}), bundle
+        how = {unit.source.path: ["index: its body\x1b is exchanged"] for unit in bundle.units}
+        return self.report(steps=steps, data={"planned": True, "how": how}), bundle
 
     def _reasons(self, bundle: Bundle) -> list[Reason]:
         reasons, there = [], bundle.applied_to(self.tree)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from flask_habanero.asset import Asset, Assets
 from flask_habanero.errors import BundleError, ColdChangeError, CommitError, Reason, RefusedError, UndoError
+from flask_habanero.live.plan import Step
 from flask_habanero.release import Bundle, Tree, digest_of
 from flask_habanero.source import Source
 from flask_habanero.unit import Unit, build_unit, python_tag
@@ -33,12 +34,15 @@ def bundle_to(parent: Tree, child: Tree, note: str = "") -> Bundle:
 class FakePlan:
     """A plan of the fake program."""
 
-    steps: tuple[str, ...]
+    steps: tuple[Step, ...]
     reasons: tuple[Reason, ...]
     target: dict[str, Source]
     units: tuple[Unit, ...] = ()
     unloaded: tuple[str, ...] = ()
     assets: Assets = field(default_factory=dict)
+    swaps: tuple[()] = ()
+    actions: tuple[()] = ()
+    clear: tuple[()] = ()
 
 
 @dataclass
@@ -105,7 +109,8 @@ class FakeProgram:
             for unit in units
             if "#cold" in unit.source.text + self.fails
         )
-        steps = tuple(f"{unit.name}: ~" for unit in units) + tuple(f"{name}: -" for name in deletions)
+        words = {**{unit.name: "~" for unit in units}, **dict.fromkeys(deletions, "-")}
+        steps = tuple(Step(name, name, (word,)) for name, word in words.items())
         target = {name: s for name, s in self.tree.items() if name not in deletions}
         target |= {unit.name: unit.source for unit in units}
         served = self.overlay.assets if assets is None else assets

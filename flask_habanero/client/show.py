@@ -48,6 +48,7 @@ from .words import (
     dim,
     edit_lines,
     files,
+    how_lines,
     python_name,
     reach,
     reason_lines,
@@ -127,8 +128,10 @@ class Lines:
             click.echo(
                 f"  {'-' if name in deleted else '~'} {path:<{PATH_WIDTH}}  {'  '.join(steps)}".rstrip()
             )
-            for line in edit_lines(result, path):
+            for line in (*edit_lines(result, path), *how_lines(result, path)):
                 click.echo(dim(visible(line)))
+        for line in how_lines(result, ""):
+            click.echo(dim(visible(line)))
         for line in unimported_lines(result):
             click.echo(line)
         self._beneath(result.report)

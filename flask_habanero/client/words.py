@@ -152,6 +152,15 @@ def edit_lines(result: Result, path: str) -> list[str]:
     return [*(f"      {edit}" for edit in edits[:EDITS]), *more]
 
 
+def how_lines(result: Result, path: str) -> list[str]:
+    """Return how the server would make the edit of a file live; for no path, what is true of all."""
+    told = result.report.data.get("how")
+    said = told.get(path) if isinstance(told, dict) else None
+    lines = [f"      > {line}" for line in said if isinstance(line, str)] if isinstance(said, list) else []
+    more = [f"      > ... {len(lines) - EDITS} more"] if len(lines) > EDITS else []
+    return [*lines[:EDITS], *more]
+
+
 def unimported_lines(result: Result) -> list[str]:
     """Return what stands beneath the line of a push that brought files which nothing imports yet."""
     paths = result.unimported

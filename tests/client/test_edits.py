@@ -2,6 +2,9 @@
 
 import pytest
 from flask_habanero.client.edits import LAYOUT, edits
+from flask_habanero.client.push import Result
+from flask_habanero.client.words import how_lines
+from flask_habanero.release import Report
 from flask_habanero.source import Source
 
 VIEW = '@bp.get("/cart")\ndef cart():\n    return 1\n'
@@ -123,3 +126,17 @@ def test_a_server_that_does_not_tell_its_sources_plans_all_the_same(run, project
     project.write("shop.views", "def index():\n    return 2\n")
     planned = run("plan", "--json")
     assert (planned.json["outcome"], planned.json["edits"]) == ("live", {})
+
+
+def test_a_plan_says_how_each_step_is_done_and_lets_no_control_character_through(project, run):
+    project.write("shop.views", "def index():\n    return 2\n")
+    planned = run("plan")
+    assert "      > index: its body" in planned.out
+    assert "\x1b is" not in planned.out
+    told = run("plan", "--json").json["data"]["how"]
+    assert told == {"shop/views.py": ["index: its body\x1b is exchanged"]}
+
+
+@pytest.mark.parametrize("how", [None, [], {"shop/views.py": 1}, {"shop/views.py": [1]}])
+def test_a_server_that_says_nothing_of_how_is_asked_no_more(how):
+    assert how_lines(Result(Report("live", data={"how": how})), "shop/views.py") == []
