@@ -123,6 +123,7 @@ def plan(**options: Any) -> int:
 
 
 @cli.command()
+@click.option("--polling", is_flag=True, help="Look by itself: the file system tells of no saves.")
 @gates_cli.with_unless_failing
 @gates_cli.with_rehearsal
 @with_check
@@ -135,16 +136,19 @@ def watch(**options: Any) -> int:
     from . import choose
     from .hooks import refuse_unasked
     from .keys import keys_for
+    from .polling import is_wished
     from .session import Session
+    from .target import read_settings
 
     desk, screen = gates_cli.rehearsing(make_desk(options), options), screen_of(options)
     desk = gates_cli.unless_failing(desk, options)
     hooks = make_hooks(options, desk.target, screen.note)
+    polls = is_wished(read_settings(desk.target.project), typed=options["polling"])
     refuse_unasked(hooks.wishes, desk.target, yes=options["yes"])
     choice = choose.whole_tree(desk) if options["sync"] else choose.first_watch(desk, answerer(options))
     try:
         with sigterm_interrupts():
-            session, stop = Session(desk, screen, choice, hooks), Event()
+            session, stop = Session(desk, screen, choice, hooks, polls=polls), Event()
             session.run(stop, keys_for(session, screen, stop, for_programs=options["json"]))
     except AbandonedError as error:
         screen.error(error.delivery)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ..envelope import Key
 from ..errors import ConfigError
-from . import git
+from . import git, polling
 from .finding import Case, Told, fail, misconfigured, ok, warn
 from .memory import Store, state_folder
 from .target import (
@@ -27,7 +27,7 @@ from .target import (
     who,
 )
 from .tree import is_code_folder, read_tree
-from .watch import POLL_S, Folders, why_no_events
+from .watch import POLL_S, WISHED, Folders, why_no_events
 
 DOTENV = (".env", ".flaskenv")
 _SECRET_LINE = re.compile(r"^\s*(?:export\s+)?(?:FLASK_)?HABANERO_SECRET\s*=\s*(.+?)\s*$", re.MULTILINE)
@@ -153,6 +153,11 @@ def modules(case: Case) -> Told:
 
 def watcher(case: Case) -> Told:
     """Try whether the file system tells of saves."""
+    try:
+        if polling.is_wished(case.settings):
+            return ok(f"{WISHED}: `watch` looks every {POLL_S:g} s")
+    except ConfigError as error:
+        return misconfigured(error)
     folders = Folders(case.roots, _tops(case))
     problem = why_no_events(folders)
     count = sum(1 for top in folders.recursive() for _ in os.walk(top))

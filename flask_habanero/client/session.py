@@ -90,8 +90,9 @@ class Screen(Protocol):
 class Session:
     """One `watch`: the server as it was last seen, the tree, and what was shown."""
 
-    def __init__(self, at: Desk, screen: Screen, first: Choice, hooks: Hooks) -> None:
+    def __init__(self, at: Desk, screen: Screen, first: Choice, hooks: Hooks, *, polls: bool = False) -> None:
         self.desk, self.screen, self._first, self._hooks = at, screen, first, hooks
+        self._polls = polls
         self._texts: dict[str, Source] = {}  # digest -> source, of all that was ever read here
         self._shown: dict[tuple[str, str], Hashable] = {}
         self._failures = 0
@@ -128,7 +129,7 @@ class Session:
 
     def _folders(self) -> Folders:
         """Return where to look, by what is known of the server now."""
-        return Folders(self._tree.roots, self._tree.tops, self._view.folders)
+        return Folders(self._tree.roots, self._tree.tops, self._view.folders, self._polls)
 
     def _take(self, batch: Collection[Path]) -> None:
         """Send what a batch brought, or what waits, if its time has come."""

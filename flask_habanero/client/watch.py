@@ -52,18 +52,30 @@ REBASES = ("rebase-merge", "rebase-apply")  # there while git rebases; each step
 WOKEN = ("woken", Path())
 VIMS_PROBE = "4913"  # vim makes and deletes it to see whether it may write to a folder
 MOUNTS = Path("/proc/self/mountinfo")
-REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "vboxsf", "prl_fs"})
+REMOTE = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre"),
+        *("9p", "virtiofs", "vboxsf", "vmhgfs", "prl_fs"),  # virtual machines: WSL, Vagrant, Lima, Colima
+        *("fakeowner", "osxfs", "grpcfuse", "drvfs"),  # Docker Desktop, and Windows' disks in WSL
+    }
+)
+WISHED = "polling is switched on"
 Stamp = tuple[int, int, int]
 """mtime in ns, size, inode."""
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where to look: roots, top-level names below them that count (BESIDE: any), and folders of assets."""
+    """Where to look: roots, top-level names below them that count (BESIDE: any), and folders of assets.
+
+    Attributes:
+        polls: the system is not asked to tell of changes, since the person knows that it does not.
+    """
 
     roots: tuple[Path, ...]
     tops: frozenset[str]
     assets: tuple[str, ...] = ()
+    polls: bool = False
 
     def recursive(self) -> list[Path]:
         """Return the folders to watch whole, none of them in another."""
@@ -143,8 +155,7 @@ def watch(
         ahead: may prepare for a file that is probably in the next batch. It must take milliseconds.
         events: where they come in. Who puts WOKEN there gets a batch at once, be it empty.
     """
-    mount = remote_mount(folders.roots)
-    observer, problem = (None, f"{mount} gives no events") if mount else _observe(folders, events)
+    observer, problem = _begin(folders, events)
     try:
         collector = Collector(folders, events, RESCAN_S if observer else POLL_S, ahead)
         if problem:
@@ -175,14 +186,19 @@ def remote_mount(roots: Iterable[Path], table: Path = MOUNTS) -> str:
 
 def why_no_events(folders: Folders) -> str:
     """Return why the file system tells nothing of changes, or "". Tries it, and ends what it began."""
-    mount = remote_mount(folders.roots)
-    observer, problem = (
-        (None, f"{mount} gives no events") if mount else _observe(folders, queue.SimpleQueue())
-    )
+    observer, problem = _begin(folders, queue.SimpleQueue())
     if observer is not None:
         observer.stop()
         observer.join(END_S)
     return problem
+
+
+def _begin(folders: Folders, events: queue.SimpleQueue[tuple[str, Path]]) -> tuple[Any, str]:
+    """Return an observer that was started, or None and why there is none."""
+    if folders.polls:
+        return None, WISHED
+    mount = remote_mount(folders.roots)
+    return (None, f"{mount} gives no events") if mount else _observe(folders, events)
 
 
 def _observe(folders: Folders, events: queue.SimpleQueue[tuple[str, Path]]) -> tuple[Any, str]:

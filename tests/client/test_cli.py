@@ -436,6 +436,21 @@ def test_ctrl_c_exits_130(run, project, monkeypatch, command):
     assert run(command).code == 130
 
 
+@pytest.mark.parametrize("typed", [True, False])
+def test_watch_looks_by_itself_where_polling_is_switched_on(project, environ, server, typed):
+    if not typed:
+        (project.folder / "pyproject.toml").write_text("[tool.habanero]\npolling = true\n")
+    command = [sys.executable, "-c", "from flask_habanero.client.cli import cli; cli()", "watch", "--json"]
+    command += ["--polling"] * typed
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr.readline() == "polling is switched on: looking every 0.3 s instead\n"
+        assert child.stderr.readline().startswith("watching shop ")
+        project.write("shop.views", NEW)
+        assert json.loads(child.stdout.readline())["outcome"] == "live"
+        child.send_signal(signal.SIGINT)
+        assert child.wait(20) == 0
+
+
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
 def test_watch_ends_with_0_by_the_person(project, environ, server, by):
     """A real process: it says when it watches, sends a save, prints one JSON object a line, and ends."""

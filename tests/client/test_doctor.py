@@ -178,6 +178,15 @@ def test_what_is_broken_here(told, project, environ, server, tmp_path, case):
     assert hint in found["hint"]
 
 
+def test_polling_that_is_switched_on_is_said_and_what_is_neither_on_nor_off(told, project):
+    (project.folder / "pyproject.toml").write_text("[tool.habanero]\npolling = true\n")
+    found = told()["watcher"]
+    assert (found["level"], found["what"]) == ("ok", "polling is switched on: `watch` looks every 0.3 s")
+    (project.folder / "pyproject.toml").write_text('[tool.habanero]\npolling = "on"\n')
+    found = told()["watcher"]
+    assert (found["level"], found["hint"]) == ("fail", "polling = true in [tool.habanero]")
+
+
 def test_plain_http_that_is_meant_is_said_all_the_same(told):
     assert told("--url", "http://shop.invalid", "--allow-http")["address"]["level"] == "warn"
 

@@ -27,13 +27,13 @@ from watchdog.observers.api import BaseObserver
 class Watched:
     """A watched package, and its batches as they come."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, polls=False):
         self.folder = folder / "shop"
         self.folder.mkdir()
         for name in ("views", "pricing", "models"):
             (self.folder / f"{name}.py").write_text(f"x = '{name}'\n")
         self.notes, self.ahead, self.stop = [], [], threading.Event()
-        folders = Folders((folder,), frozenset({"shop"}))
+        folders = Folders((folder,), frozenset({"shop"}), polls=polls)
         self.batches = watch(folders, self.stop, self.notes.append, self.ahead.append, queue.SimpleQueue())
         assert next(self.batches) == frozenset()  # all is watched from here on
 
@@ -366,6 +366,18 @@ def test_no_events_at_all_means_looking_often(tmp_path, monkeypatch):
     watched.batches.close()
 
 
+def test_who_switches_polling_on_is_told_and_the_system_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_observe", None)  # to be called would be an error
+    watched = Watched(tmp_path, polls=True)
+    assert watched.notes == ["polling is switched on: looking every 0.3 s instead"]
+    atomic_replace(watched)
+    assert watched.collect({"views.py"}) == [{"views.py"}]
+    watched.path("new.py").write_text("x = 1\n")
+    watched.path("models.py").unlink()
+    assert watched.collect({"new.py", "models.py"})[-1] <= {"new.py", "models.py"}
+    watched.batches.close()
+
+
 def test_a_worktree_names_its_lock_elsewhere(tmp_path):
     """`.git` is a file there."""
     main, tree = tmp_path / "main", tmp_path / "tree"
@@ -383,7 +395,14 @@ MOUNT = "25 1 8:1 / {} rw shared:1 - {} /dev/x rw\n"
 
 @pytest.mark.parametrize(
     ("kind", "remote"),
-    [("nfs4", "nfs4"), ("9p", "9p"), ("fuse.sshfs", "fuse.sshfs"), ("ext4", ""), ("btrfs", "")],
+    [
+        *(
+            (kind, kind)
+            for kind in ("nfs4", "9p", "fuse.sshfs", "fuse.grpcfuse", "fakeowner", "virtiofs", "drvfs")
+        ),
+        ("ext4", ""),
+        ("btrfs", ""),
+    ],
 )
 def test_file_systems_that_tell_nothing_are_known(tmp_path, kind, remote):
     """The mount that counts is the nearest one."""
