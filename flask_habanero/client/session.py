@@ -35,6 +35,7 @@ from ..source import Source
 from ..unit import Unit
 from . import desk, git, push
 from .build import make_bundle
+from .checkout import Checkout
 from .decide import ABSENT, Decision, hold
 from .depends import named, waiting
 from .desk import Desk, Situation
@@ -92,11 +93,10 @@ class Session:
 
     def __init__(self, at: Desk, screen: Screen, first: Choice, hooks: Hooks, *, polls: bool = False) -> None:
         self.desk, self.screen, self._first, self._hooks = at, screen, first, hooks
-        self._polls = polls
+        self._polls, self._checkout = polls, Checkout(at.target.project)
         self._texts: dict[str, Source] = {}  # digest -> source, of all that was ever read here
         self._shown: dict[tuple[str, str], Hashable] = {}
-        self._failures = 0
-        self._retry_at = 0.0  # 0: the server is there
+        self._failures, self._retry_at = 0, 0.0  # 0: the server is there
         self._postponed = False  # until git has merged
         self._suspense = Suspense()
 
@@ -369,7 +369,10 @@ class Session:
         return True
 
     def _show(self, now: Situation, decision: Decision, report: Report) -> None:
-        self.screen.result(push.result_of(now, decision, report), len(now.held))
+        result = push.result_of(now, decision, report)
+        self.screen.result(result, len(now.held))
+        if went := self._checkout.words(len(result.paths), report):
+            self.screen.note(went)
 
     def _unsure(self, error: DeliveryError) -> None:
         """Say that the server went away with what is being sent, whose end is still asked for."""

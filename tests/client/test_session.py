@@ -519,3 +519,16 @@ def test_what_changes_while_it_is_checked_is_not_sent_unchecked(start, project, 
     go_on.touch()
     watching.shows(("live", "shop/views.py", "0 held"))
     assert [state["shop.views"].text for state, _ in server.states.values()][1:] == ["good = 1\n"]
+
+
+def test_a_switch_of_branches_is_told_with_what_went(project, start):
+    (project.folder / ".git").mkdir(exist_ok=True)
+    head = project.folder / ".git" / "HEAD"
+    head.write_text("ref: refs/heads/main\n")
+    watching = start().ready()
+    head.write_text("ref: refs/heads/feature\n")
+    project.write("shop.views", "def index():\n    return 2\n")
+    watching.shows(("note", "git went from main to feature: 1 file went out in #1"))
+    head.write_text("ref: refs/heads/main\n")
+    project.write("shop.views", "def index():\n    return 3  # cold\n")
+    watching.shows(("note", "git went from feature to main: 1 file did not go"))

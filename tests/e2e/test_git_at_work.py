@@ -73,6 +73,7 @@ def nothing_more(ann: Laptop, number: int) -> None:
 
 def test_a_switch_of_500_files_is_one_release(serve: Serve, clone: Clone, tmp_path: Path) -> None:
     server, ann = at_work(serve, clone, tmp_path, MANY)
+    before = ann.git("branch", "--show-current").decode().strip()
     ann.git("switch", "-q", "-c", "feature")
     parts(ann.folder, "feature", MANY)
     (ann.folder / "parts" / "m499.py").unlink()
@@ -85,6 +86,7 @@ def test_a_switch_of_500_files_is_one_release(serve: Serve, clone: Clone, tmp_pa
     ann.git("switch", "-q", "feature")
     event = watch.next()
     assert (event["outcome"], event["release"], len(event["files"])) == ("live", 1, MANY + 2), event
+    watch.says(f"git went from {before} to feature: {MANY + 2} files went out in #1")
     assert server.get() == {"words": ["eins", "two", "three"], "first": ["feature", 0]}
     nothing_more(ann, 2)
 
