@@ -81,6 +81,7 @@ def push(**options: Any) -> int:
     """Make this tree's edits live, once."""
     from . import choose, git
     from . import push as line
+    from .annotations import annotating
     from .hooks import before_push
 
     desk, screen, ask = make_desk(options), screen_of(options), answerer(options)
@@ -89,8 +90,9 @@ def push(**options: Any) -> int:
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(ask)
     before = before_push(desk, hooks, ask, screen.plan)
     note = "; ".join(filter(None, (options["message"], git.commit(desk.target.project))))
-    with sigterm_interrupts():
+    with annotating(desk.target.roots, os.environ, screen.note) as annotate, sigterm_interrupts():
         result = line.push(desk, choice, screen.unsure, note, before)
+        annotate(result)
     screen.result(result)
     gates_cli.say_trial(screen, result.report, options)
     screen.others(result)
@@ -112,10 +114,13 @@ def plan(**options: Any) -> int:
     """Show what a push would do. Changes nothing."""
     from . import choose
     from . import push as line
+    from .annotations import annotating
 
     desk, screen = make_desk(options), screen_of(options)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(choose.yes)
-    result = line.plan(desk, choice)
+    with annotating(desk.target.roots, os.environ, screen.note) as annotate:
+        result = line.plan(desk, choice)
+        annotate(result)
     screen.others(result)
     screen.plan(result)
     code = 0 if result.report.data.get("restarts") else EXIT[result.report.outcome]

@@ -71,7 +71,7 @@ def server():
 
 @pytest.fixture
 def environ(tmp_path, server, monkeypatch):
-    for name in ("NO_COLOR", "FORCE_COLOR", "HABANERO_PATH", "HABANERO_SECRET_FILE"):
+    for name in ("NO_COLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "HABANERO_PATH", "HABANERO_SECRET_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HABANERO_SECRET", server.secret)
     monkeypatch.setenv("HABANERO_URL", server.url)
