@@ -189,7 +189,7 @@ def check_restart(program: Program, change: Change) -> None:
     """Check that a restart comes to a change, too. Raises ColdChangeError."""
     if program.began is not None:
         return  # whoever starts imports head: there is nothing to come to
-    reasons = program.fold_reasons(*change.from_(program.base), change.assets)
+    reasons = program.fold_reasons(*change.from_(program.base))
     if reasons:
         raise ColdChangeError(tuple(reasons))
 

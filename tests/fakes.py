@@ -123,9 +123,7 @@ class FakeProgram:
             if unit != build_unit(unit.source):
                 raise BundleError(f"{unit.name}: shipped code is not its source's")
 
-    def fold_reasons(
-        self, units: Iterable[Unit], deletions: Iterable[str], assets: Assets | None = None
-    ) -> tuple[Reason, ...]:
+    def fold_reasons(self, units: Iterable[Unit], deletions: Iterable[str]) -> tuple[Reason, ...]:
         return tuple(
             Reason("fake-fold", unit.name, "can't be folded")
             for unit in units

@@ -23,8 +23,8 @@ PACKAGE = Path(flask_habanero.__file__).parent
 SECTIONS = examples.sections("reasons.md")
 STARTED_AS_MAIN = {"loaded-twice"}
 SINCE = {"type-params": (3, 12)}  # the syntax
-ABOUT_ASSETS = {"template-syntax", "template-text", "assets-size"}
-"""No change of code provokes them: see live/test_overlay.py."""
+ABOUT_ASSETS = {"template-syntax", "template-text", "template-read", "assets-size"}
+"""No change of code provokes them: see live/test_overlay.py and live/test_rendered.py."""
 ABOUT_A_WORKER = {"behind", "fault", "not-loaded", "cold-start", "no-restart"}
 """No push provokes them: see below, test_server.py, live/test_libraries.py and e2e/test_cold.py."""
 

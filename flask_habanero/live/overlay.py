@@ -130,10 +130,21 @@ class Overlay:
         if reasons:
             raise AssetError(tuple(dict.fromkeys(reasons)))
 
-    def changes_templates(self, before: Assets, after: Assets) -> bool:
-        """Whether templates are others in one state than in another."""
+    def changes_templates(self, target: Assets, before: Assets | None = None) -> bool:
+        """Whether templates would be others than those that are served, or than before."""
         every = [folder for folder in folders(self._program) if folder.loader is not None]
-        return any(folder.holds(name) for name in changed_assets(before, after) for folder in every)
+        changed = changed_assets(self.assets if before is None else before, target)
+        return any(folder.holds(name) for name in changed for folder in every)
+
+    def check_readers(self, readers: Iterable[Reason], target: Assets) -> None:
+        """Check that nothing reads templates at a start that does not find these there, or has read others.
+
+        Raises:
+            AssetError: something does, by these reasons.
+        """
+        found = tuple(readers)
+        if found and (self.changes_templates(target) or self.changes_templates(target, self.disk)):
+            raise AssetError(found)
 
     def plan(self, plan: Plan, target: Assets) -> None:
         """Note in a plan that these are the assets to serve. Raises AssetError as `check` does."""

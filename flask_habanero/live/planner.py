@@ -33,7 +33,6 @@ from . import (
     orphans,
     outside,
     redefined,
-    rendered,
     rivals,
     searches,
     settling,
@@ -67,7 +66,6 @@ def make_plan(
     draft.templates = templates
     _modules(draft)
     for ask in (
-        rendered.check,
         Flow.follow,
         orphans.arms,
         state.tables,
@@ -93,14 +91,12 @@ def make_plan(
     return draft.finished()
 
 
-def reasons_to_boot(
-    twin: Program, units: tuple[Unit, ...], deletions: tuple[str, ...], *, templates: bool = False
-) -> tuple[Reason, ...]:
+def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> tuple[Reason, ...]:
     """Return why a process could not come from where `twin` stands to a tree: all but what objects say."""
     draft = Draft(twin, units, deletions)
-    draft.boots, draft.templates = True, templates
+    draft.boots = True
     _modules(draft)
-    for ask in (rendered.check, Flow.follow, checks.cold_start, mapping.settle):
+    for ask in (Flow.follow, checks.cold_start, mapping.settle):
         if not draft.refused:
             ask(draft)
     return draft.finished().reasons

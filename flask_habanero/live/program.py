@@ -34,6 +34,7 @@ from . import (
     names,
     origin,
     registrations,
+    rendered,
     settling,
     startup,
 )
@@ -93,8 +94,13 @@ class Program:
         from .planner import make_plan
 
         with self.lock:
-            templates = assets is not None and self.overlay.changes_templates(self.overlay.assets, assets)
-            plan = make_plan(self, tuple(units), tuple(deletions), templates=templates)
+            units, deletions = tuple(units), tuple(deletions)
+            if assets is not None:
+                target = {**self.tree, **{unit.name: unit.source for unit in units}}
+                known = {name: source for name, source in target.items() if name not in deletions}
+                self.overlay.check_readers(rendered.readers(known, self.books.ran), assets)
+            templates = assets is not None and self.overlay.changes_templates(assets)
+            plan = make_plan(self, units, deletions, templates=templates)
             if assets is not None:
                 self.overlay.plan(plan, assets)
             return plan
@@ -152,30 +158,21 @@ class Program:
                 if statement.digest != piece.digest or codes.load(statement.code, unit.source.path) != mine:
                     raise BundleError(f"{unit.name}:{piece.line}: the code is not that of the source")
 
-    def fold_reasons(
-        self, units: Iterable[Unit], deletions: Iterable[str], assets: Assets | None = None
-    ) -> tuple[Reason, ...]:
+    def fold_reasons(self, units: Iterable[Unit], deletions: Iterable[str]) -> tuple[Reason, ...]:
         """Return why a process that boots at the base could not be brought to such a tree in one plan.
 
         Told from the sources and from what ran when this process started; a process that boots later
         may still find something else, and says so then.
-
-        Args:
-            units: modules that are others than at the base.
-            deletions: modules of the base that are not there.
-            assets: all that are to be served then, if that changes.
         """
         from .planner import reasons_to_boot
 
         with self.lock:
             settling.settle(self)
-            target = self.overlay.assets if assets is None else assets
-            templates = self.overlay.changes_templates(self.overlay.disk, target)
-            if self.first is None or (self.books.tree == self.base and not templates):
+            if self.first is None or self.books.tree == self.base:
                 return ()  # the plan itself starts there
             twin = copy.copy(self)
             twin.books, twin.removed, twin.is_twin = self.first.copy(), set(), True
-            return reasons_to_boot(twin, tuple(units), tuple(deletions), templates=templates)
+            return reasons_to_boot(twin, tuple(units), tuple(deletions))
 
     def warm(self) -> None:
         """Do ahead what the first plan would take the time for: load the planner, read the loaded sources."""

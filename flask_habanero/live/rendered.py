@@ -1,24 +1,22 @@
-"""Templates that change, and who has read some at the start: only a start reads them again.
+"""Who reads templates when the app starts: only a start reads them again, and that reads those on the disk.
 
 What requests read is compiled anew, and memos that may hold what was made of a template are emptied. A module
-that keeps a template, or a page, has the one that was there when it was imported; and what a release runs,
-it runs before its templates are served.
+that keeps a template, or a page, has the one that was there when it was imported. What a release runs, and
+what a process imports that starts, runs before the templates are served that were pushed.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..piece import Piece
+from ..errors import Reason
+from ..piece import once_for_each_node
 from ..source import Source, once_for_each_source
-from . import bodies, reading, variables
-from .sides import sides
+from . import bodies, names, reading, variables
 
 if TYPE_CHECKING:
-    from .draft import Draft
     from .startup import Function
 
 READING = frozenset(
@@ -31,34 +29,34 @@ READING = frozenset(
 """Names of Flask's, and methods of Jinja's environments, that read templates."""
 
 
-def check(draft: Draft) -> None:
-    """Refuse a change of templates where a statement, or a function that ran at the start, reads some."""
-    if not draft.templates:
-        return
-    target = draft.out.target
-    for name in sorted({*draft.loaded, *draft.units} & target.keys()):
-        for piece in _reading(target[name]):
-            _refuse(draft, draft.where(name, piece), ast.unparse(piece.node).splitlines()[0][:60])
-    for key in list(draft.program.books.ran):
-        if key[0] in target and _says(target[key[0]]):
-            for node in _definitions(draft, key):
-                if _reads(variables.of_body(node), _words(target[key[0]])):
-                    _refuse(draft, f"{key[0]}:{node.lineno}", f"{key[1]}()")
+def readers(tree: Mapping[str, Source], ran: Iterable[Function]) -> Iterator[Reason]:
+    """Yield what of an app reads templates when it starts, as reasons against other templates.
+
+    Args:
+        tree: the app's modules.
+        ran: the functions that ran at the start.
+    """
+    began = {(module, _known_as(qualname)) for module, qualname, _ in ran}
+    for name, source in sorted(tree.items()):
+        for piece in source.parsed.pieces if _says(source) else ():
+            for known, (line, called) in _called(piece.node).items():
+                if (known == _IMPORT or (name, known) in began) and not called.isdisjoint(_words(source)):
+                    text = ast.unparse(piece.node).splitlines()[0][:60] if known == _IMPORT else f"{known}()"
+                    yield _reason(f"{name}:{line}", text)
 
 
-def _definitions(draft: Draft, key: Function) -> Iterator[bodies.Function]:
-    """Yield the definition of a function as it will be; of one made in another, all of its name in that."""
-    both = sides(draft, key)
-    if both is not None:
-        yield both[1]
-    elif "<locals>" in key[1]:
-        last = key[1].rpartition(".")[2]
-        every = (one for piece in draft.parsed(key[0]).pieces for one in ast.walk(piece.node))
-        yield from (one for one in every if isinstance(one, bodies.Function) and one.name == last)
+def _reason(where: str, what: str) -> Reason:
+    said = f"`{what}` reads templates when the app starts, and then those on the disk"
+    return Reason("template-read", where, said, "deploy, which makes them files on the disk")
 
 
-def _refuse(draft: Draft, where: str, what: str) -> None:
-    draft.refuse("stale", where, f"`{what}` reads templates when the app starts, and templates change")
+_IMPORT, _LOCAL = "", "<locals>."
+
+
+def _known_as(qualname: str) -> str:
+    """Return the name of a function; of one made in another, its own name there."""
+    _, made_in, last = qualname.rpartition(_LOCAL)
+    return made_in + last
 
 
 @once_for_each_source
@@ -72,20 +70,25 @@ def _words(source: Source) -> frozenset[str]:
     return READING | {item.bound for _, item in reading.imported(source) if item.name in READING}
 
 
-@once_for_each_source
-def _reading(source: Source) -> tuple[Piece, ...]:
-    """Return the statements of a module that read templates while it is imported, as far as they say so."""
-    if not _says(source):
-        return ()
-    words = _words(source)
-    return tuple(one for one in source.parsed.pieces if _reads(variables.at_import(one.node), words))
+@once_for_each_node
+def _called(node: ast.stmt) -> dict[str, tuple[int, frozenset[str]]]:
+    """Return what a statement calls where it stands, and each of its functions: line, and last names."""
+    found = {_IMPORT: (node.lineno, _calls(variables.at_import(node)))}
+    for qualname, one in names.functions_in(node):
+        found[qualname] = one.lineno, _calls(variables.of_body(one))
+        for inner in ast.walk(one):
+            if isinstance(inner, bodies.Function) and inner is not one:
+                name = _LOCAL + inner.name  # of several that have it: any
+                calls = _calls(variables.of_body(inner)) | found.get(name, (0, frozenset()))[1]
+                found[name] = inner.lineno, calls
+    return found
 
 
-def _reads(nodes: Iterable[ast.AST], words: AbstractSet[str]) -> bool:
-    """Whether some nodes call one of some functions, or give it to another one, as `map` and `partial`."""
+def _calls(nodes: Iterable[ast.AST]) -> frozenset[str]:
+    """Return what is called, and what is given to a function, as `map` and `partial` are."""
     calls = [one for one in nodes if isinstance(one, ast.Call)]
     given = (arg for one in calls if isinstance(one.func, ast.Name) for arg in one.args)
-    return any(_last(one) in words for one in (*(call.func for call in calls), *given))
+    return frozenset(map(_last, (*(call.func for call in calls), *given)))
 
 
 def _last(node: ast.expr) -> str:

@@ -25,6 +25,7 @@ def index():
 """
 SCRIPT = """\
 from flask_habanero.asset import Asset
+from flask_habanero.errors import AssetError
 
 overlay = running.overlay
 overlay.begin(overlay.disk)
@@ -38,11 +39,13 @@ def push(asset, text=None):
     text = running.tree["app"].text if text is None else text
     units = [build_unit(Source("app", "app.py", package=False, text=text))] if text else []
     assets = {**overlay.assets, asset.name: asset}
-    fold = running.fold_reasons([build_unit(Source("app", "app.py", package=False, text=text))], [], assets)
-    plan = running.plan(units, [], assets)
+    try:
+        plan = running.plan(units, [], assets)
+    except AssetError as error:
+        return [[reason.code, reason.where] for reason in error.reasons], shown()
     if not plan.reasons:
         running.commit(plan)
-    return [reason.where for reason in plan.reasons], [reason.where for reason in fold], shown()
+    return [[reason.code, reason.where] for reason in plan.reasons], shown()
 
 text = json.loads(sys.stdin.read())
 found = {"before": shown()}
@@ -56,7 +59,7 @@ print(json.dumps(found))
 def pushed(folder: Path, more: str, shown: str, later: str = "", script: str = SCRIPT) -> Any:
     """Return what became of a stylesheet, a template with code, a template.
 
-    Of each: where it was refused, and for a process that starts, and what the page shows.
+    Of each: why and where it was refused, and what the page shows.
     """
     (folder / "templates").mkdir()
     (folder / "templates/page.html").write_text("disk")
@@ -89,9 +92,9 @@ def test_a_memo_gives_what_the_template_says_now(tmp_path: Path, name: str) -> N
     found = pushed(tmp_path, *MEMOS[name])
     assert found == {
         "before": "disk",
-        "style": [[], [], "disk"],
-        "both": [[], [], "both"],
-        "page": [[], [], "pushed"],
+        "style": [[], "disk"],
+        "both": [[], "both"],
+        "page": [[], "pushed"],
     }
 
 
@@ -119,9 +122,9 @@ READ = {
 @pytest.mark.parametrize("name", READ)
 def test_what_a_start_reads_is_refused_when_it_changes(tmp_path: Path, name: str) -> None:
     found = pushed(tmp_path, *READ[name])
-    assert found["style"] == [[], [], "disk"]
-    assert len(found["page"][0]) == 1
-    assert found["page"][2] == "disk"
+    assert found["style"] == [[], "disk"]
+    assert [code for code, _ in found["page"][0]] == ["template-read"]
+    assert found["page"][1] == "disk"
 
 
 NAMED = {
@@ -135,7 +138,7 @@ NAMED = {
 @pytest.mark.parametrize("name", NAMED)
 def test_who_only_names_what_reads_templates_reads_none(tmp_path: Path, name: str) -> None:
     found = pushed(tmp_path, NAMED[name], "render_template('page.html')")
-    assert found["page"] == [[], [], "pushed"]
+    assert found["page"] == [[], "pushed"]
 
 
 CALLED = {
@@ -148,9 +151,9 @@ CALLED = {
 @pytest.mark.parametrize("name", CALLED)
 def test_so_is_what_a_function_reads_that_runs_at_the_start(tmp_path: Path, name: str) -> None:
     found = pushed(tmp_path, CALLED[name], "PAGE")
-    assert found["style"] == [[], [], "disk"]
-    assert len(found["page"][0]) == 1
-    assert found["page"][2] == "disk"
+    assert found["style"] == [[], "disk"]
+    assert [code for code, _ in found["page"][0]] == ["template-read"]
+    assert found["page"][1] == "disk"
 
 
 LATER = {
@@ -164,8 +167,8 @@ def test_so_is_code_that_reads_what_comes_with_it(tmp_path: Path, name: str) -> 
     """It would read the one that was there: what runs does so before the templates are served."""
     found = pushed(tmp_path, "", "render_template('page.html')", LATER[name])
     assert found["both"][0]
-    assert found["both"][2] == "disk"
-    assert found["page"] == [[], [], "pushed"]
+    assert found["both"][1] == "disk"
+    assert found["page"] == [[], "pushed"]
 
 
 def test_a_worker_could_not_start_with_code_that_reads_what_was_pushed_before(tmp_path: Path) -> None:
@@ -174,5 +177,5 @@ def test_a_worker_could_not_start_with_code_that_reads_what_was_pushed_before(tm
     script = SCRIPT.replace('push(Asset.of(page.name, b"both"), text)', "push(page)")
     script = script.replace('found["page"] = push(page)', 'found["page"] = push(page, text)')
     found = pushed(tmp_path, "", "render_template('page.html')", later, script)
-    assert found["both"] == [[], [], "pushed"]
-    assert found["page"][1] == ["app:6"]
+    assert found["both"] == [[], "pushed"]
+    assert found["page"] == [[["template-read", "app:6"]], "pushed"]
