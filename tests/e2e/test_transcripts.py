@@ -68,6 +68,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.timeout(400)  # a page has up to forty commands
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_page_shows_what_the_commands_print(
     serve: Serve, clone: Clone, tmp_path: Path, page: Page, monkeypatch: pytest.MonkeyPatch

@@ -24,7 +24,7 @@ from textwrap import indent
 from threading import Timer
 
 from tests.e2e.conftest import Serve, Server
-from tests.e2e.laptops import ROOT, SAYS_S, Clone, Laptop
+from tests.e2e.laptops import ROOT, Clone, Laptop
 
 NOTED = re.compile(r"<!-- (before|meanwhile|until): (.*?) -->\n")
 BLOCK = re.compile(
@@ -33,6 +33,7 @@ BLOCK = re.compile(
 )
 FENCED = re.compile(r"^( *)```[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 ADDRESS = "https://my.app"  # stands on pages for the address of the test's own server
+PATIENCE_S = 90.0  # for one command, on a loaded machine
 PRELUDE = """\
 fails() { python -c '
 import sys, requests
@@ -146,7 +147,7 @@ def run(ann: Laptop, command: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=SAYS_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     return done.stdout
@@ -164,7 +165,7 @@ def watched(ann: Laptop, command: str, meanwhile: str, until: str) -> str:
         text=True,
     ) as process:
         assert process.stdout is not None
-        patience = Timer(SAYS_S, process.kill)
+        patience = Timer(PATIENCE_S, process.kill)
         patience.start()
         try:
             for line in process.stdout:
@@ -173,7 +174,7 @@ def watched(ann: Laptop, command: str, meanwhile: str, until: str) -> str:
                     run(ann, meanwhile)
                 elif until in line:
                     process.send_signal(signal.SIGINT)
-            assert process.wait(SAYS_S) == 0, said
+            assert process.wait(PATIENCE_S) == 0, said
         finally:
             patience.cancel()
             process.kill()
