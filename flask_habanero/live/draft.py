@@ -246,7 +246,28 @@ class Draft:
 
     @cached_property
     def _order(self) -> dict[tuple[str, int], int]:
-        return imports.execution_order(self.out.target, self.roots, self._late)
+        return imports.execution_order(self.out.target, self.roots, self._late, self._comes_past)
+
+    def _comes_past(self, name: str, index: int, module: str) -> bool:
+        """Whether a statement that stays named a module at the start, which another one that stays loaded."""
+        loader = next(
+            (one for one in reversed(self.program.books.chains.get(module, ())) if one[2] == 0), None
+        )
+        if loader is None or loader[0] not in self.program.tree or not self._stays(*loader[:2]):
+            return False
+        uids = self.uids(name)[index : index + 1]  # a module to come has none yet
+        return any((name, uid) != loader[:2] and self._stays(name, uid) for uid in uids)
+
+    def _stays(self, name: str, uid: int) -> bool:
+        """Whether a statement that ran at the start is there as it was."""
+        if name not in self.program.tree or name not in self.out.target:
+            return False
+        sides = (self.program.uids(name), self.uids(name))
+        if not all(uid in side for side in sides) or self.program.loaded(name) is None:
+            return False
+        pieces = (self.program.tree[name].parsed.pieces, self.parsed(name).pieces)
+        old, new = (one[side.index(uid)] for one, side in zip(pieces, sides, strict=True))
+        return old.digest == new.digest
 
     @property
     def _late(self) -> dict[tuple[str, int], list[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib.util
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -205,7 +205,10 @@ def _needed(source: Source) -> list[list[str]]:
 
 
 def execution_order(
-    tree: Tree, roots: list[str], late: Mapping[tuple[str, int], list[str]] | None = None
+    tree: Tree,
+    roots: list[str],
+    late: Mapping[tuple[str, int], list[str]] | None = None,
+    comes_past: Callable[[str, int, str], bool] | None = None,
 ) -> dict[tuple[str, int], int]:
     """Return when a cold start ends each statement: (module, index) -> rank. What no root reaches is last.
 
@@ -213,6 +216,7 @@ def execution_order(
         tree: the modules.
         roots: those that the server imports, in their order.
         late: statement -> modules that are imported by functions while it runs.
+        comes_past: whether a statement, by module and index, names another module and does not load it.
     """
     order: dict[tuple[str, int], int] = {}
     begun: set[str] = set()
@@ -222,8 +226,10 @@ def execution_order(
             return
         begun.add(name)
         for index, needed in enumerate(_needed(tree[name])):
+            passed = [one for one in needed if comes_past is not None and comes_past(name, index, one)]
             for one in (*needed, *(late or {}).get((name, index), ())):
-                execute(one)
+                if one not in passed:
+                    execute(one)
             order[name, index] = len(order)
 
     for root in [*roots, *tree]:
