@@ -378,6 +378,28 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   class Production(Base):
       pass
 """,
+    "one of the settings in `app.config.update(X=1, …)`": """
+@@ app.py @@
+  import os, sqlite3
+  from flask import Flask
+
+  app = Flask(__name__)
+  app.config.update(
+      DATABASE=":memory:",
+-     LIMIT=1,
++     LIMIT=2,
++     OUR_RATE=3,
+      NAME="shop",
+  )
+  for key in app.config:
+      if key in os.environ:
+          app.config[key] = os.environ[key]
+  DB = sqlite3.connect(app.config["DATABASE"])
+
+  @app.route("/")
+  def index():
+      return f"{app.config['LIMIT']} {app.config.get('OUR_RATE')}"
+""",
     "the line that reads settings from the environment, a file, or a module by its name": """
 @@ app.py @@
 - app.config.from_prefixed_env()

@@ -19,7 +19,7 @@ from functools import lru_cache, partial
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import adapters, bodies, codes, effects, functions, names, startup, written
+from . import adapters, bodies, codes, effects, functions, mapped, names, startup, written
 from .judge import known
 from .members import mangled
 
@@ -74,9 +74,10 @@ def unnoticed(flow: Flow, module: str, cls: str, members: frozenset[str], *, oth
 
 
 def answers_by_name(cls: type) -> bool:
-    """Whether a class, made in a plain way, gives its members to those only who ask for them by name."""
-    own = [base for base in cls.__mro__ if base is not object]
-    return effects.is_plain_class(cls) and all(_ANSWERING.isdisjoint(vars(base)) for base in own)
+    """Whether a class, made in a plain way or by peewee, gives its members to those only who ask by name."""
+    own = [base for base in (*cls.__mro__, *type.mro(type(cls))) if base not in (object, type)]
+    plain = effects.is_plain_class(cls) or mapped.is_peewees(cls)
+    return plain and all(_ANSWERING.isdisjoint(vars(base)) for base in own)
 
 
 def _is_new(cls: type, name: str) -> bool:
@@ -90,7 +91,7 @@ def _is_steady(body: ast.ClassDef, name: str) -> bool:
         return False
     node = found[0]
     if isinstance(node, bodies.Function):
-        return all(ast.unparse(one) in _STEADY for one in node.decorator_list)
+        return all(map(_is_kind, node.decorator_list))
     return isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
 
 
@@ -102,15 +103,18 @@ def _bound(node: ast.stmt) -> Iterable[str]:
 
 def _was_never_called(flow: Flow, module: str, cls: type, name: str) -> bool:
     """Whether it is a method as it was written, which never ran at the start, and that only its class has."""
-    function = vars(cls).get(name)
+    raw = vars(cls).get(name)
+    function = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
     if not isinstance(function, FunctionType) or _is_decorated(flow, module, cls, function):
         return False
     if function.__qualname__ in {qualname for (_, qualname, _), _ in flow.ran_in(module)}:
         return False
     with functions.thawed():
         own = [id(one) for one in gc.get_referents(cls)]
-        holders = [one for one in gc.get_referrers(function) if id(one) not in own]
-        return not any(type(one).__name__ != "frame" for one in holders)
+        own += [] if raw is function else [id(raw), id(getattr(raw, "__dict__", raw))]
+        holders = gc.get_referrers(raw)
+        holders += gc.get_referrers(function) if raw is not function else []
+        return all(id(one) in own or type(one).__name__ == "frame" for one in holders)
 
 
 def _is_decorated(flow: Flow, module: str, cls: type, function: FunctionType) -> bool:
@@ -119,7 +123,13 @@ def _is_decorated(flow: Flow, module: str, cls: type, function: FunctionType) ->
     if body is None or function.__module__ != cls.__module__:
         return True
     found = [one for one in body.body if function.__name__ in _bound(one)]
-    return len(found) != 1 or not isinstance(found[0], bodies.Function) or bool(found[0].decorator_list)
+    decorators = getattr(found[0], "decorator_list", ()) if found else ()
+    return len(found) != 1 or not isinstance(found[0], bodies.Function) or not all(map(_is_kind, decorators))
+
+
+def _is_kind(decorator: ast.expr) -> bool:
+    """Whether a decorator only says what kind of method it is."""
+    return ast.unparse(decorator) in _STEADY
 
 
 def _missed(cls: type) -> Iterator[str]:

@@ -61,19 +61,8 @@ def made(draft: Draft, target: Any) -> Made | None:
 
 def beginning(draft: Draft, module: str, piece: Piece) -> Value | None:
     """Return what a statement makes of the name that it binds; None if that can't be told."""
-    value = getattr(piece.node, "value", None)
-    found = draft.judge_before(module).made(value) if isinstance(value, ast.expr) else None
-    return None if found is None or reads_state(draft, module, piece) else found
-
-
-def reads_state(draft: Draft, module: str, piece: Piece) -> bool:
-    """Whether a statement reads what may have changed since it ran: it would make another object now."""
-    program, read, named = draft.program, draft.judge_before(module).read(piece.node), []
-    for where, name in sorted(read.names):
-        unit = program.unit_name(where)
-        live = program.loaded(unit)
-        if live is not None and unit in program.tree:
-            named.append(vars(live).get(name))
-            if lasting.has_changed(program, unit, name, read):
-                return True
-    return any(True for _ in lasting.others(program, read, named))
+    value, judge = getattr(piece.node, "value", None), draft.judge_before(module)
+    found = judge.made(value) if isinstance(value, ast.expr) else None
+    if found is None or lasting.reads_state(draft.program, judge.read(piece.node)):
+        return None  # it would make another object now
+    return found

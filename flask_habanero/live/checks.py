@@ -27,11 +27,21 @@ def cold_start(draft: Draft) -> None:
     """Refuse what a cold start of the target would stumble over."""
     changed = {*draft.units, *draft.out.deletions}
     for reason in imports.broken(draft.out.target, changed, draft.own):
-        _refuse(draft, reason)
+        if not _is_only_run(draft, reason.where.partition(":")[0]):
+            _refuse(draft, reason)
     _first_imports(draft)
+    for reason in imports.broken(draft.out.target, set(draft.first_loaded) - changed, draft.own):
+        _refuse(draft, reason)
     _packages(draft)
     _name_order(draft)
     _circles(draft)
+
+
+def _is_only_run(draft: Draft, name: str) -> bool:
+    """Whether it is a package's `__main__`, by which this process was not started, and nothing imports it."""
+    if name.rpartition(".")[2] != "__main__" or name in draft.loaded:
+        return False
+    return not any(name in reach.named_in(source) for source in draft.out.target.values())
 
 
 def _refuse(draft: Draft, reason: Reason) -> None:

@@ -40,7 +40,8 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     if mixins.DERIVES in members:
         mixins.follow(flow, module, cls)
     noticed = members - asking.unnoticed(flow, module, cls, members, others=False)
-    for reader in flow.loaded:
+    unseen = not noticed and instances.is_unnoticed(flow, module, cls, members)
+    for reader in () if unseen else flow.loaded:
         source = flow.draft.out.target[reader]
         if cls in source.text or "*" in source.text:
             _in_module(flow, reader, source, instances.Changed(module, cls, noticed, members))

@@ -195,8 +195,10 @@ def _inner(
     result = original(config, *args, **kwargs)
     after = dict.copy(config)
     given = dict(*args, **kwargs) if method in ("update", "__ior__") else {}
-    changed = [key for key, value in after.items() if key in given or before.get(key, _GONE) is not value]
-    note.changes += [(key, after[key]) for key in changed]
+    # in the order in which they are given: a release takes out first what the statement had written
+    note.changes += [(key, after[key]) for key in given if key in after]
+    changed = (key for key, value in after.items() if before.get(key, _GONE) is not value)
+    note.changes += [(key, after[key]) for key in changed if key not in given]
     note.changes += [(key, _GONE) for key in before if key not in after]
     return result
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +24,30 @@ if TYPE_CHECKING:
 _KEPT_BY_FLASK = frozenset(["DEBUG", "TESTING", "TEMPLATES_AUTO_RELOAD"])
 
 
-def written(draft: Draft, effects: Iterable[Effect], again: Container[int] = ()) -> None:
-    """Note what a statement that runs, or ends, writes to configurations.
+@dataclass(frozen=True)
+class Kept:
+    """What a statement does to configurations that it did before, too.
 
-    Args:
-        draft: the plan in the making.
-        effects: what it does.
-        again: classes, by id, from which it filled a configuration before, too: see `sources`.
+    Attributes:
+        sources: classes, by id, from which it fills one; see `sources`.
+        keys: (id of a configuration, key) that it sets to what is there; see `rewritten`.
     """
+
+    sources: frozenset[int] = frozenset()
+    keys: frozenset[tuple[int, str]] = frozenset()
+
+
+NOTHING = Kept()
+
+
+def written(draft: Draft, effects: Iterable[Effect], kept: Kept = NOTHING) -> None:
+    """Note what a statement that runs, or ends, writes to configurations, but for what it keeps there."""
     effects = list(effects)
     for effect in (one for one in effects if one.kind == "config"):
         source = _source(effect)
-        known = isinstance(source, type) and id(source) in again
-        changed(draft, effect.target, _other_members(draft, source) if known else keys_of(draft, effect))
+        known = isinstance(source, type) and id(source) in kept.sources
+        keys = _other_members(draft, source) if known else keys_of(draft, effect)
+        changed(draft, effect.target, {key for key in keys if (id(effect.target), key) not in kept.keys})
     for effect in (one for one in effects if one.kind == "attribute" and one.name.isupper()):
         _source_set(draft, effect)
 

@@ -106,7 +106,7 @@ def crosses(pair: Pair, other: Pair) -> bool:
 
 
 def definition(piece: Piece) -> tuple[str, ...] | None:
-    """Return what a statement defines, if that names it: a function, a class, a variable, an import."""
+    """Return what a statement defines or fills, if that names it: a function, a variable, a configuration."""
     node = piece.node
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return ("def", node.name)
@@ -119,6 +119,9 @@ def definition(piece: Piece) -> tuple[str, ...] | None:
         return ("from", "." * node.level + (node.module or ""))
     if piece.index == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return ("docstring",)
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        called = ast.unparse(node.value.func)
+        return ("call", called) if called.endswith((".config.update", ".config.from_mapping")) else None
     if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
         return (type(node).__name__, *(ast.dump(n) for n in [getattr(node, "test", None)] if n))
     return None

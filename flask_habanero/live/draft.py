@@ -23,6 +23,7 @@ from . import (
     caches,
     codes,
     effects,
+    fetching,
     functions,
     imports,
     members,
@@ -96,6 +97,9 @@ class Draft:
         self.shape_changed: list[tuple[str, str]] = []  # classes whose constructor changed
         self.factories: dict[startup.Function, Factory | None] = {}
         self.remade_codes: set[tuple[str, CodeType]] = set()  # of functions that are made anew
+        # `from … import …` that runs again -> the names for which it does; see `fetching`
+        self.fetched: dict[tuple[str, int], set[str]] = {}
+        self.inner_keys: set[tuple[int, str]] = set()  # (id of a configuration, key); see `rewritten`
         self.emptied: list[recollected.Memo | recollected.Property | caches.Cache] = []
         self.touched: dict[int, Any] = {}  # objects in which statements have entries, by id
         self.purged: dict[int, list[Any]] = defaultdict(list)  # of those, the keys (or elements) that go
@@ -126,7 +130,7 @@ class Draft:
             if put and ((name, uid) not in self.acted or (name, uid) in self.partly):
                 found.append(replace(piece, node=members.part_of(piece.node, put)))
             elif (name, uid) in self.acted:
-                found.append(piece)
+                found.append(fetching.part(piece, self.fetched.get((name, uid))))
         return found
 
     def chain(self, name: str, piece: Piece) -> tuple[Place, ...]:

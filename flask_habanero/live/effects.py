@@ -73,6 +73,17 @@ class Judge:
             known = self._read[id(node)] = node, interpreter.notes, self._world.age
         return known[1]
 
+    def turn(self, node: ast.For, item: object) -> Findings | None:
+        """Return what a turn of a loop reads, for an item that is known; None if it does anything."""
+        interpreter = Interpreter(self._world)
+        scope = interpreter.scope_of(self._module)
+        interpreter.stores.assign(node.target, Live(item), scope)
+        before, ends = dict(scope.names), list[str]()
+        interpreter.attempt(lambda: ends.append(interpreter.statements.block(node.body, scope)))
+        same = scope.names.keys() == before.keys() and all(scope.names[one] is before[one] for one in before)
+        quiet = not (interpreter.effects or interpreter.notes.lost)
+        return interpreter.notes if quiet and same and ends in ([""], ["loop"]) else None
+
     def header(self, args: ast.arguments, returns: ast.expr | None) -> str | None:
         """Return what evaluating a function's defaults and annotations does, or None."""
         hints = [one.annotation for one in bodies.parameters(args)]

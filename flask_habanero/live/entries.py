@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..piece import Piece
-from . import befores, slots, steps
+from . import befores, lasting, slots, steps
 from .judge.findings import Effect
 from .judge.values import Live
 
@@ -109,7 +109,7 @@ def removed(
     if isinstance(found, str):
         return found
     computed = any(slot.kind == "element" and slots.is_constant(slot.key) for slot in found)
-    if computed and befores.reads_state(draft, name, piece):
+    if computed and lasting.reads_state(draft.program, draft.judge_before(name).read(piece.node)):
         return "what it put there was told by what may have changed since"
     draft.out.clear += [steps.ClearCache(effect.target.clear) for effect in effects if effect.kind == "memo"]
     for slot in found:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,9 @@ from . import (
     configs,
     configured,
     definitions,
+    fetching,
     headers,
+    looping,
     memos,
     names,
     reading,
@@ -259,8 +262,8 @@ class Flow:
                 everything = reader == module and row.reads & _SPACES
                 fetched = reading.fetches(row, module, name, starred=starred)
                 if fetched or everything or reading.gets_at(row, name, local, modules):
-                    self.stale_at(reader, index, name, local | modules)
                     brought = [i.bound for i in row.imports if (i.module, i.name) == (module, name)]
+                    self.stale_at(reader, index, name, local | modules, brought if not everything else ())
                     self.draft.dirty += [(reader, bound) for bound in brought]
                 if any(item.module == module and item.name == "*" for item in row.imports):
                     statements.star(self.draft, reader, module, name)
@@ -278,7 +281,9 @@ class Flow:
         for read, calls in book.readers.items() if book is not None else ():
             if configs.EVERY in (read, key) or read == key:
                 for caller, line in calls:
-                    self._config_reader(caller, line, key)
+                    past = read == configs.EVERY and caller[1] == "<module>"
+                    if not (past and looping.comes_past(self.draft, caller[0], line, config, key)):
+                        self._config_reader(caller, line, key)
 
     def _config_reader(self, caller: Function, line: int, key: str) -> None:
         """Who read it is a part of a factory, a statement, or was called by such."""
@@ -303,16 +308,30 @@ class Flow:
 
     # stale statements
 
-    def stale_at(self, module: str, index: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
-        """Let a statement be stale, which read something that changed under local names."""
-        uids = self.draft.uids(module)
-        self.stale(module, uids[index], why, local)
+    def stale_at(
+        self,
+        module: str,
+        index: int,
+        why: str,
+        local: AbstractSet[str] = frozenset(),
+        brought: Iterable[str] = (),
+    ) -> None:
+        """Let a statement be stale, which read something that changed under local names, or brought it."""
+        self.stale(module, self.draft.uids(module)[index], why, local, brought)
 
-    def stale(self, module: str, uid: int, why: str, local: AbstractSet[str] = frozenset()) -> None:
-        """Let a statement be stale, known by its uid."""
+    def stale(
+        self,
+        module: str,
+        uid: int,
+        why: str,
+        local: AbstractSet[str] = frozenset(),
+        brought: Iterable[str] = (),
+    ) -> None:
+        """Let a statement be stale, known by its uid; `brought`: see `fetching`."""
         draft = self.draft
         uids = draft.uids(module)
         left = draft.partly | draft.same_headers | draft.same_decorators
+        fetching.note(draft, module, uid, brought)
         done = (module, uid) in draft.acted and (module, uid) not in left
         if done or uid not in uids or self.program.loaded(module) is None:
             return

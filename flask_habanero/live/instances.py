@@ -15,14 +15,14 @@ import functools
 import gc
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask.config import Config
 from flask.sansio.scaffold import Scaffold
 
-from . import asking, bodies, functions, given, names, reading, startup
+from . import asking, bodies, functions, given, mapped, names, reading, startup
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -222,17 +222,42 @@ def _is_unknown_elsewhere(flow: Flow, cls: type, changed: Changed) -> bool:
     if not startup.sees_all() or not asking.ASKED_BY_C.isdisjoint(every):
         return False
     members = every - asking.unnoticed(flow, module, name, every, others=True)
-    bases = {getattr(sys.modules.get(base.__module__), "__file__", None) for base in cls.__mro__[:-1]}
+    if _others_may_know(cls.__mro__[:-1], members):
+        return False
+    with functions.thawed():
+        return _is_held_by_ours(flow, functions.instances_of(cls))
+
+
+def _others_may_know(kinds: Iterable[type], members: frozenset[str]) -> bool:
+    """Whether code of others that ran knows some names, or lists what objects of some classes have."""
+    files = {getattr(sys.modules.get(one.__module__), "__file__", None) for one in kinds}
     for code in asking.of_others():
         if code.co_qualname in _OF_CLASSES and code.co_filename == inspect.__file__:
             continue
-        listing = ENUMERATING if code.co_filename in bases else _LISTING
+        listing = ENUMERATING if code.co_filename in files else _LISTING
         if not members.isdisjoint(code.co_names) or not listing.isdisjoint(code.co_names):
-            return False
+            return True
         if any(type(const) is str and const in members for const in code.co_consts):
-            return False
-    with functions.thawed():
-        return _is_held_by_ours(flow, functions.instances_of(cls))
+            return True
+    return False
+
+
+def is_unnoticed(flow: Flow, module: str, name: str, members: frozenset[str]) -> bool:
+    """Whether nobody can have noticed at the start what members of a class are, whoever was given it.
+
+    Args:
+        flow: the flow.
+        module: the class's module.
+        name: its name.
+        members: what comes, goes, or is another thing now.
+    """
+    cls = getattr(flow.program.loaded(module), name, None)
+    if not isinstance(cls, type) or members != asking.unnoticed(flow, module, name, members, others=True):
+        return False
+    kinds = (*cls.__mro__[:-1], *type.mro(type(cls))[:-2])
+    # peewee goes through a model's members for its fields, and methods are none
+    asked = [one for one in kinds if not (mapped.is_peewees(cls) and one.__module__ == "peewee")]
+    return not _is_read(flow, frozenset()) and not _others_may_know(asked, frozenset())
 
 
 def _is_held_by_ours(flow: Flow, level: list[Any]) -> bool:

@@ -15,6 +15,7 @@ the app's own code reads.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from types import FunctionType, ModuleType
@@ -98,6 +99,19 @@ def _equals(value: Any, literal: Any) -> bool:
     return type(value) is type(literal) and bool(value == literal)
 
 
+def reads_state(program: Program, read: Findings) -> bool:
+    """Whether a reader reads, by whatever way, what may have changed since the start."""
+    named = []
+    for where, name in sorted(read.names):
+        unit = program.unit_name(where)
+        live = program.loaded(unit)
+        if live is not None and unit in program.tree:
+            named.append(vars(live).get(name))
+            if has_changed(program, unit, name, read):
+                return True
+    return any(True for _ in others(program, read, named))
+
+
 # apps
 
 
@@ -160,7 +174,24 @@ def _object_changed(program: Program, value: Any, found: Findings) -> bool:
     members = {name: member for cls in reversed(type(value).__mro__) for name, member in vars(cls).items()}
     fixed = {name for name, member in members.items() if isinstance(member, stateful.LASTING)}
     fixed |= set() if written.sets_class(program.tree) else {"__class__"}
+    left = used - fixed
+    if left and left <= members.keys():
+        fixed |= {one for one in left if _is_constant(program, type(value), one, found)}
     return not used <= fixed - set(getattr(value, "__dict__", ()))
+
+
+def _is_constant(program: Program, cls: type, attribute: str, found: Findings) -> bool:
+    """Whether a member that objects of an own class read is a plain value that nobody has set since."""
+    owner = next(one for one in cls.__mro__ if attribute in vars(one))
+    if owner.__module__ not in program.tree or type(vars(owner)[attribute]) not in (
+        *stateful.VALUES,
+        re.Pattern,
+    ):
+        return False
+    set_since = written.is_stored(program.tree, attribute) or _member_changed(
+        program, owner, attribute, found
+    )
+    return not set_since and not written.is_kept_by_self(program.tree, attribute)
 
 
 def _library_object_changed(value: Any, found: Findings) -> bool:

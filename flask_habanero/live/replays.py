@@ -124,10 +124,10 @@ def _runs(one: Factory) -> str | None:
     return None
 
 
-def _filled_again(one: Factory, left: Left) -> frozenset[int]:
-    """Return the classes, by id, from which statements fill a configuration whose text stays."""
+def _filled_again(one: Factory, left: Left) -> configured.Kept:
+    """Return the classes from which statements fill a configuration whose text stays."""
     nodes = [p.old.node for p in one.pairs if p.old and p.kind is diff.Kind.SAME and p.old.index in one.end]
-    return configured.sources(gone_through(one, one.draft.world_before, nodes, left).effects)
+    return configured.Kept(configured.sources(gone_through(one, one.draft.world_before, nodes, left).effects))
 
 
 def gone_through(one: Factory, world: World, nodes: list[ast.stmt], left: Left) -> Findings:

@@ -6,7 +6,7 @@ A statement that runs in a serving process would compute something else from wha
 from __future__ import annotations
 
 from ..piece import Piece
-from . import configs, entries, lasting, memos, names, rebinding, statements
+from . import configs, entries, fetching, lasting, memos, names, rebinding, statements
 from .draft import Draft
 from .flow import Flow
 from .judge.findings import Findings
@@ -44,11 +44,16 @@ def check(draft: Draft) -> None:
 
 def _bound(draft: Draft) -> set[tuple[str, str]]:
     """Return what the statements bind that run, and bound that end."""
-    found = {(name, bound) for name, piece in _acted(draft) for bound in draft.binds(name, piece)}
+    found = {
+        (name, bound)
+        for name, piece, uid in _acted(draft)
+        for bound in fetching.bound(draft, (name, uid), draft.binds(name, piece))
+    }
     for name in {module for module, _ in draft.acted} & set(draft.program.tree):
         rows = names.of_source(draft.program.tree[name])
         for row, uid in zip(rows, draft.program.uids(name), strict=True):
-            found |= {(name, bound) for bound in row.binds if (name, uid) in draft.acted}
+            mine = fetching.bound(draft, (name, uid), row.binds) if (name, uid) in draft.acted else ()
+            found |= {(name, bound) for bound in mine}
     return found
 
 
@@ -65,9 +70,9 @@ def _running(draft: Draft) -> list[tuple[str, Piece]]:
     return found + [(name, piece) for name in draft.first_loaded for piece in draft.parsed(name).pieces]
 
 
-def _acted(draft: Draft) -> list[tuple[str, Piece]]:
+def _acted(draft: Draft) -> list[tuple[str, Piece, int]]:
     return [
-        (name, piece)
+        (name, piece, uid)
         for name in _touched(draft)
         for piece, uid in zip(draft.parsed(name).pieces, draft.uids(name), strict=True)
         if (name, uid) in draft.acted

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Container
 
 from ..errors import Reason
 from ..piece import Piece
@@ -13,6 +12,7 @@ from . import (
     diff,
     effects,
     entries,
+    fetching,
     imports,
     listing,
     mapped,
@@ -20,6 +20,7 @@ from . import (
     names,
     reach,
     registrations,
+    rewritten,
     sameness,
     slots,
     stars,
@@ -130,7 +131,11 @@ def _is_docstring(piece: Piece) -> bool:
 
 
 def _removable(
-    draft: Draft, name: str, piece: Piece, after: Piece | None = None, again: Container[int] = ()
+    draft: Draft,
+    name: str,
+    piece: Piece,
+    after: Piece | None = None,
+    written: configured.Kept = configured.NOTHING,
 ) -> None:
     """Refuse if what a statement did can't be taken back; its entries in other objects go.
 
@@ -139,7 +144,7 @@ def _removable(
         name: the module.
         piece: the statement, as it is loaded.
         after: what it becomes; None if it ends.
-        again: see `configured.written`.
+        written: what it leaves in configurations.
     """
     node = piece.node
     if _never_runs(node):
@@ -162,7 +167,7 @@ def _removable(
     why = effects.first_refusal(found) or entries.removed(draft, name, piece, found, kept)
     if why is not None:
         draft.refuse("removed-effect", draft.where(name, piece), f"`{title(piece)}` went, and {why}")
-    configured.written(draft, found, again)
+    configured.written(draft, found, written)
 
 
 def _dropped_in(node: ast.AST) -> set[str]:
@@ -197,7 +202,8 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     draft.acted.add((name, uid))
     _known(draft, name, pair.old, draft.program.tree)
     _known(draft, name, pair.new, draft.out.target)
-    _removable(draft, name, pair.old, pair.new)
+    written = rewritten.kept(draft, name, pair, uid)
+    _removable(draft, name, pair.old, pair.new, written)
     draft.out.withdraw.add((name, uid))
     old_row = names.of_source(draft.program.tree[name])[pair.old.index]
     new_row = names.of_source(draft.out.target[name])[pair.new.index]
@@ -207,7 +213,7 @@ def again(draft: Draft, name: str, pair: Pair, uid: int) -> None:
     if isinstance(pair.old.node, ast.AnnAssign) and not isinstance(pair.new.node, ast.AnnAssign):
         unhint = steps.Unhint(draft.live(name), tuple(sorted(old_row.binds)))
         draft.first(draft.where(name, pair.old), unhint)
-    _run(draft, name, pair.new)
+    _run(draft, name, pair.new, written)
     kept = {
         i.bound
         for i in old_row.imports
@@ -226,8 +232,8 @@ def _must_import(node: ast.stmt) -> bool:
     return isinstance(node, _IMPORTS)
 
 
-def _run(draft: Draft, name: str, piece: Piece, again: Container[int] = ()) -> None:
-    """Let a statement run in its namespace, if that can be judged harmless; `again`: see `configured`."""
+def _run(draft: Draft, name: str, piece: Piece, written: configured.Kept = configured.NOTHING) -> None:
+    """Let a statement run in its namespace, if that can be judged harmless; `written`: see `configured`."""
     node = piece.node
     row = names.of_source(draft.out.target[name])[piece.index]
     if _never_runs(node):
@@ -235,7 +241,7 @@ def _run(draft: Draft, name: str, piece: Piece, again: Container[int] = ()) -> N
     found = mapping.learn(draft, name, piece, draft.judge(name).effects(node))
     if (why := effects.first_refusal(found)) is not None:
         draft.refuse("effect", draft.where(name, piece), why)
-    configured.written(draft, found, again)
+    configured.written(draft, found, written)
     entries.added(draft, name, piece, found)
     if row.star:
         stars.check(draft, name, row, draft.out.target, draft.where(name, piece))
@@ -253,7 +259,7 @@ def _run(draft: Draft, name: str, piece: Piece, again: Container[int] = ()) -> N
     draft.ran_imports += row.imports
     known = draft.out.codes.get(name)
     code = (known if known is not None else draft.program.codes(name))[piece.index]
-    draft.act(name, piece, 1, lambda: steps.Run(draft.live(name), code))
+    draft.act(name, piece, 1, lambda: steps.Run(draft.live(name), fetching.code(draft, name, piece, code)))
 
 
 def run(draft: Draft, name: str, piece: Piece, uid: int) -> None:
@@ -272,9 +278,10 @@ def rerun(draft: Draft, name: str, piece: Piece, uid: int) -> None:
     draft.acted.add((name, uid))
     draft.say(name, f"={title(piece)}")
     draft.out.withdraw.add((name, uid))
-    again = configured.sources(draft.judge_before(name).effects(loaded(draft, name, uid).node))
-    _removable(draft, name, loaded(draft, name, uid), piece, again)
-    _run(draft, name, piece, again)
+    before = loaded(draft, name, uid)
+    written = configured.Kept(configured.sources(draft.judge_before(name).effects(before.node)))
+    _removable(draft, name, before, piece, written)
+    _run(draft, name, piece, written)
     if not isinstance(piece.node, ast.Import | ast.ImportFrom):  # of those, only what is another now
         draft.dirty += [(name, bound) for bound in draft.binds(name, piece)]
 

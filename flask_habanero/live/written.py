@@ -119,6 +119,17 @@ _FILLING = (
 )
 
 
+def is_kept_by_self(tree: Mapping[str, Source], attribute: str) -> bool:
+    """Whether the app's own code sets or deletes an attribute of that name of `self`."""
+    pattern = re.compile(rf"\bself\s*\.\s*{re.escape(attribute)}\b")
+    sources = (source for source in tree.values() if pattern.search(source.text))
+    nodes = (one for source in sources for piece in source.parsed.pieces for one in ast.walk(piece.node))
+    return any(
+        isinstance(one, ast.Attribute) and one.attr == attribute and not isinstance(one.ctx, ast.Load)
+        for one in nodes
+    )
+
+
 @once_for_each_source
 def _stored(source: Source) -> frozenset[str]:
     """Return the attributes that a module's code sets or deletes, of anything but `self`."""

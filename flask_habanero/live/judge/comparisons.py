@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from . import computed, containers
+from . import computed, containers, known
 from .values import ANY, Class, Function, Live, Made, Value
 
 _PLAIN = (str, int, float, bool, bytes, type(None), tuple)
@@ -15,12 +15,19 @@ def compared(left: Value, operator: ast.cmpop, right: Value) -> Value:
     if isinstance(operator, ast.Is | ast.IsNot):
         answer, wanted = _is_same(left, right), isinstance(operator, ast.Is)
     elif isinstance(operator, ast.In | ast.NotIn):
-        answer, wanted = containers.has(right, left), isinstance(operator, ast.In)
+        answer, wanted = _is_in(left, right), isinstance(operator, ast.In)
     else:
         answer, wanted = _is_equal(left, right), isinstance(operator, ast.Eq)
         if not isinstance(operator, ast.Eq | ast.NotEq):
             answer, wanted = computed.compare(left, operator, right), True
     return ANY if answer is None else Live(answer is wanted)
+
+
+def _is_in(left: Value, right: Value) -> bool | None:
+    environ = known.environ()
+    if isinstance(left, Live) and isinstance(right, Live) and right.object is environ:
+        return left.object in environ if type(left.object) is str else None
+    return containers.has(right, left)
 
 
 def _is_equal(left: Value, right: Value) -> bool | None:

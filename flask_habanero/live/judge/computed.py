@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import operator
 import posixpath
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
@@ -54,9 +55,28 @@ def is_plain(thing: object) -> bool:
 def call(function: object, args: Args) -> Value | None:
     """Return what a function gives; None if it is none of those, or not all is known."""
     is_one = getattr(function, "__hash__", None) is not None and function in _FUNCTIONS
+    if function is re.compile:
+        return _pattern(args)
     if not is_one or args.more or args.named or not all(map(is_known, args.positional)):
         return None
     return _done(function, *args.positional)  # type: ignore[arg-type]  # it is one of those
+
+
+def _pattern(args: Args) -> Value | None:
+    """Return a pattern: `re` gives equal ones, whoever asks, for the same text and flags."""
+    given = [one.object for one in args.positional if isinstance(one, Live)]
+    kinds = tuple(map(type, given))
+    if args.more or args.named or len(given) != len(args.positional) or not all(map(_is_of_pattern, given)):
+        return None
+    if kinds not in ((str,), (bytes,), (str, re.RegexFlag), (bytes, re.RegexFlag)):
+        return None
+    with suppress(re.error, ValueError):
+        return Live(re.compile(*given))
+    return None
+
+
+def _is_of_pattern(thing: object) -> bool:
+    return is_plain(thing) or type(thing) is re.RegexFlag
 
 
 def method(this: Value, name: str, args: Args) -> Value | None:

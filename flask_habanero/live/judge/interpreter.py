@@ -130,7 +130,7 @@ class Interpreter:
             except ValueError:
                 names[name] = ANY
         if self.world.is_own(module):
-            for value in (*names.values(), *defaults_of(function).values()):
+            for value in (*names.values(), *_filled_defaults(node, function)):
                 self.notes.holds(value)
             self.notes.cells.update((module, function.__qualname__, name) for name in names)
 
@@ -239,6 +239,22 @@ class Interpreter:
         self._left = min(self._left, MORE_NODES) - 1 if self.notes.lost else self._left - 1
         if self._left < 0:
             raise TooMuchError
+
+
+def _filled_defaults(node: ast.FunctionDef | ast.AsyncFunctionDef, function: FunctionType) -> list[Value]:
+    """Return a live function's defaults, but for those that are written as empty, and still are."""
+    spec = node.args
+    plain = [*spec.posonlyargs, *spec.args]
+    pairs = list(zip(plain[len(plain) - len(spec.defaults) :], spec.defaults, strict=True))
+    pairs += [(arg, value) for arg, value in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if value]
+    empty = {arg.arg: ast.unparse(value) for arg, value in pairs}
+    kinds: dict[type, str] = {dict: "{}", list: "[]"}
+    return [
+        value
+        for name, value in defaults_of(function).items()
+        for thing in [value.object if isinstance(value, Live) else None]
+        if thing or kinds.get(type(thing)) != empty.get(name, "")
+    ]
 
 
 def defaults_of(function: FunctionType) -> dict[str, Value]:
