@@ -1,10 +1,13 @@
-"""What an extension does that lets views be exempt, as Flask-WTF does: a library that cases import."""
+"""What extensions do, such as Flask-WTF, Flask-Babel and Flask-RESTful: a library that cases import."""
 
 from __future__ import annotations
 
+from functools import partial
+from types import MethodType
 from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Blueprint, Flask, current_app, request
+from flask.views import MethodView
 
 
 class Guard:
@@ -85,3 +88,50 @@ class Shelf:
         app.jinja_env.globals["shelf_words"] = list
         app.jinja_env.filters.update(shelf_upper=str.upper)
         app.extensions["shelf"] = self
+
+
+class Resource(MethodView):
+    """A view of an API."""
+
+
+class Api:
+    """Adds resources to a blueprint, with rules that it makes when that is registered."""
+
+    def __init__(self, blueprint: Blueprint, prefix: str = "") -> None:
+        self.prefix, self.endpoints = prefix, set()
+        self.blueprint_setup: Any = None
+        self.blueprint = blueprint
+        blueprint.record(self._set_up)
+
+    def _set_up(self, state: Any) -> None:
+        self.blueprint_setup = state
+        if state.add_url_rule.__name__ != "_add_patched":
+            state.add_url_rule = MethodType(Api._add_patched, state)
+        state.app.handle_exception = partial(self.errors, state.app.handle_exception)
+
+    def errors(self, handle: Any, error: Exception) -> Any:
+        """Let the app handle an error."""
+        return handle(error)
+
+    @staticmethod
+    def _add_patched(
+        state: Any, rule: Any, endpoint: str | None = None, view_func: Any = None, **more: Any
+    ) -> None:
+        rule = rule(state.url_prefix) if callable(rule) else f"{state.url_prefix or ''}{rule}"
+        endpoint = f"{state.blueprint.name}.{endpoint or view_func.__name__}"
+        state.app.add_url_rule(rule, endpoint, view_func, **more)
+
+    def _complete(self, url: str, prefix: str | None) -> str:
+        return "".join(part for part in (prefix, self.prefix, url) if part)
+
+    def add_resource(self, resource: Any, *urls: str) -> None:
+        """Add a resource under some URLs."""
+        endpoint = resource.__name__.lower()
+        self.endpoints.add(endpoint)
+        resource.endpoint = endpoint
+        view = resource.as_view(endpoint)
+        for url in urls:
+            if self.blueprint_setup:
+                self.blueprint_setup.add_url_rule(url, view_func=view)
+            else:
+                self.blueprint.add_url_rule(partial(self._complete, url), view_func=view)

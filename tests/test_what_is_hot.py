@@ -249,6 +249,28 @@ EDITS: dict[str, str | tuple[str, ...]] = {
   def mark(text):
       return text + "!"
 """,
+    "a resource of Flask-RESTful's `Api` of a blueprint is new or gone; its URLs": """
+@@ app.py @@
+  from shop import shop
+  app.register_blueprint(shop, url_prefix="/shop")
+@@ shop.py @@
+  from flask import Blueprint
+  from tests.exempting import Api, Resource
+  shop = Blueprint("shop", __name__)
+  api = Api(shop)
+
+- class Cart(Resource):
+-     def get(self):
+-         return "cart"
+-
+- api.add_resource(Cart, "/cart")
+
++ class Order(Resource):
++     def get(self):
++         return "order"
++
++ api.add_resource(Order, "/order", "/orders")
+""",
     "a blueprint's routes and prefix, and a new blueprint": """
 @@ app.py @@
   from shop import shop

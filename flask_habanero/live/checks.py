@@ -16,6 +16,7 @@ from . import (
     names,
     reach,
     rebuilding,
+    recorded,
     registrations,
     steps,
 )
@@ -61,6 +62,7 @@ def _first_imports(draft: Draft) -> None:
             if not draft.boots:
                 entries.added(draft, name, piece, found)
             draft.registers |= bool(row.called_attributes & (registrations.DECORATORS | registrations.CALLS))
+            draft.registers |= any(effect.kind == "registers" for effect in found)
             draft.ran_imports += row.imports
 
 
@@ -220,6 +222,14 @@ def _first_runs(tree: reach.Tree, roots: list[str]) -> dict[str, int]:
     return found
 
 
+def _is_rebuilt(draft: Draft, target: registrations.Target) -> bool:
+    """Whether a factory takes registrations back, or makes them in another order."""
+    found = registrations.entries_of(target)
+    uids = {**draft.program.books.uids, **draft.out.uids}
+    places = [draft.program.position(draft.out.moved_chain(one.chain or ()), uids) for one in found]
+    return places != sorted(places) or any(draft.out.ends(one.chain or ()) for one in found)
+
+
 def journals(draft: Draft) -> None:
     """Registrations may only change on apps whose journal tells all that is there."""
     out = draft.out
@@ -238,6 +248,7 @@ def journals(draft: Draft) -> None:
         if owner_of(entry, known) in draft.out.withdraw
         or any(place[:2] in draft.out.moved for place in entry.chain or ())
     }
+    affected |= {target for target in draft.out.journals if _is_rebuilt(draft, target)}
     if not (affected or draft.registers):
         return
     targets = [
@@ -245,6 +256,7 @@ def journals(draft: Draft) -> None:
         for t in list(registrations.targets)
         if t in affected or not t.import_name.startswith("flask_habanero")
     ]
+    recorded.registered_anew(draft)
     try:
         rebuilt = rebuilding.rebuild(targets, {})
     except rebuilding.UnreplayableError as error:

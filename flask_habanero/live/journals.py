@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from flask.config import Config
 from flask.sansio.app import App
 
-from . import configs, rebuilding, registrations, steps, templates
+from . import configs, rebuilding, recorded, registrations, steps, templates
 from .bookkeeping import relocated
 from .program import owner_of
 from .registrations import Entry, Target
@@ -43,11 +43,13 @@ def edit(program: Program, plan: Plan, pending: list[tuple[Target, Entry]], done
         moving += [(target, e) for e, owner in pairs if owner in plan.moved - plan.withdraw]
         # what came about while an import ran stands where that import stands now
         elsewhere = any(place[:2] in plan.moved for e in kept for place in e.chain or ())
-        if (
-            elsewhere
-            or len(kept) != len(entries)
-            or any(a is not b for a, b in zip(kept, entries, strict=True))
-        ):
+        if len(kept) != len(entries) or any(a is not b for a, b in zip(kept, entries, strict=True)):
+            ordered = sorted(kept, key=lambda e: program.position(e.chain or (), program.books.uids))
+            if elsewhere or len(kept) != len(entries) or ordered != kept:
+                journals[target] = ordered
+            else:  # only the lines are others: what was registered past Flask's methods stays
+                _write(target, kept, done)
+        elif elsewhere:
             journals[target] = sorted(kept, key=lambda e: program.position(e.chain or (), program.books.uids))
     for target, entry in [*moving, *pending]:
         journal = journals.setdefault(target, list(registrations.entries_of(target)))
@@ -55,6 +57,7 @@ def edit(program: Program, plan: Plan, pending: list[tuple[Target, Entry]], done
         journal.insert(bisect_right(keys, program.position(entry.chain or (), program.books.uids)), entry)
     if journals:
         _check_setup(program, journals)
+        recorded.keeps(journals)
         _swap(journals, done)
 
 
@@ -146,7 +149,12 @@ def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:
     fresh = [bp for bp in registered if not bp._got_registered_once]
     done.extend(steps.Assign(blueprint, {"_got_registered_once": True}).apply() for blueprint in fresh)
     for target, journal in journals.items():
-        old = registrations.entries_of(target)
-        registrations.set_entries(target, journal)
-        registrations.targets.add(target)
-        done.append(lambda target=target, old=old: registrations.set_entries(target, old))  # type: ignore[misc]  # bound now
+        _write(target, journal, done)
+
+
+def _write(target: Target, journal: list[Entry], done: list[Inverse]) -> None:
+    """Let a journal be another one."""
+    old = registrations.entries_of(target)
+    registrations.set_entries(target, journal)
+    registrations.targets.add(target)
+    done.append(lambda: registrations.set_entries(target, old))

@@ -82,7 +82,10 @@ def differs(program: Program, value: Any, found: Findings, literal: Any) -> bool
     if not used or isinstance(value, type):
         return False  # which object it is, is all that counts
     if isinstance(value, App | Blueprint):
-        return _target_changed(value, used - {""})
+        there = {*vars(value), *(name for cls in type(value).__mro__ for name in vars(cls))}
+        return _target_changed(
+            value, {one for one in used if one in there or written.is_stored(program.tree, one)}
+        )
     if isinstance(value, FunctionType):
         asked = used & set(vars(value))
         named = used & {"__name__", "__module__"}
@@ -116,7 +119,8 @@ def reads_state(program: Program, read: Findings) -> bool:
 
 
 def _target_changed(target: App | Blueprint, attributes: set[str]) -> bool:
-    rest = attributes - registrations.DECORATORS - registrations.CALLS - _KEPT_BY_APPS
+    methods = registrations.DECORATORS | registrations.CALLS | registrations.UNREPLAYABLE
+    rest = attributes - methods - _KEPT_BY_APPS
     keys = {name: key for name in rest if (key := _config_key(target, name))}
     if isinstance(target, App) and any(_keys_changed(target.config, {key}) for key in keys.values()):
         return True

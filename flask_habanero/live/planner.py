@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from . import (
     ordering,
     orphans,
     outside,
+    recorded,
     redefined,
     rivals,
     searches,
@@ -62,8 +64,21 @@ def make_plan(
         templates: whether templates change, too.
     """
     settling.settle(program)
-    draft = Draft(program, units, deletions)
-    draft.templates = templates
+
+    def fresh() -> Draft:
+        draft = Draft(program, units, deletions)
+        draft.templates = templates
+        return draft
+
+    draft = _drafted(fresh(), recorded.tell)
+    if draft.refused and recorded.is_told():
+        draft = _drafted(fresh(), recorded.forget)
+    return draft.finished()
+
+
+def _drafted(draft: Draft, begin: Callable[[Draft], None]) -> Draft:
+    """Return a draft, complete or refused."""
+    begin(draft)
     _modules(draft)
     for ask in (
         Flow.follow,
@@ -81,6 +96,7 @@ def make_plan(
         entries.arrange,
         checks.live_objects,
         checks.journals,
+        recorded.check,
         listing.check,
         anew.check,
         configured.check,
@@ -88,7 +104,7 @@ def make_plan(
     ):
         if not draft.refused:
             ask(draft)
-    return draft.finished()
+    return draft
 
 
 def reasons_to_boot(twin: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> tuple[Reason, ...]:

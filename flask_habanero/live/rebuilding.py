@@ -59,7 +59,8 @@ class _Shadows:
     def __init__(self, journals: dict[Target, list[Entry]]) -> None:
         self._journals = journals
         self._made: dict[Target, Target] = {}
-        self._real: dict[int, Target] = {}
+        self._real: dict[int, Any] = {}
+        self._copies: list[Any] = []  # an id counts for as long as its object is there
 
     def rebuilt(self, real: Target, shadow: Target) -> Rebuilt:
         if isinstance(real, Blueprint):
@@ -86,6 +87,9 @@ class _Shadows:
         return self._made[real]
 
     def _replay(self, shadow: Target, entry: Entry) -> None:
+        if entry.method == "record" and entry.sets is not None:
+            shadow.record(self._apart(entry.args[0]))  # type: ignore[union-attr]  # a blueprint has it
+            return
         if entry.method in UNREPLAYABLE:
             raise UnreplayableError(
                 f"{shadow.name}: .{entry.method}() runs a function whose effects are unknown"
@@ -99,6 +103,15 @@ class _Shadows:
                 raise UnreplayableError(f"blueprint {args[0].name!r} has a register() of its own")
             args = (self.of(args[0]), *args[1:])
         getattr(shadow, entry.method)(*args, **entry.kwargs)
+
+    def _apart(self, method: MethodType) -> MethodType:
+        """Return a method on a copy of its object, which may set what it likes there."""
+        owner = method.__self__
+        copied = object.__new__(type(owner))
+        vars(copied).update(vars(owner))
+        self._real[id(copied)] = owner
+        self._copies.append(copied)
+        return MethodType(method.__func__, copied)
 
     def _mapped(self, value: Any) -> Any:
         """Put the real objects back where a shadow got into a table."""

@@ -137,13 +137,18 @@ class Frame:
 
 @dataclass(eq=False)
 class Entry:
-    """One registration. `chain` is where it stands in cold-start order; the program resolves it."""
+    """One registration. `chain` is where it stands in cold-start order; the program resolves it.
+
+    `sets` is for `.record()` of a method: which attributes of its object it sets when the blueprint is
+    registered, and what they were before, if that is told (`recorded.py`).
+    """
 
     method: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     frames: tuple[Frame, ...]
     chain: tuple[Any, ...] | None = field(default=None)
+    sets: dict[str, Any] | None = field(default=None)
 
 
 class _State(threading.local):

@@ -256,6 +256,7 @@ def _run(draft: Draft, name: str, piece: Piece, written: configured.Kept = confi
         once = tuple(sorted(row.binds - set().union(*others)))
         draft.act(name, piece, 0, lambda: steps.Forget(draft.live(name), once))
     draft.registers |= bool(row.called_attributes & (registrations.DECORATORS | registrations.CALLS))
+    draft.registers |= any(effect.kind == "registers" for effect in found)
     draft.ran_imports += row.imports
     known = draft.out.codes.get(name)
     code = (known if known is not None else draft.program.codes(name))[piece.index]

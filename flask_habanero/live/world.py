@@ -30,6 +30,7 @@ class World:
 
     def __init__(self, program: Program, target: dict[str, Source], changed: set[str]) -> None:
         self._program, self._target, self._changed = program, target, changed
+        self.unset: dict[tuple[int, str], Value] = {}  # (id of an object, attribute) -> as it was made
         self.unloaded: set[str] = set()  # modules of other packages that the judge would have had to read
         self._rebound: dict[tuple[str, str], int] = {}  # -> how many there were then
         self._asked: set[tuple[str, str]] = set()
@@ -63,6 +64,10 @@ class World:
             return False
         units = ((self._program.unit_name(module), name) for module, name in names)
         return any(self._rebound.get(one, -1) >= age for one in units)
+
+    def was(self, thing: object, name: str) -> Value | None:
+        """Return what an attribute will be while statements run, if it is something else now."""
+        return self.unset.get((id(thing), name)) if self.unset else None
 
     def lacks(self, module: str) -> None:
         """Note that a module is not loaded: one of another package, so that nobody can tell what is in it."""

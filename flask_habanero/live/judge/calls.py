@@ -27,6 +27,7 @@ from flask.sansio.blueprints import Blueprint
 
 from .. import registrations
 from . import attributes, callbacks, containers, known, settings
+from .findings import Effect
 from .values import (
     ANY,
     NONE,
@@ -139,6 +140,10 @@ class Calls:
         name = getattr(raw, "__name__", "")
         if not is_target or not getattr(raw, "__module__", "").startswith("flask."):
             return None
+        if name in registrations.UNREPLAYABLE:
+            why = f"`{args.text}` keeps a function for when a blueprint is registered"
+            self._in.notes.add(Effect("records", None, name, why))
+            return NONE
         if name == "as_view" or name not in registrations.DECORATORS | registrations.CALLS:
             return None
         self._in.notes.registers()

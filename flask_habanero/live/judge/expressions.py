@@ -281,6 +281,8 @@ class Expressions:
     def _attributes(self, owner: Value, name: str) -> Iterator[attributes.Found]:
         for one in alternatives(owner):
             stored = self._in.notes.stored(one.object, name) if isinstance(one, Live) else None
+            if stored is None and isinstance(one, Live):
+                stored = self._in.world.was(one.object, name)
             if stored is not None:
                 yield stored
             if stored is None or self._in.perhaps:

@@ -55,6 +55,9 @@ class World(Protocol):
     def member(self, cls: type, name: str) -> Value | None:
         """Return a method that an own class will have, and has not now."""
 
+    def was(self, thing: object, name: str) -> Value | None:
+        """Return what an attribute will be while statements run, if it is something else now."""
+
     def lacks(self, module: str) -> None:
         """Note that a module of another package is not loaded, so that nobody can tell what is in it."""
 

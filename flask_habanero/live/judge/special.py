@@ -146,6 +146,11 @@ class Special:
         self._in.operators.given(args.every(), text=args.text)
         return containers.copied(args.first, deep=value.__name__ == "deepcopy")
 
+    def _ordered(self, value: Any, args: Args) -> Value | None:
+        """`collections.OrderedDict`: a dict."""
+        found = self._builtins.of("dict", args)
+        return Made(Live(value), items=found.items, rest=found.rest) if isinstance(found, Made) else None
+
     def _is_class(self, _value: Any, args: Args) -> Value | None:
         """`inspect.isclass`."""
         return self._builtins.of("isinstance", Args((args.first, Live(type)), text=args.text))
@@ -265,6 +270,7 @@ def _is_meta(value: Value) -> bool:
 
 _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("builtins", "__import__"): Special._import,
+    ("collections", "OrderedDict"): Special._ordered,
     ("collections", "defaultdict"): Special._defaultdict,
     ("_functools", "partial"): Special._partial,
     ("functools", "partial"): Special._partial,
