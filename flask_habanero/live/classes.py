@@ -20,6 +20,7 @@ from . import (
     spelled,
     unran,
 )
+from .judge.computed import is_plain
 
 if TYPE_CHECKING:
     from ..source import Source
@@ -73,7 +74,23 @@ def _only_computes(flow: Flow, changed: instances.Changed, reader: str, node: as
     found = flow.draft.judge(reader).read(node)
     listed = {"", *instances.ENUMERATING} & found.attributes or "" in found.uses_of(cls)
     special = any(one.startswith("__") for one in changed.every)  # Python itself asks for those
+    if instances.is_read(flow, changed.every) or not _leads_nowhere(flow, changed, reader, node, cls):
+        return False
     return not (found.effects or listed or special or found.attributes & (changed.every | _OF_MEMBERS))
+
+
+def _leads_nowhere(flow: Flow, changed: instances.Changed, reader: str, node: ast.stmt, cls: type) -> bool:
+    """Whether nobody gets at a class by what a statement binds, but by another name of the class itself."""
+    targets = getattr(node, "targets", [getattr(node, "target", None)])
+    if isinstance(node, ast.Assign | ast.AnnAssign) and not all(isinstance(one, ast.Name) for one in targets):
+        return False
+    for name in [one.id for one in targets if isinstance(one, ast.Name)]:
+        value = getattr(flow.program.loaded(reader), name, None)
+        if value is cls:
+            flow.draft.dirty_members.append((reader, name, changed.every))
+        elif not (isinstance(value, type) and not issubclass(value, cls)) and not is_plain(value):
+            return False
+    return True
 
 
 def _only_gives(flow: Flow, reader: str, node: ast.expr, local: set[str]) -> bool:

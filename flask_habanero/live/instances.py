@@ -68,7 +68,7 @@ def may_stay(flow: Flow, changed: Changed, reader: str, index: int, local: set[s
     if isinstance(node, _DEFINITIONS) or not _only_calls(node, local, changed.name):
         return False
     cls = _class_of(flow, changed)
-    if cls is None or _is_read(flow, changed.members):
+    if cls is None or is_read(flow, changed.members):
         return False
     row = names.of_source(flow.draft.out.target[reader])[index]
     alone = _is_all_ours(flow, cls) and not _is_given_away(flow, reader, row.binds, cls, changed.every)
@@ -89,7 +89,7 @@ def may_stay_in(flow: Flow, changed: Changed, reader: str, qualname: str, local:
     if node is None or not _only_calls(node, local, changed.name):
         return False
     cls = _class_of(flow, changed)
-    if cls is None or _is_read(flow, changed.members):
+    if cls is None or is_read(flow, changed.members):
         return False
     return _is_left_alone(flow, cls, changed, reader, node, local) or _is_unknown_elsewhere(
         flow, cls, changed
@@ -143,7 +143,7 @@ def _class_of(flow: Flow, changed: Changed) -> type | None:
     return cls if all(map(flow.program.was_watched, flow.loaded)) else None
 
 
-def _is_read(flow: Flow, members: frozenset[str]) -> bool:
+def is_read(flow: Flow, members: frozenset[str]) -> bool:
     """Whether some code of the app's own that ran may have read an attribute of such a name."""
     quoted = [quote for name in members for quote in (f'"{name}"', f"'{name}'")]
     for unit in flow.loaded:
