@@ -100,6 +100,9 @@ class OneModule:
     def is_own(self, module: str) -> bool:
         return module == NAME
 
+    def was(self, _thing: object, _name: str) -> None:
+        return None
+
     def lacks(self, module: str) -> None:
         pass
 
