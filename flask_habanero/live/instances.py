@@ -257,7 +257,7 @@ def is_unnoticed(flow: Flow, module: str, name: str, members: frozenset[str]) ->
     kinds = (*cls.__mro__[:-1], *type.mro(type(cls))[:-2])
     # peewee goes through a model's members for its fields, and methods are none
     asked = [one for one in kinds if not (mapped.is_peewees(cls) and one.__module__ == "peewee")]
-    return not _is_read(flow, frozenset()) and not _others_may_know(asked, frozenset())
+    return not is_read(flow, frozenset()) and not _others_may_know(asked, frozenset())
 
 
 def _is_held_by_ours(flow: Flow, level: list[Any]) -> bool:
