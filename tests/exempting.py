@@ -74,6 +74,11 @@ def listed(cls: type) -> list[str]:
     return sorted(name for name in vars(cls) if not name.startswith("_"))
 
 
+def entered(cls: type) -> list[str]:
+    """Return the same, as the class's own namespace has them."""
+    return sorted(name for name in cls.__dict__ if not name.startswith("_"))
+
+
 def made(cls: Any) -> str:
     """Return what an object of a class is called."""
     return str(cls().name)

@@ -177,9 +177,11 @@ def _of_module(flow: Flow, unit: str) -> _Told:
 _modules: dict[str, tuple[list[CodeType], frozenset[str], _Told]] = {}
 
 
-def of_others() -> Iterator[CodeType]:
-    """Yield the functions of others that ran at the start."""
-    return (one for one in list(startup.executed.values()) if startup.is_foreign_file(one.co_filename))
+def of_others(flow: Flow) -> Iterator[CodeType]:
+    """Yield the functions that ran at the start and are not of the app's own modules, wherever they lie."""
+    live = map(flow.program.loaded, flow.loaded)
+    own = {getattr(module, "__file__", None) for module in live}
+    return (one for one in list(startup.executed.values()) if one.co_filename not in own)
 
 
 @lru_cache(maxsize=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import enum
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from . import (
@@ -19,6 +20,7 @@ from . import (
     reading,
     spelled,
     unran,
+    variables,
 )
 from .judge.computed import is_plain
 
@@ -40,15 +42,25 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     _inherited(flow, module, cls, members)
     if mixins.DERIVES in members:
         mixins.follow(flow, module, cls)
-    noticed = members - asking.unnoticed(flow, module, cls, members, others=False)
-    unseen = not noticed and instances.is_unnoticed(flow, module, cls, members)
-    for reader in () if unseen else flow.loaded:
+    home = _home(flow, module, cls)
+    noticed = members - asking.unnoticed(flow, *home, members, others=False)
+    unseen = not noticed and instances.is_unnoticed(flow, *home, members)
+    for reader in flow.loaded:
         source = flow.draft.out.target[reader]
         if cls in source.text or "*" in source.text:
-            _in_module(flow, reader, source, instances.Changed(module, cls, noticed, members))
+            _in_module(flow, reader, source, instances.Changed(module, cls, noticed, members, unseen))
     spelled.importer(flow, module, cls)
     spelled.follow(flow, module)
     configured.source_changed(flow.draft, module, cls, members)
+
+
+def _home(flow: Flow, module: str, name: str) -> tuple[str, str]:
+    """Return the module that defines what is known as a class in some module, and its name there."""
+    cls = getattr(flow.program.loaded(module), name, None)
+    if not isinstance(cls, type):
+        return module, name
+    home = flow.program.unit_name(cls.__module__), cls.__name__
+    return home if getattr(flow.program.loaded(home[0]), home[1], None) is cls else (module, name)
 
 
 def _only_maps(flow: Flow, changed: instances.Changed, reader: str, node: ast.stmt, local: set[str]) -> bool:
@@ -114,13 +126,23 @@ def _only_gives(flow: Flow, reader: str, node: ast.expr, local: set[str]) -> boo
 
 
 def _only_asks(flow: Flow, changed: instances.Changed, reader: str, qualname: str, local: set[str]) -> bool:
-    """Whether a function of the start used a class, which SQLAlchemy maps otherwise now, only for rows."""
-    module, cls, _, every = changed
+    """Whether a function of the start used a class, which is mapped otherwise now, only for rows."""
+    module, cls, _, every, _ = changed
     mapping = flow.draft.out.mapping
+    node = flow.draft.world.definition(reader, qualname.partition(".<locals>")[0])
+    if changed.unseen and isinstance(node, bodies.Function):
+        whole = "<locals>" in qualname  # which of those in it ran is not told
+        parts = ast.walk(node) if whole else variables.of_body(node)
+        if _is_peewees_own(flow, reader, parts, local):
+            return True
     if not all((module, f"{cls}.{member}") in mapping.learns | mapping.forgets for member in every):
         return False
-    node = flow.draft.world.definition(reader, qualname.partition(".<locals>")[0])
-    return node is not None and mentioned.only_asks(node, local, flow.draft.judge(reader).callee)
+    return node is not None and mentioned.only_asks(ast.walk(node), local, flow.draft.judge(reader).callee)
+
+
+def _is_peewees_own(flow: Flow, reader: str, nodes: Iterable[ast.AST], local: set[str]) -> bool:
+    """Whether parts of a function or statement give a class to nobody but peewee."""
+    return mentioned.only_asks(nodes, local, flow.draft.judge(reader).callee, mapped.PEEWEES)
 
 
 def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> None:
@@ -133,7 +155,7 @@ def _inherited(flow: Flow, module: str, name: str, members: frozenset[str]) -> N
 
 
 def _in_module(flow: Flow, reader: str, source: Source, changed: instances.Changed) -> None:
-    module, cls, members, every = changed
+    module, cls, members, every, _ = changed
     rows = names.of_source(source)
     imports_it = reader == module or reading.may_read(source, module, cls)
     if not imports_it and (members | _OF_MEMBERS).isdisjoint(reading.asked_inside(source)):
@@ -154,6 +176,7 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: instances.Chang
             continue
         harmless = not (dotted or through(row)) and (
             _only_maps(flow, changed, reader, piece.node, local)
+            or (changed.unseen and _is_peewees_own(flow, reader, ast.walk(piece.node), local))
             or _only_computes(flow, changed, reader, piece.node)
         )
         if not harmless and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
@@ -163,7 +186,7 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: instances.Chang
 
 def _functions(flow: Flow, reader: str, changed: instances.Changed, local: set[str]) -> None:
     """Let what ran for functions of the start be stale that read a changed class."""
-    module, cls, members, _ = changed
+    module, cls, members, *_ = changed
     source, live = flow.draft.out.target[reader], getattr(flow.program.loaded(module), cls, None)
     for key, owners in flow.ran_in(reader):
         qualname = key[1]

@@ -38,12 +38,14 @@ class Changed(NamedTuple):
         name: its name.
         members: those that the app's own code may have noticed.
         every: all of them.
+        unseen: whether nobody asked for them, though peewee was given the class.
     """
 
     module: str
     name: str
     members: frozenset[str]
     every: frozenset[str]
+    unseen: bool = False
 
 
 _LISTING = {"dir", "vars", "getmembers", "getmembers_static"}
@@ -134,7 +136,7 @@ def _only_calls(node: ast.AST, local: set[str], name: str) -> bool:
 
 def _class_of(flow: Flow, changed: Changed) -> type | None:
     """Return the live class, if it gives its members to those only who ask for them by name."""
-    module, name, members, _ = changed
+    module, name, members, *_ = changed
     cls = getattr(flow.program.loaded(module), name, None)
     if not isinstance(cls, type) or not asking.answers_by_name(cls):
         return None
@@ -218,20 +220,20 @@ def _definition(source: Source, qualname: str) -> bodies.Function | None:
 
 def _is_unknown_elsewhere(flow: Flow, cls: type, changed: Changed) -> bool:
     """Whether no code of others that ran knows the names, or lists what an object has, and none holds one."""
-    module, name, _, every = changed
+    module, name, _, every, _ = changed
     if not startup.sees_all() or not asking.ASKED_BY_C.isdisjoint(every):
         return False
     members = every - asking.unnoticed(flow, module, name, every, others=True)
-    if _others_may_know(cls.__mro__[:-1], members):
+    if _others_may_know(flow, cls.__mro__[:-1], members):
         return False
     with functions.thawed():
         return _is_held_by_ours(flow, functions.instances_of(cls))
 
 
-def _others_may_know(kinds: Iterable[type], members: frozenset[str]) -> bool:
+def _others_may_know(flow: Flow, kinds: Iterable[type], members: frozenset[str]) -> bool:
     """Whether code of others that ran knows some names, or lists what objects of some classes have."""
     files = {getattr(sys.modules.get(one.__module__), "__file__", None) for one in kinds}
-    for code in asking.of_others():
+    for code in asking.of_others(flow):
         if code.co_qualname in _OF_CLASSES and code.co_filename == inspect.__file__:
             continue
         listing = ENUMERATING if code.co_filename in files else _LISTING
@@ -243,7 +245,7 @@ def _others_may_know(kinds: Iterable[type], members: frozenset[str]) -> bool:
 
 
 def is_unnoticed(flow: Flow, module: str, name: str, members: frozenset[str]) -> bool:
-    """Whether nobody can have noticed at the start what members of a class are, whoever was given it.
+    """Whether nobody but peewee can have noticed at the start what members of a model of it are.
 
     Args:
         flow: the flow.
@@ -252,12 +254,14 @@ def is_unnoticed(flow: Flow, module: str, name: str, members: frozenset[str]) ->
         members: what comes, goes, or is another thing now.
     """
     cls = getattr(flow.program.loaded(module), name, None)
-    if not isinstance(cls, type) or members != asking.unnoticed(flow, module, name, members, others=True):
+    if not (isinstance(cls, type) and mapped.is_peewees(cls)):
+        return False
+    if members != asking.unnoticed(flow, module, name, members, others=True):
         return False
     kinds = (*cls.__mro__[:-1], *type.mro(type(cls))[:-2])
     # peewee goes through a model's members for its fields, and methods are none
-    asked = [one for one in kinds if not (mapped.is_peewees(cls) and one.__module__ == "peewee")]
-    return not is_read(flow, frozenset()) and not _others_may_know(asked, frozenset())
+    asked = [one for one in kinds if one.__module__ != "peewee"]
+    return not is_read(flow, frozenset()) and not _others_may_know(flow, asked, frozenset())
 
 
 def _is_held_by_ours(flow: Flow, level: list[Any]) -> bool:

