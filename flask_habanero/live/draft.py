@@ -253,25 +253,24 @@ class Draft:
         return imports.execution_order(self.out.target, self.roots, self._late, self._comes_past)
 
     def _comes_past(self, name: str, index: int, module: str) -> bool:
-        """Whether a statement that stays named a module at the start, which another one that stays loaded."""
-        loader = next(
-            (one for one in reversed(self.program.books.chains.get(module, ())) if one[2] == 0), None
-        )
-        if loader is None or loader[0] not in self.program.tree or not self._stays(*loader[:2]):
-            return False
-        uids = self.uids(name)[index : index + 1]  # a module to come has none yet
-        return any((name, uid) != loader[:2] and self._stays(name, uid) for uid in uids)
+        """Whether a statement that stays named a module at the start, which another one that stays loaded.
 
-    def _stays(self, name: str, uid: int) -> bool:
+        Told by their texts: it is asked while statements of other modules are not paired yet.
+        """
+        chain = self.program.books.chains.get(module, ())
+        unit, uid, _ = next((one for one in reversed(chain) if one[2] == 0), ("", 0, 0))
+        if unit not in self.program.tree or uid not in self.program.uids(unit):
+            return False
+        loader = self.program.tree[unit].parsed.pieces[self.program.uids(unit).index(uid)].digest
+        mine = self.parsed(name).pieces[index].digest
+        return (unit, loader) != (name, mine) and self._stays(unit, loader) and self._stays(name, mine)
+
+    def _stays(self, name: str, digest: str) -> bool:
         """Whether a statement that ran at the start is there as it was."""
-        if name not in self.program.tree or name not in self.out.target:
+        trees = (self.program.tree, self.out.target)
+        if self.program.loaded(name) is None or not all(name in tree for tree in trees):
             return False
-        sides = (self.program.uids(name), self.uids(name))
-        if not all(uid in side for side in sides) or self.program.loaded(name) is None:
-            return False
-        pieces = (self.program.tree[name].parsed.pieces, self.parsed(name).pieces)
-        old, new = (one[side.index(uid)] for one, side in zip(pieces, sides, strict=True))
-        return old.digest == new.digest
+        return all(any(piece.digest == digest for piece in tree[name].parsed.pieces) for tree in trees)
 
     @property
     def _late(self) -> dict[tuple[str, int], list[str]]:
