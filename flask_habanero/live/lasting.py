@@ -15,6 +15,7 @@ the app's own code reads.
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
@@ -70,6 +71,12 @@ def has_changed(program: Program, module: str, name: str, found: Findings) -> bo
     if origin.is_rebound(live, name):
         return True
     return differs(program, value, found, written.literal(program.tree[module], name))
+
+
+def is_filled(program: Program, module: str, name: str) -> bool:
+    """Whether a name of a loaded module stands for a container that is not what is written."""
+    value = vars(program.loaded(module) or builtins).get(name)
+    return stateful.is_container(value) and not _equals(value, written.literal(program.tree[module], name))
 
 
 def differs(program: Program, value: Any, found: Findings, literal: Any) -> bool:

@@ -5,8 +5,10 @@ A statement that runs in a serving process would compute something else from wha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..piece import Piece
-from . import configs, entries, fetching, lasting, memos, names, rebinding, statements
+from . import configs, entries, fetching, imports, lasting, memos, names, rebinding, statements
 from .draft import Draft
 from .flow import Flow
 from .judge.findings import Findings
@@ -81,29 +83,48 @@ def _acted(draft: Draft) -> list[tuple[str, Piece, int]]:
 
 def _doubtful(draft: Draft, name: str, piece: Piece) -> list[tuple[str, str]]:
     """Return what a statement reads and may not be what the start made: it would compute something else."""
-    read = draft.judge(name).read(piece.node)
+    program, read = draft.program, draft.judge(name).read(piece.node)
+    asked = {(program.unit_name(module), bound) for module, bound in read.names}
     found = []
     for unit, bound in _read_names(draft, read):
-        there = draft.program.loaded(unit) is not None and unit in draft.program.tree
+        there = program.loaded(unit) is not None and unit in program.tree
         if there and (unit, bound) not in draft.rebound:
-            changed = bound in _rebound(draft, unit) or lasting.has_changed(draft.program, unit, bound, read)
-            found += [(unit, bound)] if changed else []
+            changed = bound in _rebound(draft, unit) or lasting.has_changed(program, unit, bound, read)
+            # what a star brings nobody knows while the import has not run: nor what is asked of it
+            brought = (unit, bound) not in asked and lasting.is_filled(program, unit, bound)
+            found += [(unit, bound)] if changed or brought else []
     return found
 
 
 def _read_names(draft: Draft, read: Findings) -> list[tuple[str, str]]:
-    """Return the names that are read; of those that a module to come imports, where they come from."""
+    """Return the names that are read; of those that are imported then, where they come from."""
     return sorted({_origin(draft, (draft.program.unit_name(module), bound)) for module, bound in read.names})
 
 
 def _origin(draft: Draft, name: tuple[str, str]) -> tuple[str, str]:
-    """Return where a name comes from that a module to come has imported; else the name."""
+    """Return from where a module to come, or an import that runs, has fetched a name; else the name."""
     seen = set()
-    while name[0] in draft.first_loaded and name not in seen:
+    while (name in draft.rebound or not _is_there(draft, *name)) and name not in seen:
         seen.add(name)
-        items = (item for row in names.of_source(draft.out.target[name[0]]) for item in row.imports)
-        name = next(((i.module, i.name) for i in items if i.bound == name[1] and i.name), name)
+        name = next(_fetched(draft, *name), name)
     return name
+
+
+def _is_there(draft: Draft, module: str, bound: str) -> bool:
+    """Whether a name is bound now: not in a module to come, nor where an import that runs will bind it."""
+    live = draft.program.loaded(module) if module not in draft.first_loaded else None
+    return module not in draft.out.target or (live is not None and bound in vars(live))
+
+
+def _fetched(draft: Draft, module: str, bound: str) -> Iterator[tuple[str, str]]:
+    """Yield from where the imports of a module fetch a name."""
+    target = draft.out.target
+    for item in (item for row in names.of_source(target[module]) for item in row.imports):
+        if item.name == "*":
+            known = imports.star_names(target[item.module], target) if item.module in target else None
+            yield from [(item.module, bound)] if bound in (known or ()) else []
+        elif item.bound == bound and item.name:
+            yield item.module, item.name
 
 
 def _others(draft: Draft, name: str, piece: Piece) -> list[str]:
