@@ -119,7 +119,8 @@ def _is_there(draft: Draft, module: str, bound: str) -> bool:
 def _fetched(draft: Draft, module: str, bound: str) -> Iterator[tuple[str, str]]:
     """Yield from where the imports of a module fetch a name."""
     target = draft.out.target
-    for item in (item for row in names.of_source(target[module]) for item in row.imports):
+    rows = names.of_source(target[module]) if module in target else ()
+    for item in (item for row in rows for item in row.imports):
         if item.name == "*":
             known = imports.star_names(target[item.module], target) if item.module in target else None
             yield from [(item.module, bound)] if bound in (known or ()) else []
