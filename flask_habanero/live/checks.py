@@ -258,7 +258,7 @@ def journals(draft: Draft) -> None:
     ]
     recorded.registered_anew(draft)
     try:
-        rebuilt = rebuilding.rebuild(targets, {})
+        rebuilt = rebuilding.rebuild(targets, {}, records=draft.out.records)
     except rebuilding.UnreplayableError as error:
         draft.refuse("journal", "", str(error))
         return

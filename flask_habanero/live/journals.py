@@ -57,8 +57,9 @@ def edit(program: Program, plan: Plan, pending: list[tuple[Target, Entry]], done
         journal.insert(bisect_right(keys, program.position(entry.chain or (), program.books.uids)), entry)
     if journals:
         _check_setup(program, journals)
-        recorded.keeps(journals)
-        _swap(journals, done)
+        if plan.records:
+            recorded.keeps(journals)
+        _swap(journals, done, records=plan.records)
 
 
 class Edited:
@@ -132,20 +133,21 @@ def _check_setup(program: Program, journals: dict[Target, list[Entry]]) -> None:
                 raise AssertionError(f"blueprint {blueprint.name!r}: {late}")
 
 
-def _swap(journals: dict[Target, list[Entry]], done: list[Inverse]) -> None:
+def _swap(journals: dict[Target, list[Entry]], done: list[Inverse], *, records: bool) -> None:
     targets = [
         t
         for t in {**dict.fromkeys(registrations.targets), **journals}
         if not t.import_name.startswith("flask_habanero")
     ]
-    before = {one.target: one for one in rebuilding.rebuild([t for t in targets if isinstance(t, App)], {})}
-    for one in rebuilding.rebuild(targets, journals):
+    apps = [target for target in targets if isinstance(target, App)]
+    before = {one.target: one for one in rebuilding.rebuild(apps, {}, records=records)}
+    for one in rebuilding.rebuild(targets, journals, records=records):
         done.append(steps.Assign(one.target, one.tables).apply())
         if isinstance(one.target, App):
             done.append(steps.Assign(one.target.url_map, one.url_map).apply())
             templates.exchange(one.target, before[one.target].jinja, one.jinja, done)
     # a blueprint that has no registrations of its own has no journal
-    registered = [bp for app in targets if isinstance(app, App) for bp in app.blueprints.values()]
+    registered = [bp for app in apps for bp in app.blueprints.values()]
     fresh = [bp for bp in registered if not bp._got_registered_once]
     done.extend(steps.Assign(blueprint, {"_got_registered_once": True}).apply() for blueprint in fresh)
     for target, journal in journals.items():

@@ -89,6 +89,7 @@ class Plan:
         absent: what a statement sets first, by id of the object, and attribute, key or element -> the object.
         bound: (module, name): what its statements bind or delete.
         mapping: what SQLAlchemy learns, or forgets.
+        records: whether functions that blueprints keep are called once more; see `recorded`.
         runs_code: whether statements run, and so may import and register.
         templates: whether compiled templates may hold results of what changed.
         assets: all that are served from then on; None if they stay as they are.
@@ -120,6 +121,7 @@ class Plan:
     clear: list[ClearCache] = field(default_factory=list)
     bound: set[tuple[str, str]] = field(default_factory=set)
     mapping: Mapping = field(default_factory=Mapping)
+    records: bool = False
     runs_code: bool = False
     templates: bool = False
     assets: Assets | None = None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING
 
@@ -70,15 +69,15 @@ def make_plan(
         draft.templates = templates
         return draft
 
-    draft = _drafted(fresh(), recorded.tell)
-    if draft.refused and recorded.is_told():
-        draft = _drafted(fresh(), recorded.forget)
+    draft = fresh()
+    recorded.count_on(draft)
+    if _complete(draft).refused and draft.out.records:
+        draft = _complete(fresh())
     return draft.finished()
 
 
-def _drafted(draft: Draft, begin: Callable[[Draft], None]) -> Draft:
-    """Return a draft, complete or refused."""
-    begin(draft)
+def _complete(draft: Draft) -> Draft:
+    """Return a draft once it says all that is to be done, or why that can't be."""
     _modules(draft)
     for ask in (
         Flow.follow,

@@ -37,18 +37,21 @@ class Rebuilt:
     jinja: dict[str, dict[str, Any]]  # filters, tests, globals
 
 
-def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> list[Rebuilt]:
+def rebuild(
+    targets: Iterable[Target], journals: dict[Target, list[Entry]], *, records: bool = False
+) -> list[Rebuilt]:
     """Build fresh registries of apps and blueprints from their journals. The live ones are only read.
 
     Args:
         targets: apps and blueprints.
         journals: the journal to use instead of a target's own.
+        records: whether functions that blueprints keep are called once more, as far as `recorded` tells them.
 
     Raises:
         UnreplayableError: a call in a journal can't be had twice.
         Exception: what Flask raises at a cold start of such registrations.
     """
-    shadows = _Shadows(journals)
+    shadows = _Shadows(journals, records)
     with unwritten():
         # all, before any table gets its real objects
         shadowed = [(target, shadows.of(target)) for target in targets]
@@ -56,8 +59,8 @@ def rebuild(targets: Iterable[Target], journals: dict[Target, list[Entry]]) -> l
 
 
 class _Shadows:
-    def __init__(self, journals: dict[Target, list[Entry]]) -> None:
-        self._journals = journals
+    def __init__(self, journals: dict[Target, list[Entry]], records: bool) -> None:
+        self._journals, self._records = journals, records
         self._made: dict[Target, Target] = {}
         self._real: dict[int, Any] = {}
         self._copies: list[Any] = []  # an id counts for as long as its object is there
@@ -87,7 +90,7 @@ class _Shadows:
         return self._made[real]
 
     def _replay(self, shadow: Target, entry: Entry) -> None:
-        if entry.method == "record" and entry.sets is not None:
+        if self._records and entry.method == "record" and entry.sets is not None:
             shadow.record(self._apart(entry.args[0]))  # type: ignore[union-attr]  # a blueprint has it
             return
         if entry.method in UNREPLAYABLE:

@@ -30,31 +30,27 @@ if TYPE_CHECKING:
 _SETTING_UP = {"register_blueprint", "record", "record_once"}
 
 
-def tell(draft: Draft) -> None:
-    """Note of each function that a blueprint keeps what it sets, if that is all that it does."""
+def count_on(draft: Draft) -> None:
+    """Let a draft count on what functions set that blueprints keep, where that is all that they do."""
     for blueprint, entry in _entries():
-        if entry.sets is None:
+        if entry.sets is None:  # it is told once: as it was registered it stays
             entry.sets = _sets(draft, blueprint, entry)
-        if entry.sets is not None:
-            owner = entry.args[0].__self__
-            draft.world.unset.update({(id(owner), name): Live(value) for name, value in entry.sets.items()})
-
-
-def forget(_draft: Draft) -> None:
-    """Take no such function to be told: nothing is unset, and no blueprint that has one is set up anew."""
-    for _, entry in _entries():
-        entry.sets = None
-
-
-def is_told() -> bool:
-    """Whether some such function is told."""
-    return any(entry.sets is not None for _, entry in _entries())
+    for _, entry, sets in _told():
+        owner = entry.args[0].__self__
+        draft.world.unset.update({(id(owner), name): Live(value) for name, value in sets.items()})
+        draft.out.records = True
 
 
 def _entries() -> Iterator[tuple[Blueprint, Entry]]:
     for target in list(registrations.targets):
         if isinstance(target, Blueprint):
             yield from ((target, one) for one in registrations.entries_of(target) if one.method == "record")
+
+
+def _told() -> Iterator[tuple[Blueprint, Entry, dict[str, Any]]]:
+    for blueprint, entry in _entries():
+        if entry.sets is not None:
+            yield blueprint, entry, entry.sets
 
 
 def _sets(draft: Draft, blueprint: Blueprint, entry: Entry) -> dict[str, Any] | None:
@@ -91,15 +87,13 @@ def _state(blueprint: Blueprint) -> Made:
 
 def check(draft: Draft) -> None:
     """Refuse where what such a function sets is asked for too late; let it be unset while statements run."""
-    for blueprint, entry in _entries():
-        if entry.sets is None:
-            continue
+    for blueprint, entry, sets in _told() if draft.out.records else ():
         owner = entry.args[0].__self__
-        why = _asked_behind(draft, blueprint, owner, entry.sets.keys()) or _asked_in_factory(draft, owner)
+        why = _asked_behind(draft, blueprint, owner, sets.keys()) or _asked_in_factory(draft, owner)
         if why is not None:
             draft.refuse("journal", "", f"{blueprint.name}: {why}")
-        now = {name: vars(owner)[name] for name in entry.sets}
-        draft.first("", steps.Assign(owner, dict(entry.sets)))
+        now = {name: vars(owner)[name] for name in sets}
+        draft.first("", steps.Assign(owner, dict(sets)))
         draft.last("", steps.Assign(owner, now))
 
 
@@ -139,7 +133,7 @@ def _words(node: ast.AST) -> Iterator[str]:
 def registered_anew(draft: Draft) -> None:
     """Refuse where a blueprint would be registered in another way that calls such a function then."""
     known = draft.program.tree.__contains__
-    told = [(blueprint, entry) for blueprint, entry in _entries() if entry.sets is not None]
+    told = [(blueprint, entry) for blueprint, entry, _ in _told()] if draft.out.records else []
     rows = [
         names.of_piece(piece, draft.out.target[name])
         for name in {module for module, _ in draft.acted}
@@ -164,7 +158,7 @@ def _registering(blueprint: Blueprint) -> Iterator[tuple[registrations.Target, E
 
 def keeps(journals: dict[registrations.Target, list[Entry]]) -> None:
     """Raise AssertionError if journals register a blueprint in another way that keeps such a function."""
-    kept = {blueprint for blueprint, entry in _entries() if entry.sets is not None}
+    kept = {blueprint for blueprint, _, _ in _told()}
     for target, journal in journals.items() if kept else ():
         if _of_kept(target, journal, kept) != _of_kept(target, registrations.entries_of(target), kept):
             raise AssertionError("a blueprint that calls a function then would be registered in another way")
