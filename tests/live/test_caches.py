@@ -98,6 +98,6 @@ def test_what_is_kept_in_files_a_cold_start_finds_too(tmp_path: Path) -> None:
 
 
 def test_what_the_apps_own_does_to_be_emptied_is_not_done(tmp_path: Path) -> None:
-    view = "def page(): return 'page ' + price()\npage.cache_clear = lambda: CALLS.append('cleared')\n"
-    view += "@app.get('/')\ndef index(): return page()"
+    view = "def cached(): return 'page ' + price()\ncached.cache_clear = lambda: CALLS.append('cleared')\n"
+    view += "@app.get('/')\ndef index(): return cached()"
     assert [count for _, count in answers(tmp_path, "a view", view=view)] == [0, 0, 0, 0, 0]

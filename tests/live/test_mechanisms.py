@@ -53,6 +53,7 @@ EDITS = {
     "new": ("def helper", "EXTRA = 7\n\n\ndef helper"),
     "new view": ("def helper", '@app.get("/new")\ndef new():\n    return "new"\n\n\ndef helper'),
     "gone": ("\n\ndef helper():\n    return 1\n", ""),
+    "bases": ("class Order:", "class Order(dict):"),
     "none": ("APP", "APP"),
 }
 SCRIPT = """
@@ -85,6 +86,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, list[s
         ("new", [f"EXTRA: {said.ONCE}"]),
         ("new view", [f"new: {said.REGISTERS}"]),
         ("gone", [f"helper: {said.GONE}"]),
+        ("bases", [f"Order: {said.REMADE}"]),
         ("none", []),
     ],
 )
