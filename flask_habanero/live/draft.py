@@ -32,6 +32,7 @@ from . import (
     reach,
     recollected,
     registrations,
+    sequence,
     stars,
     startup,
     steps,
@@ -62,7 +63,7 @@ class Draft:
         dirty_members: (module, class, members): classes that change in place.
         changed_functions: (module, qualified name, first line as loaded): same object, does something else.
         code_pairs: module -> code objects as loaded, with what becomes of them.
-        deferred: what makes a step once the live functions are known.
+        deferred: what makes a step once the live functions are known: statement, turn, where, and that.
     """
 
     def __init__(self, program: Program, units: tuple[Unit, ...], deletions: tuple[str, ...]) -> None:
@@ -109,7 +110,7 @@ class Draft:
         self.code_pairs: dict[str, list[tuple[CodeType, CodeType | None]]] = defaultdict(list)
         self.ran_imports: list[names.Import] = []  # of statements that run
         self.first_loaded: list[str] = []  # modules that those load for the first time
-        self.deferred: list[tuple[tuple[int, int], str, Callable[[], Any]]] = []
+        self.deferred: list[tuple[tuple[str, int], int, str, Callable[[], Any]]] = []
         self.templates = False  # whether templates change, too
         self.boots = False  # whether it is about a process that boots later: live objects are not its
         self.registers = False  # whether a statement that runs may register
@@ -250,37 +251,7 @@ class Draft:
 
     @cached_property
     def _order(self) -> dict[tuple[str, int], int]:
-        return imports.execution_order(self.out.target, self.roots, self._late, self._comes_past)
-
-    def _comes_past(self, name: str, index: int, module: str) -> bool:
-        """Whether a statement that stays named a module at the start, which another one that stays loaded.
-
-        Told by their texts: it is asked while statements of other modules are not paired yet.
-        """
-        chain = self.program.books.chains.get(module, ())
-        unit, uid, _ = next((one for one in reversed(chain) if one[2] == 0), ("", 0, 0))
-        if unit not in self.program.tree or uid not in self.program.uids(unit):
-            return False
-        loader = self.program.tree[unit].parsed.pieces[self.program.uids(unit).index(uid)].digest
-        mine = self.parsed(name).pieces[index].digest
-        return (unit, loader) != (name, mine) and self._stays(unit, loader) and self._stays(name, mine)
-
-    def _stays(self, name: str, digest: str) -> bool:
-        """Whether a statement that ran at the start is there as it was."""
-        trees = (self.program.tree, self.out.target)
-        if self.program.loaded(name) is None or not all(name in tree for tree in trees):
-            return False
-        return all(any(piece.digest == digest for piece in tree[name].parsed.pieces) for tree in trees)
-
-    @property
-    def _late(self) -> dict[tuple[str, int], list[str]]:
-        """Statement, by module and index -> modules that functions imported at the start while it ran."""
-        found: dict[tuple[str, int], list[str]] = defaultdict(list)
-        for name, chain in self.program.books.chains.items():
-            place = next((one for one in reversed(chain) if one[2] == 0), None)
-            if place is not None and chain[-1][2] and place[1] in (uids := self.uids(place[0])):
-                found[place[0], uids.index(place[1])].append(name)
-        return found
+        return sequence.of(self)
 
     @cached_property
     def live_functions(self) -> functions.Found:
@@ -326,7 +297,7 @@ class Draft:
     def act(self, name: str, piece: Piece, turn: int, make: Callable[[], Any]) -> None:
         """Note a step at its statement's place in a cold start: turn 0 for a header, 1 for a run."""
         self.out.runs_code = True
-        self.deferred.append(((self._order[name, piece.index], turn), self.where(name, piece), make))
+        self.deferred.append(((name, piece.index), turn, self.where(name, piece), make))
 
     def remember(self, target: Any) -> None:
         """Note that an object is to be as it was if the release fails: before anything is done to it."""
@@ -371,7 +342,10 @@ class Draft:
 
     def bind(self) -> None:
         """Turn deferred steps into steps: the live functions are known now."""
-        self.out.actions += [Action(order, where, make()) for order, where, make in self.deferred]
+        self.out.actions += [
+            Action((self._order[statement], turn), where, make())
+            for statement, turn, where, make in self.deferred
+        ]
         self.deferred.clear()
 
     def finished(self) -> Plan:

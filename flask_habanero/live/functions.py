@@ -75,19 +75,19 @@ def _all_reached(
     spaces = set(map(id, near))
     tops = {code.co_qualname.partition(".")[0] for code in wanted}
     named = [space[name] for space in near for name in tops & space.keys()]
-    known = [function for module in modules for function in _found.get(module, ())]
+    known = [function for module in modules for function in _at_hand.get(module, ())]
     # what registries hold, a namespace mostly holds, too; and most functions are under their own name there
     for depth, start in enumerate(([*named, *known], near, [*near, *roots])):
         reached = [function for function in _reach(start) if id(function.__globals__) in spaces]
         if _is_complete(reached, wanted):
             for module in modules if depth else ():
-                _found[module] = WeakSet(one for one in reached if one.__globals__ is vars(module))
+                _at_hand[module] = WeakSet(one for one in reached if one.__globals__ is vars(module))
             return reached
     return None
 
 
 # the functions of a module that were once looked for farther off: so they are at hand at the next plan
-_found: WeakKeyDictionary[ModuleType, WeakSet[FunctionType]] = WeakKeyDictionary()
+_at_hand: WeakKeyDictionary[ModuleType, WeakSet[FunctionType]] = WeakKeyDictionary()
 
 
 # reach

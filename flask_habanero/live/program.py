@@ -94,14 +94,10 @@ class Program:
         from .planner import make_plan
 
         with self.lock:
-            units, deletions = tuple(units), tuple(deletions)
-            if assets is not None:
-                target = {**self.tree, **{unit.name: unit.source for unit in units}}
-                known = {name: source for name, source in target.items() if name not in deletions}
-                self.overlay.check_readers(rendered.readers(known, self.books.ran), assets)
             templates = assets is not None and self.overlay.changes_templates(assets)
-            plan = make_plan(self, units, deletions, templates=templates)
+            plan = make_plan(self, tuple(units), tuple(deletions), templates=templates)
             if assets is not None:
+                self.overlay.check_readers(rendered.readers(plan.target, self.books.ran), assets)
                 self.overlay.plan(plan, assets)
             return plan
 

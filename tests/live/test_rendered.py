@@ -112,6 +112,11 @@ READ = {
         "PAGE.render()",
     ),
     "a page": ("with app.app_context():\n    PAGE = render_template('page.html')", "PAGE"),
+    "in a function": (f"def page(): {RENDER}\nwith app.app_context(): PAGE = page()", "PAGE"),
+    "in one that another makes": (
+        f"def outer():\n  def page(): {RENDER}\n  return page()\nwith app.app_context(): PAGE = outer()",
+        "PAGE",
+    ),
     "in a class": (
         "class Page:\n    with app.app_context():\n        text = render_template('page.html')",
         "Page.text",
@@ -139,21 +144,6 @@ NAMED = {
 def test_who_only_names_what_reads_templates_reads_none(tmp_path: Path, name: str) -> None:
     found = pushed(tmp_path, NAMED[name], "render_template('page.html')")
     assert found["page"] == [[], "pushed"]
-
-
-CALLED = {
-    "a function": f"def page(): {RENDER}\nwith app.app_context(): PAGE = page()",
-    "one in another": f"def outer():\n  def page(): {RENDER}\n  return page()\n"
-    "with app.app_context(): PAGE = outer()",
-}
-
-
-@pytest.mark.parametrize("name", CALLED)
-def test_so_is_what_a_function_reads_that_runs_at_the_start(tmp_path: Path, name: str) -> None:
-    found = pushed(tmp_path, CALLED[name], "PAGE")
-    assert found["style"] == [[], "disk"]
-    assert [code for code, _ in found["page"][0]] == ["template-read"]
-    assert found["page"][1] == "disk"
 
 
 LATER = {
