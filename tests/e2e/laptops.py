@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # it gives the fixture below to all tests
 
 ROOT = Path(__file__).parents[2]
 FLASK = [sys.executable, "-m", "flask", "habanero"]
+INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR")  # not CI, COLUMNS: they change what tools print
 SAYS_S = 30.0  # a loaded machine starts a client slowly
 
 Event = dict[str, Any]
@@ -231,7 +232,7 @@ def cloning(where: Path) -> Iterator[Clone]:
         folder = place / "work"
         shutil.copytree(server.folder, folder, ignore=shutil.ignore_patterns("instance", "__pycache__"))
         environ = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "HABANERO_", "GIT_"))},
+            **{name: os.environ[name] for name in INHERITED if name in os.environ},
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_SYSTEM": os.devnull,
             "HABANERO_SECRET": secret_of(server),
