@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..source import Source
-from . import names
+from . import imports, names
 from .judge.computed import is_plain
 from .judge.interpreter import Interpreter
 from .judge.values import ANY, Function, Live, Made, Value
@@ -71,8 +71,12 @@ class World:
 
     def lacks(self, module: str) -> None:
         """Note that a module is not loaded: one of another package, so that nobody can tell what is in it."""
-        if not self.is_own(module):
+        if not imports.is_own(module, self._tops):
             self.unloaded.add(module)
+
+    @functools.cached_property
+    def _tops(self) -> frozenset[str]:
+        return imports.tops(self._program.tree) | imports.tops(self._target)
 
     def is_changed(self, module: str) -> bool:
         """Whether the release changes a module."""
