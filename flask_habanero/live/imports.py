@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import Reason
 from ..source import Source, once_for_each_source
 from . import names
+from .bodies import Body
 from .names import Import
 from .reach import Tree, named_in, parents
 
@@ -145,30 +146,30 @@ class _ColdStart:
         for one in parents(item.module):
             self.execute(one)
         if item.name is None:
-            self._read_early(item, importer)
-        elif item.name != "*" and item.module in self._tree:
-            self._take(item, item.name, importer)
+            self._read_early(item, item.module, importer)
+        elif item.module in self._tree:
+            take = self._take_all if item.name == "*" else self._take
+            take(item, item.name, importer)
         else:
             self.execute(f"{item.module}.{item.name}")  # of a namespace package
 
-    def _read_early(self, item: Import, importer: str) -> None:
-        done = self._done.get(item.module, -1)
-        if done < 0 or item.module == importer:
+    def _read_early(self, item: Import, module: str, importer: str) -> None:
+        """Whether what is bound to a module is read before that module is complete."""
+        done = self._done.get(module, -1)
+        if done < 0 or module == importer:
             return
-        rows = [row for row in names.of_source(self._tree[importer]) if item.bound in row.reads]
-        source = self._tree[item.module]
-        if any(item.bound in row.bare for row in rows) or _is_below(item) or (rows and is_open(source)):
-            what = f"{item.module!r} is imported in a circle, and read while it is not complete"
-            if rows:
+        readers = [one for one in _run_at_import(self._tree[importer]) if item.bound in one.reads]
+        source = self._tree[module]
+        if any(item.bound in one.bare for one in readers) or _is_below(item) or (readers and is_open(source)):
+            what = f"{module!r} is imported in a circle, and read while it is not complete"
+            if readers:
                 self._circle(item, importer, what)
             return
-        asked = {attribute for row in rows for name, attribute in row.dotted if name == item.bound}
+        asked = {attribute for one in readers for name, attribute in one.dotted if name == item.bound}
         bound = names.bound_before(names.of_source(source), done)
         late = sorted(asked & binds(source) - bound)
         if late:
-            self._circle(
-                item, importer, f"{item.module!r} is imported in a circle: {late[0]!r} is not bound yet"
-            )
+            self._circle(item, importer, f"{module!r} is imported in a circle: {late[0]!r} is not bound yet")
 
     def _take(self, item: Import, name: str, importer: str) -> None:
         source, child = self._tree[item.module], f"{item.module}.{name}"
@@ -178,10 +179,20 @@ class _ColdStart:
             return
         if child in self._tree:
             self.execute(child)
+            self._read_early(item, child, importer)
         elif done >= 0 and name in binds(source):
             self._circle(
                 item, importer, f"{item.module!r} is imported in a circle: {name!r} is not bound yet"
             )
+
+    def _take_all(self, item: Import, _name: str, importer: str) -> None:
+        source, done = self._tree[item.module], self._done.get(item.module, -1)
+        if done < 0:
+            return
+        late = binds(source) - names.bound_before(names.of_source(source), done)
+        if late := late & (star_names(source, self._tree) or late):
+            what = f"all of {item.module!r} is imported in a circle: {min(late)!r} is not bound yet"
+            self._circle(item, importer, what)
 
     def _circle(self, item: Import, importer: str, what: str) -> None:
         hint = "move the import into the function that needs it"
@@ -190,7 +201,16 @@ class _ColdStart:
 
 def _is_below(item: Import) -> bool:
     """Whether an import binds the package of what it imports."""
-    return item.module.startswith(f"{item.bound}.")
+    return item.name is None and item.module.startswith(f"{item.bound}.")
+
+
+def _run_at_import(source: Source) -> list[names.Names | Body]:
+    """Return what the import of a module may read: statements, and functions, if one of them may run."""
+    rows = names.of_source(source)
+    own = {name.partition(".")[0] for row in rows for name in row.bodies}
+    decorated = any(getattr(piece.node, "decorator_list", ()) for piece in source.parsed.pieces)
+    runs = decorated or any("<lambda>" in row.bodies or row.calls & own for row in rows)
+    return [*rows, *(body for row in rows if runs for body in row.bodies.values())]
 
 
 @once_for_each_source
