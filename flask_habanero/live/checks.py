@@ -18,6 +18,7 @@ from . import (
     rebuilding,
     recorded,
     registrations,
+    stars,
     steps,
 )
 from .draft import Draft
@@ -36,6 +37,7 @@ def cold_start(draft: Draft) -> None:
     _packages(draft)
     _name_order(draft)
     _circles(draft)
+    stars.check_whole(draft)
 
 
 def _is_only_run(draft: Draft, name: str) -> bool:

@@ -71,13 +71,16 @@ def check(draft: Draft, name: str, row: Names, tree: Tree, where: str) -> None:
         draft.refuse("star-import", where, "a star import brought less than there is to bring", BY_NAME)
 
 
-def check_whole(draft: Draft, name: str, index: int) -> None:
-    """Refuse a star import that a cold start comes to while its module is still being imported."""
-    piece = draft.parsed(name).pieces[index]
-    for item in names.of_source(draft.out.target[name])[index].imports:
-        there = draft.parsed(item.module).pieces if item.module in draft.out.target else []
-        if item.name == "*" and there and draft.rank(item.module, there[-1]) > draft.rank(name, piece):
-            draft.refuse("star-import", draft.where(name, piece), _UNKNOWN, BY_NAME)
+def check_whole(draft: Draft) -> None:
+    """Refuse star imports that run and that a cold start comes to while their module is being imported."""
+    for name, uid in sorted(draft.acted):
+        if name not in draft.out.target or uid not in draft.uids(name):
+            continue  # it ends
+        piece = draft.parsed(name).pieces[draft.uids(name).index(uid)]
+        for item in names.of_source(draft.out.target[name])[piece.index].imports:
+            there = draft.parsed(item.module).pieces if item.module in draft.out.target else []
+            if item.name == "*" and there and draft.rank(item.module, there[-1]) > draft.rank(name, piece):
+                draft.refuse("star-import", draft.where(name, piece), _UNKNOWN, BY_NAME)
 
 
 def overlaid(draft: Draft, name: str) -> Iterator[tuple[str, int, bool]]:

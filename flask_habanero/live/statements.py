@@ -245,7 +245,6 @@ def _run(draft: Draft, name: str, piece: Piece, written: configured.Kept = confi
     entries.added(draft, name, piece, found)
     if row.star:
         stars.check(draft, name, row, draft.out.target, draft.where(name, piece))
-        stars.check_whole(draft, name, piece.index)
         rest = [r for i, r in enumerate(names.of_source(draft.out.target[name])) if i != piece.index]
         kept = set().union(*(r.binds | (stars.brought(r, draft.out.target) or set()) for r in rest))
         mine = (stars.brought(row, draft.out.target) or set()) - kept - _children(draft, name)
