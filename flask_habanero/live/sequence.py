@@ -35,8 +35,10 @@ def _comes_past(draft: Draft, statement: tuple[str, int], module: str) -> bool:
     (name, index), loader = statement, _loader(draft.program.books.chains.get(module, ()))
     if name not in draft.program.tree or not _stays(draft, *loader):
         return False
-    uid = draft.uids(name)[index]
-    return (name, uid) != loader and _stays(draft, name, uid)
+    uids = draft.uids(name)
+    if index >= len(uids):
+        return False  # of a module that is not loaded, and changes: none of its statements ran
+    return (name, uids[index]) != loader and _stays(draft, name, uids[index])
 
 
 def _stays(draft: Draft, name: str, uid: int) -> bool:
