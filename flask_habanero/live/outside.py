@@ -60,9 +60,11 @@ def _may_reach(
 
 def _shows(draft: Draft, key: Function, owner: Owner) -> bool:
     """Whether going through a statement that a function ran for comes past the function."""
-    if owner is None or owner[0] not in draft.loaded or owner[1] not in draft.uids(owner[0]):
-        return owner is not None
+    if owner is None:
+        return False
     module, uid = owner
+    if module not in draft.loaded or module not in draft.out.target or uid not in draft.uids(module):
+        return True
     node = draft.parsed(module).pieces[draft.uids(module).index(uid)].node
     return owner in draft.acted or (key[0], key[1].rpartition(".")[2]) in draft.judge(module).read(node).went
 
