@@ -241,7 +241,7 @@ class Draft:
     @cached_property
     def own(self) -> frozenset[str]:
         """The app's own top-level names, before and after."""
-        return imports.tops(self.program.tree) | imports.tops(self.out.target)
+        return imports.tops(self.program.tree, self.out.target)
 
     @cached_property
     def imports_differ(self) -> bool:

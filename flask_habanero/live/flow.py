@@ -26,6 +26,7 @@ from . import (
     definitions,
     fetching,
     headers,
+    hits,
     looping,
     memos,
     names,
@@ -84,6 +85,11 @@ class Flow:
         for key, owners in list(self.program.books.ran.items()):
             found[key[0]].append((key, owners))
         return found
+
+    @cached_property
+    def kept(self) -> dict[hits.Place, set[hits.Place]]:
+        """The functions that memos keep results of, with the names of those memos."""
+        return hits.kept(self.draft)
 
     @classmethod
     def follow(cls, draft: Draft) -> None:
@@ -202,6 +208,7 @@ class Flow:
 
     def _callers(self, key: Function, why: str) -> bool:
         """Let what called a function be stale, if that can all be done again. Returns whether it is."""
+        hits.follow(self, key)
         found = self.who.of(key)
         for caller, line in found or ():
             self._stale_call(caller, line, why)
@@ -267,7 +274,7 @@ class Flow:
                     self.draft.dirty += [(reader, bound) for bound in brought]
                 if any(item.module == module and item.name == "*" for item in row.imports):
                     statements.star(self.draft, reader, module, name)
-            self._readers_that_ran(reader, local, modules, module, name)
+            self.readers_that_ran(reader, local, modules, module, name)
         spelled.importer(self, module, name)
         spelled.follow(self, module)
         configured.source_changed(self.draft, module, name)
@@ -277,6 +284,7 @@ class Flow:
         if not self.first_time("config", id(config), key):
             return
         self.draft.changed_config.add((id(config), key))
+        self.touched.add("config")  # what a memo was made of need not have been read at the start
         book = configs.book_of(config)
         for read, calls in book.readers.items() if book is not None else ():
             if configs.EVERY in (read, key) or read == key:
@@ -292,9 +300,10 @@ class Flow:
         elif not self._callers(caller, configs.said(key)):
             self.draft.refuse("startup", "", f"{configs.said(key)} was read at the start")
 
-    def _readers_that_ran(
+    def readers_that_ran(
         self, reader: str, local: set[str], modules: set[str], module: str, name: str
     ) -> None:
+        """Let be stale what functions ran for that may get at a name of a module."""
         for key, owners in self.ran_in(reader):
             unit, qualname, _ = key
             body = reading.body_of(self.draft.out.target.get(unit), qualname)

@@ -34,9 +34,9 @@ _ALWAYS = {
 }
 
 
-def tops(tree: Tree) -> frozenset[str]:
-    """Return the app's own top-level names."""
-    return frozenset(name.partition(".")[0] for name in tree)
+def tops(*trees: Tree) -> frozenset[str]:
+    """Return the app's own top-level names, of all of some trees."""
+    return frozenset(name.partition(".")[0] for tree in trees for name in tree)
 
 
 def is_own(name: str, own: AbstractSet[str]) -> bool:
@@ -147,11 +147,12 @@ class _ColdStart:
             self.execute(one)
         if item.name is None:
             self._read_early(item, item.module, importer)
-        elif item.module in self._tree:
-            take = self._take_all if item.name == "*" else self._take
-            take(item, item.name, importer)
-        else:
+        elif item.module not in self._tree:
             self.execute(f"{item.module}.{item.name}")  # of a namespace package
+        elif item.name == "*":
+            self._take_all(item, importer)
+        else:
+            self._take(item, item.name, importer)
 
     def _read_early(self, item: Import, module: str, importer: str) -> None:
         """Whether what is bound to a module is read before that module is complete."""
@@ -185,13 +186,19 @@ class _ColdStart:
                 item, importer, f"{item.module!r} is imported in a circle: {name!r} is not bound yet"
             )
 
-    def _take_all(self, item: Import, _name: str, importer: str) -> None:
+    def _take_all(self, item: Import, importer: str) -> None:
+        """Whether a module is not complete yet, and lacks names that a star import of it brings."""
         source, done = self._tree[item.module], self._done.get(item.module, -1)
         if done < 0:
             return
-        late = binds(source) - names.bound_before(names.of_source(source), done)
-        if late := late & (star_names(source, self._tree) or late):
-            what = f"all of {item.module!r} is imported in a circle: {min(late)!r} is not bound yet"
+        rows, brought = names.of_source(source), star_names(source, self._tree)
+        late = binds(source) - names.bound_before(rows, done)
+        lacking = sorted(late & (late if brought is None else brought))
+        lacking += [
+            f"from {one.module} import *" for row in rows[done:] for one in row.imports if one.name == "*"
+        ]
+        if lacking:
+            what = f"all of {item.module!r} is imported in a circle: it has no {', '.join(lacking)} yet"
             self._circle(item, importer, what)
 
     def _circle(self, item: Import, importer: str, what: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import functools
 import gc
-import inspect
 import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -134,12 +133,24 @@ _KEEPING = re.compile(r"lru_cache|cached|memoize|functools\.cache\b|import\b.*\b
 def _memos(draft: Draft, reached: set[str]) -> Iterator[recollected.Memo]:
     """Yield the memos of the app's own functions that are reached, wherever those are held."""
     everything = _is_anything(reached)
-    with functions.thawed():
-        held = [one for one in gc.get_referrers(_Memo) if type(one) is _Memo]
-    for memo in held:
-        made_of = inspect.unwrap(memo)
-        if _is_own(draft, made_of) and (everything or _may_reach(made_of, reached)):
+    for memo in held(draft):
+        if everything or any(_may_reach(function, reached) for function in inside(memo)):
             yield recollected.Memo(memo)
+
+
+def held(draft: Draft) -> list[Any]:
+    """Return the memos (`functools.lru_cache`) of the app's own functions, wherever they are held."""
+    if not any(map(_keeps, draft.program.tree.values())):
+        return []
+    with functions.thawed():
+        found = [one for one in gc.get_referrers(_Memo) if type(one) is _Memo]
+    return [one for one in found if any(_is_own(draft, function) for function in inside(one))]
+
+
+def inside(memo: Any) -> Iterator[Any]:
+    """Yield what a memo keeps the results of, and what that wraps."""
+    while (memo := getattr(memo, "__wrapped__", None)) is not None:
+        yield memo
 
 
 def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
@@ -169,8 +180,10 @@ def _is_anything(reached: set[str]) -> bool:
 
 def _may_reach(function: Any, reached: set[str]) -> bool:
     """Whether a function may call what is reached: by a name, or by what it was given when it was made."""
-    name = getattr(function, "__name__", "<lambda>")
-    return name == "<lambda>" or name in reached or bool(getattr(function, "__closure__", None))
+    # what stands around it reads what it reads
+    around = getattr(function, "__qualname__", "<lambda>").split(".")
+    named = "<lambda>" in around or not reached.isdisjoint(around)
+    return named or bool(getattr(function, "__closure__", None))
 
 
 _SPECIAL = re.compile(r"__\w+__\Z")

@@ -33,12 +33,10 @@ def _loader(chain: tuple[Place, ...]) -> tuple[str, int]:
 def _comes_past(draft: Draft, statement: tuple[str, int], module: str) -> bool:
     """Whether a statement that stays named a module at the start, which another one that stays loaded."""
     (name, index), loader = statement, _loader(draft.program.books.chains.get(module, ()))
-    if name not in draft.program.tree or not _stays(draft, *loader):
+    if draft.program.loaded(name) is None or not _stays(draft, *loader):
         return False
-    uids = draft.uids(name)
-    if index >= len(uids):
-        return False  # of a module that is not loaded, and changes: none of its statements ran
-    return (name, uids[index]) != loader and _stays(draft, name, uids[index])
+    uid = draft.uids(name)[index]
+    return (name, uid) != loader and _stays(draft, name, uid)
 
 
 def _stays(draft: Draft, name: str, uid: int) -> bool:

@@ -76,7 +76,7 @@ class World:
 
     @functools.cached_property
     def _tops(self) -> frozenset[str]:
-        return imports.tops(self._program.tree) | imports.tops(self._target)
+        return imports.tops(self._program.tree, self._target)
 
     def is_changed(self, module: str) -> bool:
         """Whether the release changes a module."""
