@@ -118,13 +118,17 @@ def started_cold(example: Example) -> dict[str, str]:
 
 
 def _served(root: str, sources: Mapping[str, str], entry: str) -> Any:
-    """Start an app with us in front, and ask each of its pages once. No entry: as `python app.py` does."""
+    """Start an app with us in front, and ask each of its pages once. No entry: as `python app.py` does.
+
+    Where an example does not say where we come in, that is last.
+    """
     from flask_habanero import Habanero
 
     write(root, sources)
     os.environ.update(HABANERO_SECRET=_secret(), HABANERO_STORE=f"{root}/.store")
     app = start(root, entry) if entry else start_as_main(root)
-    Habanero(app)
+    if "habanero" not in app.extensions:
+        Habanero(app)
     warm(app)
     return app
 

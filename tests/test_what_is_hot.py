@@ -990,8 +990,12 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 """,
     "an extension of Flask that gives templates an extension of Jinja, filters, globals": """
 @@ app.py @@
+  from flask import Flask
+  from flask_habanero import Habanero
 + from tests.exempting import Shelf
-+
+
+  app = Flask(__name__)
+  Habanero(app)
 + shelf = Shelf(app)
 
   @app.route("/")
