@@ -32,10 +32,12 @@ def kept(draft: Draft) -> dict[Place, set[Place]]:
         for name, value in list(vars(draft.live(unit)).items()):
             named[id(value)].add((unit, name))
     for memo in held:
+        qualname = getattr(memo, "__qualname__", ".")  # a memo of a partial has none
+        own = set() if "." in qualname else {(draft.program.unit_name(memo.__module__), qualname)}
         for function in _functions(memo):
-            module = draft.program.unit_name(function.__module__)
-            own = set() if "." in function.__qualname__ else {(module, function.__qualname__)}
-            found[module, function.__qualname__] |= named[id(memo)] | own
+            code = function.__code__  # `functools.wraps` changes the names of the function
+            module = draft.program.unit_name(function.__globals__["__name__"])
+            found[module, code.co_qualname] |= named[id(memo)] | own
     return found
 
 

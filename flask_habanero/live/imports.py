@@ -135,11 +135,13 @@ class _ColdStart:
         if name in self._done or name not in self._tree:
             return
         self._done[name] = 0
-        for index, row in enumerate(names.of_source(self._tree[name])):
+        pieces = self._tree[name].parsed.pieces
+        for index, (piece, row) in enumerate(zip(pieces, names.of_source(self._tree[name]), strict=True)):
             self._done[name] = index
+            if isinstance(piece.node, ast.If) and names.never_runs(piece.node):
+                continue  # `if TYPE_CHECKING:`
             for item in row.imports:
-                if not item.guarded:
-                    self._fetch(item, name)
+                self._fetch(item, name)  # under a `try`, too: what is caught there binds something else
         self._done[name] = -1
 
     def _fetch(self, item: Import, importer: str) -> None:

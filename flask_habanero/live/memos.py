@@ -9,9 +9,11 @@ from __future__ import annotations
 import ast
 import functools
 import gc
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..source import Source, once_for_each_source
@@ -148,9 +150,21 @@ def held(draft: Draft) -> list[Any]:
 
 
 def inside(memo: Any) -> Iterator[Any]:
-    """Yield what a memo keeps the results of, and what that wraps."""
-    while (memo := getattr(memo, "__wrapped__", None)) is not None:
+    """Yield what a memo keeps the results of, and what that calls: wrapped, bound, or given its arguments."""
+    seen = {id(memo)}
+    while (memo := _within(memo)) is not None and id(memo) not in seen:
+        seen.add(id(memo))
         yield memo
+
+
+def _within(one: Any) -> Any:
+    if isinstance(one, functools.partial):
+        return one.func
+    if isinstance(one, MethodType):
+        return one.__func__
+    wrapped = None if isinstance(one, type) else inspect.getattr_static(one, "__wrapped__", None)
+    called = inspect.getattr_static(type(one), "__call__", None)
+    return wrapped if wrapped is not None else called if isinstance(called, FunctionType) else None
 
 
 def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
@@ -180,8 +194,9 @@ def _is_anything(reached: set[str]) -> bool:
 
 def _may_reach(function: Any, reached: set[str]) -> bool:
     """Whether a function may call what is reached: by a name, or by what it was given when it was made."""
-    # what stands around it reads what it reads
-    around = getattr(function, "__qualname__", "<lambda>").split(".")
+    code = getattr(function, "__code__", None)  # `functools.wraps` changes the names of the function
+    names = (getattr(function, "__qualname__", "<lambda>"), getattr(code, "co_qualname", ""))
+    around = {one for name in names for one in name.split(".")}  # what stands around it reads what it reads
     named = "<lambda>" in around or not reached.isdisjoint(around)
     return named or bool(getattr(function, "__closure__", None))
 

@@ -198,7 +198,7 @@ class Graph:
         self.visit(f"{path}.keywords", value.keywords)
 
     def _memo(self, path: str, value: Any) -> None:
-        name = f"{value.__module__}.{value.__qualname__}"
+        name = f"{value.__module__}.{getattr(value, '__qualname__', '?')}"  # of a partial: none
         self.word(path, f"lru_cache {name} {value.cache_parameters()} doc={value.__doc__!r}")
         for name, item in sorted(vars(value).items()):
             self.visit(f"{path}.{name}", item)
