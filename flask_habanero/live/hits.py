@@ -32,12 +32,10 @@ def kept(draft: Draft) -> dict[Place, set[Place]]:
         for name, value in list(vars(draft.live(unit)).items()):
             named[id(value)].add((unit, name))
     for memo in held:
-        qualname = getattr(memo, "__qualname__", ".")  # a memo of a partial has none
-        own = set() if "." in qualname else {(draft.program.unit_name(memo.__module__), qualname)}
         for function in _functions(memo):
             code = function.__code__  # `functools.wraps` changes the names of the function
             module = draft.program.unit_name(function.__globals__["__name__"])
-            found[module, code.co_qualname] |= named[id(memo)] | own
+            found[module, code.co_qualname] |= named[id(memo)]
     return found
 
 
@@ -86,9 +84,6 @@ def _asked(flow: Flow, module: str, name: str) -> None:
             continue
         local, modules = reading.aliases(source, reader, module, name)
         for index, row in enumerate(names.of_source(source)):
-            for item in row.imports:
-                if item.module == module and item.name in (name, "*"):
-                    _asked(flow, reader, name if item.name == "*" else item.bound)
             if reading.gets_at(row, name, local, modules):
                 flow.stale_at(reader, index, name, local | modules)
         flow.readers_that_ran(reader, local, modules, module, name)

@@ -162,9 +162,16 @@ def _within(one: Any) -> Any:
         return one.func
     if isinstance(one, MethodType):
         return one.__func__
+    if type(one) is _Memo:  # its `__wrapped__` is what `functools.wraps` made it
+        return next(thing for thing in gc.get_referents(one) if callable(thing) and not _is_of_memos(thing))
     wrapped = None if isinstance(one, type) else inspect.getattr_static(one, "__wrapped__", None)
     called = inspect.getattr_static(type(one), "__call__", None)
     return wrapped if wrapped is not None else called if isinstance(called, FunctionType) else None
+
+
+def _is_of_memos(thing: Any) -> bool:
+    """Whether this is one of the types that every memo refers to."""
+    return isinstance(thing, type) and thing.__module__ == _Memo.__module__
 
 
 def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
