@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .admission import check_names
 from .answers import Answers, Circumstances
+from .apart import hot_apart
 from .archive import Archive
 from .change import Change, Request, nonce_asked, rehearsal_asked, wishes
 from .clock import Clock
@@ -135,13 +136,20 @@ class Deployer:
                 plan = self._planned(change, foresee)
                 check_restart(self.worker.program, change)
         except ColdChangeError as cold:
-            if not self.restarts.are_possible:
-                raise ColdChangeError((*cold.reasons, *self.restarts.obstacles())) from None
-            lost = {"lost": WOULD_BE_LOST, "gathered": self.restarts.gathered()}
-            data = {"planned": True, "restarts": True, **lost}
-            return self.answers.report(cold.outcome, reasons=cold.reasons, data=data)
+            return self._cold_plan(change, cold)
         data = {"planned": True, "how": mechanisms(plan)}
         return self.answers.report("live", steps=tuple(map(str, plan.steps)), data=data)
+
+    def _cold_plan(self, change: Change, cold: ColdChangeError) -> Report:
+        apart = hot_apart(self.worker.program, change, cold.reasons)
+        data: dict[str, Any] = {"planned": True} if apart is None else {"planned": True, "apart": apart}
+        if not self.restarts.are_possible:
+            reasons = (*cold.reasons, *self.restarts.obstacles())
+            log.warning("plan: %s: %s", cold.outcome, cold)
+            return self.answers.report(cold.outcome, reasons=reasons, data=data)
+        lost = {"lost": WOULD_BE_LOST, "gathered": self.restarts.gathered()}
+        data = {**data, "restarts": True, **lost}
+        return self.answers.report(cold.outcome, reasons=cold.reasons, data=data)
 
     def _rehearse(self, request: Request, clock: Clock) -> Report:
         (pages, within_s), name = rehearsal_asked(request), name_of(self.apps, self.config.app)

@@ -407,10 +407,11 @@ class FakeServer:
             return self.report("refused", reasons=tuple(reasons)), bundle
         if reasons:
             outcome = "cold" if reasons[0].code in ("cold", "import-broken") else "failed"
-            return self.report(outcome, reasons=tuple(reasons)), bundle
+            rest = any("the rest is hot" in unit.source.text for unit in bundle.units)
+            data = {"planned": True, "apart": _apart(bundle)} if rest else {}
+            return self.report(outcome, reasons=tuple(reasons), data=data), bundle
         steps = tuple(f"{unit.name}: ~index" for unit in bundle.units)
-        how = {unit.source.path: ["index: its body\x1b is exchanged"] for unit in bundle.units}
-        return self.report(steps=steps, data={"planned": True, "how": how}), bundle
+        return self.report(steps=steps, data={"planned": True, "how": _how(bundle)}), bundle
 
     def _reasons(self, bundle: Bundle) -> list[Reason]:
         reasons, there = [], bundle.applied_to(self.tree)
@@ -485,6 +486,18 @@ class FakeServer:
                 connection.shutdown(socket.SHUT_RDWR)
         self.httpd.server_close()
         self.thread.join()
+
+
+def _how(bundle: Bundle) -> dict[str, list[str]]:
+    return {unit.source.path: ["index: its body\x1b is exchanged"] for unit in bundle.units}
+
+
+def _apart(bundle: Bundle) -> dict[str, object]:
+    """Return what a plan says of a cold change that is hot but for its last statement."""
+    unit = bundle.units[0]
+    hidden = {"code": "cold", "where": f"{unit.name}:5", "what": "hidden until then", "hint": ""}
+    steps, without = [f"{unit.name}: ~index"], [f"{unit.source.path}: +COLD"]
+    return {"steps": steps, "how": _how(bundle), "without": without, "reasons": [hidden]}
 
 
 def _row(one: Source | Asset) -> list:

@@ -28,7 +28,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("gate", "config", "surroundings", "guard", "manager", "signals", "boot"),
     ("webhook", "fresh", "importable", "clock", "concerned", "band", "bootnote", "coldstart"),
     ("change", "post", "moves", "leaving", "worker", "round", "wide", "resync", "relay", "fleet", "census"),
-    ("freeze", "trial", "admission"),
+    ("freeze", "trial", "admission", "apart"),
     ("answers", "archive", "rehearsing", "leading", "cold", "deploy"),
     ("endpoint", "server"),
     ("follower", "rehearsal"),

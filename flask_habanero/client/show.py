@@ -24,6 +24,7 @@ from .drift import Drift
 from .finding import Finding
 from .lookup import Found
 from .patch import unified
+from .planned import plan_lines
 from .printer import Printer, width_of_screen
 from .push import Result
 from .records import (
@@ -41,14 +42,10 @@ from .records import (
 from .rehearsal import rehearsal_lines
 from .view import View
 from .words import (
-    PATH_WIDTH,
-    also,
     caret_lines,
     clock,
     dim,
-    edit_lines,
     files,
-    how_lines,
     python_name,
     reach,
     reason_lines,
@@ -121,21 +118,8 @@ class Lines:
     def plan(self, result: Result) -> None:
         """Show what a push would do."""
         click.echo(result_line("plan" if result.report.outcome == "live" else result.report.outcome, result))
-        deleted = set(result.decision.delete)
-        for name, path in zip(result.sent, result.paths, strict=True):
-            parts = (step.partition(": ") for step in result.report.steps)
-            steps = [verb for where, _, verb in parts if where in (name, path)]
-            click.echo(
-                f"  {'-' if name in deleted else '~'} {path:<{PATH_WIDTH}}  {'  '.join(steps)}".rstrip()
-            )
-            for line in (*edit_lines(result, path), *how_lines(result, path)):
-                click.echo(dim(visible(line)))
-        for line in how_lines(result, ""):
-            click.echo(dim(visible(line)))
-        for line in unimported_lines(result):
+        for line in plan_lines(result):
             click.echo(line)
-        self._beneath(result.report)
-        click.echo(f"Plan: {len(result.decision.send)} to send, {len(deleted)} to remove, {also(result)}")
 
     def _beneath(self, report: Report) -> None:
         for line in _beneath(report):

@@ -24,7 +24,6 @@ from .push import Result
 PATH_WIDTH = 40
 STEPS_WIDTH = 60
 SOME = 3  # of a list of files
-EDITS = 12  # of what an edit means, for each file
 LEAST = 12  # columns that a path, and what was done, keep on a narrow screen
 COLOURS = {
     "live": "green",
@@ -145,22 +144,6 @@ def _lost_lines(data: Mapping[str, Any]) -> list[str]:
     return [f"          {data.get('lost', '')}", *names]
 
 
-def edit_lines(result: Result, path: str) -> list[str]:
-    """Return what the edit of a file means, as it stands beneath the file in a plan."""
-    edits = result.edits.get(path, ())
-    more = [f"      ... {len(edits) - EDITS} more"] if len(edits) > EDITS else []
-    return [*(f"      {edit}" for edit in edits[:EDITS]), *more]
-
-
-def how_lines(result: Result, path: str) -> list[str]:
-    """Return how the server would make the edit of a file live; for no path, what is true of all."""
-    told = result.report.data.get("how")
-    said = told.get(path) if isinstance(told, dict) else None
-    lines = [f"      > {line}" for line in said if isinstance(line, str)] if isinstance(said, list) else []
-    more = [f"      > ... {len(lines) - EDITS} more"] if len(lines) > EDITS else []
-    return [*lines[:EDITS], *more]
-
-
 def unimported_lines(result: Result) -> list[str]:
     """Return what stands beneath the line of a push that brought files which nothing imports yet."""
     paths = result.unimported
@@ -225,14 +208,6 @@ def report_of(error: HabaneroError) -> Report:
             hint = "correct it; nothing was sent"
         reasons = (Reason(reasons[0].code, reasons[0].where, reasons[0].what, hint),)
     return Report(error.outcome, reasons=reasons)
-
-
-def also(result: Result) -> str:
-    """Return what a plan's summary says besides what goes."""
-    newer = f"{len(result.decision.newer)} newer on the server"
-    if result.report.data.get("restarts"):
-        return f"{newer}; cold, the workers would be restarted"
-    return f"{newer}, {len(result.report.reasons)} in the way"
 
 
 def status_lines(report: Report, now: Situation, drift: Iterable[str] = ()) -> list[str]:

@@ -2,8 +2,7 @@
 
 import pytest
 from flask_habanero.client.edits import LAYOUT, edits
-from flask_habanero.client.push import Result
-from flask_habanero.client.words import how_lines
+from flask_habanero.client.planned import hot_of
 from flask_habanero.release import Report
 from flask_habanero.source import Source
 
@@ -139,4 +138,38 @@ def test_a_plan_says_how_each_step_is_done_and_lets_no_control_character_through
 
 @pytest.mark.parametrize("how", [None, [], {"shop/views.py": 1}, {"shop/views.py": [1]}])
 def test_a_server_that_says_nothing_of_how_is_asked_no_more(how):
-    assert how_lines(Result(Report("live", data={"how": how})), "shop/views.py") == []
+    assert not any(hot_of(Report("live", data={"how": how})).how.values())
+
+
+def test_of_a_cold_change_it_says_what_is_hot_without_which_edit(project, run):
+    project.write("shop.views", "def index():\n    return 2\n\n\nCOLD = 1  # cold, the rest is hot\n")
+    lines = run("plan").out.splitlines()
+    assert [line.strip() for line in lines[1:4]] == [
+        "~ shop/views.py                             ~index",
+        "index: body",
+        "+COLD",
+    ]
+    assert "      > index: its body" in run("plan").out
+    assert "          hot are the steps above, without shop/views.py: +COLD" in lines
+    assert [line for line in lines if "hidden" in line] == [
+        "          shop.views:5  hidden until then  [cold]"
+    ]
+    assert lines[-1].endswith("2 in the way")
+    told = run("plan", "--json").json
+    assert (told["outcome"], told["steps"]) == ("cold", [])
+    assert told["data"]["apart"]["without"] == ["shop/views.py: +COLD"]
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        1,
+        {},
+        {"steps": 1, "how": [], "without": {}, "reasons": "no"},
+        {"steps": [1], "how": {"a": 1}, "without": [1], "reasons": [1, {}, {"code": 1}]},
+    ],
+)
+def test_what_is_malformed_in_it_is_left_out(apart):
+    hot = hot_of(Report("cold", data={"apart": apart}))
+    assert (hot.steps, hot.without, hot.reasons) == ((), (), ())
+    assert not any(hot.how.values())

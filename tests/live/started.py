@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +17,7 @@ from flask_habanero.unit import build_unit
 program.install()
 import flask_habanero.live.planner  # as a server may: while the start is recorded
 app = importlib.import_module("app")
-running = program.attach(app.app, ("app",))
+running = program.attach(app.app, ("app", *OTHERS))
 startup.stop()
 
 def planned(text):
@@ -24,7 +25,7 @@ def planned(text):
 """
 
 
-def run(folder: Path, app: str, script: str, given: str = "") -> str:
+def run(folder: Path, app: str, script: str, given: str = "", others: Mapping[str, str] | None = None) -> str:
     """Start an app, then run a script that knows it as `app`; return what it prints.
 
     Args:
@@ -32,9 +33,12 @@ def run(folder: Path, app: str, script: str, given: str = "") -> str:
         app: text of the module `app`.
         script: has `app`, `running` (the program), `planned(text)`, and what START imports.
         given: its standard input.
+        others: module -> text, of others that are the app's own, too.
     """
-    (folder / "app.py").write_text(app)
-    (folder / "check.py").write_text(START + script)
+    others = others or {}
+    for name, text in {"app": app, **others}.items():
+        (folder / f"{name}.py").write_text(text)
+    (folder / "check.py").write_text(f"OTHERS = {sorted(others)}\n{START}{script}")
     done = subprocess.run(
         [sys.executable, "check.py"],
         input=given,
