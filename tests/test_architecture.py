@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import flask_habanero
@@ -55,27 +55,36 @@ class Module:
         self.package = self.name if self.path.endswith("__init__.py") else self.name.rpartition(".")[0]
 
     def nodes(self, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, kinds))
+        return (node for node in self.every if isinstance(node, kinds))
 
-    def calls(self) -> Iterator[str]:
-        """Yield what is called, as it is written: `compile`, `marshal.loads`."""
-        return (ast.unparse(node.func) for node in self.nodes(ast.Call) if isinstance(node, ast.Call))
+    @cached_property
+    def every(self) -> list[ast.AST]:
+        """All nodes of it: each power asks for them."""
+        return list(ast.walk(self.tree))
 
-    def assigned(self) -> Iterator[str]:
-        """Yield the attributes that something is assigned to."""
+    @cached_property
+    def calls(self) -> set[str]:
+        """What is called, as it is written: `compile`, `marshal.loads`."""
+        return {ast.unparse(node.func) for node in self.nodes(ast.Call) if isinstance(node, ast.Call)}
+
+    @cached_property
+    def assigned(self) -> set[str]:
+        """The attributes that something is assigned to."""
         stored = (n for n in self.nodes(ast.Attribute) if isinstance(n, ast.Attribute))
-        return (node.attr for node in stored if isinstance(node.ctx, ast.Store | ast.Del))
+        return {node.attr for node in stored if isinstance(node.ctx, ast.Store | ast.Del)}
 
-    def imported(self) -> Iterator[str]:
-        """Yield the modules of other people that it imports anywhere, and their packages."""
+    @cached_property
+    def imported(self) -> set[str]:
+        """The modules of other people that it imports anywhere, and their packages."""
+        found = set[str]()
         for node in self.nodes(ast.Import, ast.ImportFrom):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             else:
                 assert isinstance(node, ast.ImportFrom)
                 names = [] if node.level else [node.module or ""]
-            for name in names:
-                yield from (name, name.partition(".")[0])
+            found.update(part for name in names for part in (name, name.partition(".")[0]))
+        return found
 
 
 @cache
@@ -158,15 +167,15 @@ Finder = Callable[[Module], bool]
 
 
 def calls(pattern: str) -> Finder:
-    return lambda module: any(re.fullmatch(pattern, call) for call in module.calls())
+    return lambda module: any(re.fullmatch(pattern, call) for call in module.calls)
 
 
 def imports(*names: str) -> Finder:
-    return lambda module: not set(names).isdisjoint(module.imported())
+    return lambda module: not set(names).isdisjoint(module.imported)
 
 
 def assigns(*names: str) -> Finder:
-    return lambda module: not set(names).isdisjoint(module.assigned())
+    return lambda module: not set(names).isdisjoint(module.assigned)
 
 
 DEMO = "client/backstage.py"  # starts and ends the demo's own servers, on loopback
@@ -234,7 +243,7 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
         {"client/exchange.py", "webhook.py", DEMO},
     ),
     "the importer": (
-        lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls()),
+        lambda module: any(re.match(r"sys\.meta_path\.", call) for call in module.calls),
         {
             "live/importer.py",
             "boot.py",

@@ -74,6 +74,27 @@ def is_method(member: ast.stmt) -> bool:
     )
 
 
+_DESCRIPTORS = (property, classmethod, staticmethod)
+
+
+def _is_descriptor(member: ast.stmt, change: Exchange) -> bool:
+    """Whether a member is what a call makes of functions, as decorators do: ``total = property(_total)``."""
+    value, name = getattr(member, "value", None), mapped.member_name(member)
+    if not (
+        isinstance(member, ast.Assign) and isinstance(value, ast.Call) and isinstance(value.func, ast.Name)
+    ):
+        return False
+    bound = {getattr(one, "name", None) or mapped.member_name(one) for one in change.body}
+    given = [*value.args, *(keyword.value for keyword in value.keywords)]
+    return (
+        name is not None
+        and not name.startswith("__")
+        and value.func.id not in bound  # by the class itself
+        and change.callee(value.func) in _DESCRIPTORS
+        and all(isinstance(one, ast.Name | ast.Lambda | ast.Constant) for one in given)
+    )
+
+
 class _Methods:
     """Classes that read their fields from their members, and pass over plain methods."""
 
@@ -82,7 +103,7 @@ class _Methods:
         return isinstance(cls, enum.EnumMeta) or any(name in vars(cls) for name in fields)
 
     def takes(self, cls: type, change: Exchange) -> bool:
-        return all(map(is_method, (*change.put, *change.gone)))
+        return all(is_method(one) or _is_descriptor(one, change) for one in (*change.put, *change.gone))
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         return lambda: None
@@ -111,7 +132,11 @@ class _Mapped:
         more = [one for one in change.put if mapped.told_to_mapper(one, change.callee)]
         plain = [one for one in (*change.put, *change.gone) if one not in more]
         passed_over = all(
-            is_method(one) or mapped.is_constant(one) or mapped.is_hybrid(one, change.callee) for one in plain
+            is_method(one)
+            or mapped.is_constant(one)
+            or mapped.is_hybrid(one, change.callee)
+            or _is_descriptor(one, change)
+            for one in plain
         )
         return passed_over and (not more or mapped.grows(cls, more, change.body, change.callee))
 
@@ -127,7 +152,10 @@ class _Peewee:
 
     def takes(self, cls: type, change: Exchange) -> bool:
         members = (*change.put, *change.gone)
-        return all(_is_function(one) or is_method(one) or mapped.is_constant(one) for one in members)
+        return all(
+            _is_function(one) or is_method(one) or mapped.is_constant(one) or _is_descriptor(one, change)
+            for one in members
+        )
 
     def settle(self, cls: type, order: Iterable[str]) -> Inverse:
         return lambda: None

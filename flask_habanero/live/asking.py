@@ -4,6 +4,7 @@
   code that ran has its name as a string.
 - A method: who called it let it run; who did anything else with it has read it without calling it, or has its
   name as a string.
+- A property: who used it of an object let one of its functions run, or has its name.
 
 Code that did not run has asked for nothing.
 """
@@ -17,7 +18,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import adapters, bodies, codes, effects, functions, mapped, names, startup, written
 from .judge import known
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .flow import Flow
 
 _READING = ("LOAD_ATTR", "LOAD_SUPER_ATTR")
+_WRITING = ("STORE_ATTR", "DELETE_ATTR")
 _CALLING = 1  # the bit of their argument that says that a call follows
 _ANSWERING = {"__getattr__", "__getattribute__", "__dir__"}
 # what code of C looks for in what it is given, and nobody sees it
@@ -38,7 +40,15 @@ ASKED_BY_C = known.words(
 _STEADY = ("staticmethod", "classmethod")  # what an object has itself stands before these
 
 
-def unnoticed(flow: Flow, module: str, cls: str, members: frozenset[str], *, others: bool) -> frozenset[str]:
+Others = frozenset[str] | None
+"""The files of code that is not the app's own, or None: whatever ran."""
+NOBODY: Others = frozenset()
+ANYBODY: Others = None
+
+
+def unnoticed(
+    flow: Flow, module: str, cls: str, members: frozenset[str], *, others: Others
+) -> frozenset[str]:
     """Return those of the changed members of a class that nobody can have noticed at the start.
 
     Args:
@@ -46,7 +56,7 @@ def unnoticed(flow: Flow, module: str, cls: str, members: frozenset[str], *, oth
         module: the class's module.
         cls: its name.
         members: what comes, goes, or is another thing now.
-        others: whether code that is not the app's own may have had the class, or an object of it.
+        others: whose code, besides the app's own, may have had the class, or an object of it.
     """
     live = getattr(flow.program.loaded(module), cls, None)
     watched = startup.sees_all() and all(map(flow.program.was_watched, flow.loaded))
@@ -102,19 +112,55 @@ def _bound(node: ast.stmt) -> Iterable[str]:
 
 
 def _was_never_called(flow: Flow, module: str, cls: type, name: str) -> bool:
-    """Whether it is a method as it was written, which never ran at the start, and that only its class has."""
+    """Whether it is a method as it was written, or a property of such, that never ran at the start.
+
+    Only its class may have it, and properties of that.
+    """
     raw = vars(cls).get(name)
+    if type(raw) is not property:
+        return _never_ran(flow, module, cls, raw)
+    for kind in ("fget", "fset", "fdel"):  # a list of them, or a closure, would hold them, too
+        if getattr(raw, kind) is not None and not _never_ran(flow, module, cls, getattr(raw, kind)):
+            return False
+    return _is_held_alone(cls, raw)
+
+
+def _never_ran(flow: Flow, module: str, cls: type, raw: Any) -> bool:
     function = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
     if not isinstance(function, FunctionType) or _is_decorated(flow, module, cls, function):
         return False
     if function.__qualname__ in {qualname for (_, qualname, _), _ in flow.ran_in(module)}:
         return False
+    return _is_held_alone(cls, raw) and (raw is function or _is_held_alone(cls, function, raw))
+
+
+def _is_held_alone(cls: type, thing: Any, *others: Any) -> bool:
+    """Whether nothing but a class, properties in it, some others, and we refer to a thing."""
     with functions.thawed():
-        own = [id(one) for one in gc.get_referents(cls)]
-        own += [] if raw is function else [id(raw), id(getattr(raw, "__dict__", raw))]
-        holders = gc.get_referrers(raw)
-        holders += gc.get_referrers(function) if raw is not function else []
-        return all(id(one) in own or type(one).__name__ == "frame" for one in holders)
+        own = {id(one) for one in gc.get_referents(cls)}
+        own |= {id(one) for one in vars(cls).values() if type(one) is property}
+        own |= {id(held) for one in others for held in (one, getattr(one, "__dict__", one))}
+        holders = gc.get_referrers(thing)
+        for one in holders:  # noqa: SIM110  # a generator would hold them, too
+            if id(one) not in own and not _is_of_plans(one, holders):
+                return False
+        return True
+
+
+def _is_of_plans(holder: object, asked: list[Any]) -> bool:
+    """Whether a holder is a frame, or a list or tuple that only we hold: of a plan that was made before."""
+    if type(holder) in (list, tuple):
+        above = gc.get_referrers(holder)
+        return all(one is asked or _is_frame(one) or _is_of_us(one) for one in above)
+    return _is_frame(holder)
+
+
+def _is_frame(holder: object) -> bool:
+    return type(holder).__name__ == "frame"
+
+
+def _is_of_us(holder: object) -> bool:
+    return type(holder).__module__.startswith("flask_habanero.")
 
 
 def _is_decorated(flow: Flow, module: str, cls: type, function: FunctionType) -> bool:
@@ -138,7 +184,7 @@ def _missed(cls: type) -> Iterator[str]:
     return (name for module, qualname, name in startup.missed if (module, qualname) == own)
 
 
-def _asked(flow: Flow, wanted: set[str], *, others: bool) -> tuple[set[str], set[str]]:
+def _asked(flow: Flow, wanted: set[str], *, others: Others) -> tuple[set[str], set[str]]:
     """Return which names some code that ran reads without calling them, and which it has as strings."""
     read, quoted = set[str](), set[str]()
     for one in (*map(partial(_of_module, flow), flow.loaded), _executed(len(startup.executed), others)):
@@ -184,26 +230,29 @@ def of_others(flow: Flow) -> Iterator[CodeType]:
     return (one for one in list(startup.executed.values()) if one.co_filename not in own)
 
 
-@lru_cache(maxsize=2)
-def _executed(_count: int, others: bool) -> _Told:
+@lru_cache(maxsize=4)
+def _executed(_count: int, others: Others) -> _Told:
     """Return what the functions say that ran; what was made at run time may be anybody's.
 
     Args:
         _count: how many that were: more are another question.
-        others: whether those that are not the app's own, too.
+        others: of which files, besides those that are the app's own.
     """
     return _told_of(
         [
             code
             for code in list(startup.executed.values())
-            if others or code.co_filename.startswith("<") or not startup.is_foreign_file(code.co_filename)
+            if others is None
+            or code.co_filename in others
+            or code.co_filename.startswith("<")
+            or not startup.is_foreign_file(code.co_filename)
         ]
     )
 
 
 def _read(code: CodeType) -> Iterator[str]:
     for one in dis.get_instructions(code):
-        if one.opname in _READING and not (one.arg or 0) & _CALLING:
+        if one.opname in _WRITING or (one.opname in _READING and not (one.arg or 0) & _CALLING):
             yield one.argval
 
 

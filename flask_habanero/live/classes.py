@@ -43,7 +43,7 @@ def follow(flow: Flow, module: str, cls: str, members: frozenset[str]) -> None:
     if mixins.DERIVES in members:
         mixins.follow(flow, module, cls)
     home = _home(flow, module, cls)
-    noticed = members - asking.unnoticed(flow, *home, members, others=False)
+    noticed = members - asking.unnoticed(flow, *home, members, others=asking.NOBODY)
     unseen = not noticed and instances.is_unnoticed(flow, *home, members)
     for reader in flow.loaded:
         source = flow.draft.out.target[reader]

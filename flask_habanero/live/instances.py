@@ -223,7 +223,7 @@ def _is_unknown_elsewhere(flow: Flow, cls: type, changed: Changed) -> bool:
     module, name, _, every, _ = changed
     if not startup.sees_all() or not asking.ASKED_BY_C.isdisjoint(every):
         return False
-    members = every - asking.unnoticed(flow, module, name, every, others=True)
+    members = every - asking.unnoticed(flow, module, name, every, others=asking.ANYBODY)
     if _others_may_know(flow, cls.__mro__[:-1], members):
         return False
     with functions.thawed():
@@ -256,7 +256,7 @@ def is_unnoticed(flow: Flow, module: str, name: str, members: frozenset[str]) ->
     cls = getattr(flow.program.loaded(module), name, None)
     if not (isinstance(cls, type) and mapped.is_peewees(cls)):
         return False
-    if members != asking.unnoticed(flow, module, name, members, others=True):
+    if members != asking.unnoticed(flow, module, name, members, others=mapped.files_of_peewee()):
         return False
     kinds = (*cls.__mro__[:-1], *type.mro(type(cls))[:-2])
     # peewee goes through a model's members for its fields, and methods are none

@@ -124,6 +124,12 @@ def is_peewees(cls: type) -> bool:
     return any(_is(base, "peewee", "ModelBase") for base in type.mro(type(cls)))
 
 
+def files_of_peewee() -> frozenset[str]:
+    """Return where peewee's own code lies."""
+    found = [module for name, module in list(sys.modules.items()) if f"{name}.".startswith(PEEWEES)]
+    return frozenset(getattr(module, "__file__", None) or "" for module in found)
+
+
 def is_mapped(cls: type) -> bool:
     """Whether SQLAlchemy has mapped a class."""
     return "__mapper__" in vars(cls)
