@@ -23,6 +23,9 @@ SLICES = {
     "test_found.py": 4,
     "test_factories.py": 4,
     "test_lasting.py": 2,
+    "test_holders.py": 3,
+    "test_mapped.py": 3,
+    "test_rendered.py": 3,
 }
 
 

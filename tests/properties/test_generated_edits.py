@@ -12,7 +12,7 @@ import pytest
 from tests.properties.generated import Sequence, sequence
 from tests.properties.processes import Farm, hot_imports
 
-SEEDS = range(200, 250)
+SEEDS = range(200, 230)
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def without_memory() -> Iterator[None]:
         remembered._memories.update(kept)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(programs(), programs(prelude=""), st.sampled_from((0, 1, 2)))
 @example("def f(x: y): return os.path(x)\n", "import os\n", 0)
 @example("class A:\n    def f(self): return super().f()\n", "super = 1\n", 0)
@@ -178,7 +178,7 @@ METHOD = "class A:\n    def f(self): super().f()"
 REAL = textwrap.dedent(inspect.getsource(textwrap))
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(programs(), programs(prelude=""), st.just(REAL)), st.lists(edits, min_size=1, max_size=6))
 @example("x = 1\n@(\nd)\ndef f(): pass\n", [put(1, "# @(")])
 @example("x = 1 \\\n\ny = 2\n", [put(1, "+ 1")])

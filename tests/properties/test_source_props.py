@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tests.properties.programs import programs
 
 OPTIMIZE = (0, 1, 2)
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 pytestmark = pytest.mark.filterwarnings("ignore::SyntaxWarning", "ignore::DeprecationWarning")
 
 
