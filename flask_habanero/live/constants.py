@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import posixpath
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +129,12 @@ class Constants:
         return _is_open(source) or name in _rebound(source) or self._is_stored(name)
 
     def _bound(self, node: ast.stmt, name: str, place: Place) -> Any:
+        if isinstance(node, ast.If) and not place.body:
+            arm = node.body if self._plain(node.test, place).object else node.orelse
+            binding = [one for one in arm if name in bound_in(one)]
+            if len(binding) != 1:
+                raise UntoldError
+            return self._bound(binding[0], name, place)
         if not isinstance(node, ast.Assign) or [ast.unparse(one) for one in node.targets] != [name]:
             raise UntoldError
         return self._plain(node.value, place).object
@@ -165,6 +174,9 @@ class Constants:
 
     def _of_attribute(self, node: ast.Attribute, place: Place) -> Any:
         owner = vars(self._program.loaded(place.module) or ast).get(getattr(node.value, "id", ""))
+        with suppress(UntoldError):
+            if (dotted := self._dotted(node, place)) in _FIXED:
+                return _FIXED[dotted]
         if not isinstance(owner, App) or node.attr not in _OF_APPS:
             raise UntoldError
         self.binding(getattr(node.value, "id", ""), place)
@@ -245,6 +257,8 @@ class Constants:
         if called in ("os.environ.get", "os.getenv"):
             return self._variable(given if len(given) > 1 else [*given, Live(None)], place)
         space, _, last = called.rpartition(".")
+        if space in _FIXED:
+            return _told(computed.method(Live(_FIXED[space]), last, Args(tuple(given))))
         function = getattr({"builtins": builtins, "os.path": posixpath}.get(space), last, None)
         return _told(computed.call(function, Args(tuple(given))))
 
@@ -312,6 +326,8 @@ def _is_simple(node: ast.FunctionDef) -> bool:
     )
 
 
+_FIXED = {"sys.platform": sys.platform, "os.name": os.name, "os.sep": os.sep}
+"""What Python tells of the machine: no code sets it."""
 _OF_APPS = frozenset(["import_name", "instance_path", "name", "root_path"])
 
 
