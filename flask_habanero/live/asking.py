@@ -16,9 +16,11 @@ import dis
 import gc
 import inspect
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import lru_cache, partial
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from . import adapters, bodies, codes, effects, functions, mapped, names, startup, written
 from .judge import known
@@ -63,14 +65,12 @@ def unnoticed(
     if not (watched and isinstance(live, type)) or not answers_by_name(live):
         return frozenset()
     body = written.class_body(flow.draft.out.target.get(module), cls)
-    added, called = set[str](), set[str]()
-    for name in members:
-        if name in ASKED_BY_C or (name.startswith("__") and name.endswith("__")):
-            continue  # Python itself reads those
-        if _is_new(live, mangled(name, cls)):
-            added |= {name} if body is not None and _is_steady(body, name) else set()
-        elif _was_never_called(flow, module, live, mangled(name, cls)):
-            called.add(name)
+    # Python itself reads the others
+    plain = {n for n in members if n not in ASKED_BY_C and not (n.startswith("__") and n.endswith("__"))}
+    new = {name for name in plain if _is_new(live, mangled(name, cls))}
+    added = {name for name in new if body is not None and _is_steady(body, name)}
+    never = _never_called(flow, module, live, {mangled(name, cls) for name in plain - new})
+    called = {name for name in plain - new if mangled(name, cls) in never}
     if not (added or called):
         return frozenset()
     read, quoted = _asked(flow, {mangled(name, cls) for name in added | called}, others=others)
@@ -111,48 +111,63 @@ def _bound(node: ast.stmt) -> Iterable[str]:
     return [name for goal in getattr(node, "targets", []) for name in names.targets(goal)]
 
 
-def _was_never_called(flow: Flow, module: str, cls: type, name: str) -> bool:
-    """Whether it is a method as it was written, or a property of such, that never ran at the start.
+def _never_called(flow: Flow, module: str, cls: type, members: AbstractSet[str]) -> frozenset[str]:
+    """Return the members that are methods as they were written, or properties of such, and never ran.
 
-    Only its class may have it, and properties of that.
+    Only their class may have them, and properties of that.
     """
-    raw = vars(cls).get(name)
-    if type(raw) is not property:
-        return _never_ran(flow, module, cls, raw)
-    for kind in ("fget", "fset", "fdel"):  # a list of them, or a closure, would hold them, too
-        if getattr(raw, kind) is not None and not _never_ran(flow, module, cls, getattr(raw, kind)):
-            return False
-    return _is_held_alone(cls, raw)
+    known = _called.setdefault(flow, {})
+    key = id(cls), frozenset(members)
+    if key not in known:
+        parts = {name: _parts(vars(cls).get(name)) for name in members}
+        ran = {qualname for (_, qualname, _), _ in flow.ran_in(module)}
+        fit = {
+            name: tuple(map(id, found))
+            for name, found in parts.items()
+            if found and all(_is_as_written(flow, module, cls, part, ran) for part in found)
+        }
+        things = tuple(part for name in fit for part in parts[name])
+        parts.clear()  # it holds them, too
+        held = _held_by_others(cls, things)
+        known[key] = frozenset(name for name, found in fit.items() if held.isdisjoint(found))
+    return known[key]
 
 
-def _never_ran(flow: Flow, module: str, cls: type, raw: Any) -> bool:
-    function = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
-    if not isinstance(function, FunctionType) or _is_decorated(flow, module, cls, function):
-        return False
-    if function.__qualname__ in {qualname for (_, qualname, _), _ in flow.ran_in(module)}:
-        return False
-    return _is_held_alone(cls, raw) and (raw is function or _is_held_alone(cls, function, raw))
+_called: WeakKeyDictionary[Flow, dict[tuple[int, frozenset[str]], frozenset[str]]] = WeakKeyDictionary()
 
 
-def _is_held_alone(cls: type, thing: Any, *others: Any) -> bool:
-    """Whether nothing but a class, properties in it, some others, and we refer to a thing."""
-    with functions.thawed():
-        own = {id(one) for one in gc.get_referents(cls)}
-        own |= {id(one) for one in vars(cls).values() if type(one) is property}
-        own |= {id(held) for one in others for held in (one, getattr(one, "__dict__", one))}
-        holders = gc.get_referrers(thing)
-        for one in holders:  # noqa: SIM110  # a generator would hold them, too
-            if id(one) not in own and not _is_of_plans(one, holders):
-                return False
+def _parts(raw: Any) -> list[Any]:
+    """Return a member, and the functions in it; nothing if it is neither method nor property."""
+    if type(raw) is property:
+        return [raw, *(part for part in (raw.fget, raw.fset, raw.fdel) if part is not None)]
+    if isinstance(raw, staticmethod | classmethod):
+        return [raw, raw.__func__]
+    return [raw] if isinstance(raw, FunctionType) else []
+
+
+def _is_as_written(flow: Flow, module: str, cls: type, part: Any, ran: AbstractSet[str]) -> bool:
+    if isinstance(part, property | staticmethod | classmethod):
         return True
+    is_plain = isinstance(part, FunctionType) and not _is_decorated(flow, module, cls, part)
+    return is_plain and part.__qualname__ not in ran
 
 
-def _is_of_plans(holder: object, asked: list[Any]) -> bool:
-    """Whether a holder is a frame, or a list or tuple that only we hold: of a plan that was made before."""
-    if type(holder) in (list, tuple):
-        above = gc.get_referrers(holder)
-        return all(one is asked or _is_frame(one) or _is_of_us(one) for one in above)
-    return _is_frame(holder)
+def _held_by_others(cls: type, things: tuple[Any, ...]) -> set[int]:
+    """Return which things (their ids) something else has than a class, what is in it, a frame, or we."""
+    with functions.thawed():
+        holders = [one for one in gc.get_referrers(*things) if one is not things and not _is_frame(one)]
+        own = set(map(id, gc.get_referents(cls)))
+        own |= {id(held) for one in things for held in (one, getattr(one, "__dict__", one))}
+        own |= {id(one) for one in vars(cls).values() if type(one) is property}
+        others = [one for one in holders if id(one) not in own]
+        # a plan that was made before has such, too
+        lists = tuple(one for one in others if type(one) in (list, tuple))
+        above = gc.get_referrers(*lists) if lists else []
+        ours = (lists, holders, others)
+        strange = [one for one in above if not (_is_frame(one) or _is_of_us(one) or _is_one_of(one, ours))]
+        kept = {id(one) for one in gc.get_referents(*strange)}
+        others = [one for one in others if type(one) not in (list, tuple) or id(one) in kept]
+        return set(map(id, gc.get_referents(*others)))
 
 
 def _is_frame(holder: object) -> bool:
@@ -161,6 +176,10 @@ def _is_frame(holder: object) -> bool:
 
 def _is_of_us(holder: object) -> bool:
     return type(holder).__module__.startswith("flask_habanero.")
+
+
+def _is_one_of(thing: object, others: Iterable[object]) -> bool:
+    return any(thing is one for one in others)
 
 
 def _is_decorated(flow: Flow, module: str, cls: type, function: FunctionType) -> bool:
