@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..source import Source, once_for_each_source
 from . import bodies, caches, functions, reading, recollected, registrations, steps
+from .roster import Memo, roster
 
 if TYPE_CHECKING:
     from .draft import Draft
-
-_Memo = functools._lru_cache_wrapper
 
 
 def is_table(tree: Mapping[str, Source], module: str, name: str) -> bool:
@@ -144,9 +143,7 @@ def held(draft: Draft) -> list[Any]:
     """Return the memos (`functools.lru_cache`) of the app's own functions, wherever they are held."""
     if not any(map(_keeps, draft.program.tree.values())):
         return []
-    with functions.thawed():
-        found = [one for one in gc.get_referrers(_Memo) if type(one) is _Memo]
-    return [one for one in found if any(_is_own(draft, function) for function in inside(one))]
+    return [one for one in roster.every() if any(_is_own(draft, function) for function in inside(one))]
 
 
 def inside(memo: Any) -> Iterator[Any]:
@@ -162,7 +159,7 @@ def _within(one: Any) -> Any:
         return one.func
     if isinstance(one, MethodType):
         return one.__func__
-    if type(one) is _Memo:  # its `__wrapped__` is what `functools.wraps` made it
+    if type(one) is Memo:  # its `__wrapped__` is what `functools.wraps` made it
         return next(thing for thing in gc.get_referents(one) if callable(thing) and not _is_of_memos(thing))
     wrapped = None if isinstance(one, type) else inspect.getattr_static(one, "__wrapped__", None)
     called = inspect.getattr_static(type(one), "__call__", None)
@@ -171,7 +168,7 @@ def _within(one: Any) -> Any:
 
 def _is_of_memos(thing: Any) -> bool:
     """Whether this is one of the types that every memo refers to."""
-    return isinstance(thing, type) and thing.__module__ == _Memo.__module__
+    return isinstance(thing, type) and thing.__module__ == Memo.__module__
 
 
 def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
@@ -186,11 +183,22 @@ def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
 def _properties(draft: Draft, reached: set[str]) -> Iterator[recollected.Property]:
     """Yield the cached properties of the app's own classes that are reached."""
     everything = _is_anything(reached)
-    for cls in filter(functools.partial(_is_own, draft), functions.with_subclasses(object)):
+    for cls in _own_classes(draft):
         for key, member in list(vars(cls).items()):
             computes = functions.computes_once(member)
             if computes is not None and (everything or not reached.isdisjoint({key, computes.__name__})):
                 yield recollected.Property(computes, cls, key)
+
+
+def _own_classes(draft: Draft) -> Iterator[type]:
+    own: dict[str | None, bool] = {}  # there are many classes, of few modules
+    for cls in functions.with_subclasses(object):
+        module = getattr(cls, "__module__", None)
+        key = module if isinstance(module, str) else None  # which may be the app's own
+        if key not in own:
+            own[key] = _is_own(draft, cls)
+        if own[key]:
+            yield cls
 
 
 def _is_anything(reached: set[str]) -> bool:
