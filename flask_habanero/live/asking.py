@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from . import adapters, bodies, codes, effects, functions, mapped, names, startup, written
+from .inbody import mangled
 from .judge import known
-from .members import mangled
 
 if TYPE_CHECKING:
     from .flow import Flow

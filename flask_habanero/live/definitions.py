@@ -16,12 +16,14 @@ from . import (
     effects,
     entries,
     headers,
+    inbody,
     members,
     names,
     rivals,
     slots,
     statements,
     steps,
+    together,
 )
 from .diff import Pair, title
 from .draft import Draft, FindFunction
@@ -77,16 +79,16 @@ def supers(draft: Draft, name: str, piece: Piece, node: ast.ClassDef, made: Cont
         for _, new in found
         if isinstance(m, bodies.Function) and new.co_qualname == f"{node.name}.{m.name}" and m not in made
     ]
-    judge = draft.judge(name)
-    put = [m for m in put if judge.member(m, members.completed(node, m)) is None]  # else it may not run again
-    module = draft.program.loaded(name)
+    judge, module = draft.judge(name), draft.program.loaded(name)
     cls = vars(module).get(node.name) if module else None
+    every = {m.name for m in put}
+    put = [m for m in put if judge.member(m, together.above(node, m, every, cls)) is None]  # it may run again
     if (
         put
         and module
         and isinstance(cls, type)
         and effects.is_plain_class(cls)
-        and all(map(members.is_simple, put))
+        and all(map(inbody.is_simple, put))
     ):
         mine = {f"{node.name}.{m.name}" for m in put}
         seen_to = [pair for pair in found if pair[1].co_qualname in mine]

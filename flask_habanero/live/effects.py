@@ -20,7 +20,10 @@ from .judge.classes import is_plain_meta
 from .judge.findings import Effect, Findings
 from .judge.interpreter import Interpreter
 from .judge.values import Bound, Class, Function, Live, Scope, Value, join
+from .together import Above
 from .world import World
+
+NOTHING_ABOVE = Above()
 
 
 @dataclass(frozen=True)
@@ -93,22 +96,24 @@ class Judge:
         interpreter.attempt(lambda: join([interpreter.value(one, scope) for one in wanted]))
         return next((effect.why or "it registers" for effect in interpreter.effects), None)
 
-    def member(self, node: ast.stmt, before: Iterable[ast.stmt] = ()) -> str | None:
+    def member(self, node: ast.stmt, above: Above = NOTHING_ABOVE) -> str | None:
         """Return what a statement of a class body does besides making a member, or None.
 
         Args:
             node: the statement.
-            before: statements above it that it goes on with: a property that gets a setter.
+            above: what it sees of the body: a property that gets a setter, what its value is made from.
         """
         interpreter = Interpreter(self._world)
         outside = interpreter.scope_of(self._module)
         cls = Class("", (), {}, self._module)
         scope = Scope({}, outside.find, self._module, owner=cls, body=True)
-        for one in before:
+        there = {name: Live(thing) for name, thing in above.there}
+        scope.names.update(there)
+        for one in above.made:
             interpreter.run_statement(one, scope)
         interpreter.effects.clear()  # theirs: they are asked for themselves
         interpreter.run_statement(node, scope)
-        cls.members.update(scope.names)
+        cls.members.update({name: one for name, one in scope.names.items() if one is not there.get(name)})
         own = dict(cls.members)
 
         def tell() -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType
 
 from ..errors import Reason
-from ..piece import Parsed, Piece
-from ..source import Source
+from ..piece import Parsed
 from ..unit import compile_nodes
-from . import adapters, diff, effects, mapped, names
+from . import adapters, diff, effects, mapped, together
 from .codes import children
 from .diff import Kind
+from .inbody import bound, is_simple, mangled, running
 from .steps import Grow, Members, Put
 
 MAKERS = {"__init__", "__new__", "__post_init__"}  # objects have what these gave them when they were made
-_SHAPES = {"__new__", "__slots__", "__setstate__", "__getstate__", "__reduce__"}
 _DATACLASS = {"dataclass", "dataclasses.dataclass"}
 
 
@@ -87,9 +86,9 @@ def compare(
         return change
     assert isinstance(cls, type)
     _compare_bodies(old, new, change, refuse, ordered=adapters.adapter_of(cls) is not None)
-    follow(change, new, module)
+    together.follow(change.names, new)
     # a property and its setter are one member: all that bind a name go together
-    change.put = [member for member in new.body if change.names & set(bound(member))]
+    change.put = together.exchanged(change.names, new)
     change.drop = sorted(change.names - {name for member in new.body for name in bound(member)})
     for member in change.put:
         if not is_simple(member):
@@ -104,7 +103,9 @@ def compare(
 def _compare_bodies(
     old: ast.ClassDef, new: ast.ClassDef, change: ClassChange, refuse: Callable[..., None], *, ordered: bool
 ) -> None:
-    for pair in diff.compare_bodies(old.body, new.body):
+    pairs = diff.compare_bodies(old.body, new.body)
+    change.names |= together.crossing(pairs)
+    for pair in pairs:
         if pair.kind not in (Kind.SAME, Kind.BODY) and (ordered or pair.kind is not Kind.MOVED):
             _member(pair, change, refuse)
         elif pair.kind is Kind.MOVED and pair.new is not None and _assigned_twice(old, new):
@@ -131,14 +132,6 @@ def _exchangeable(
         told = [member for member in change.put if mapped.told_to_mapper(member, callee)]
         told = [member for member in told if mapped.member_name(member) not in change.altered]
         change.mapped = tuple(name for member in told for name in bound(member))
-
-
-def follow(change: ClassChange, node: ast.ClassDef, module: str) -> None:
-    """What reads a changed member in the class's body is made anew, too."""
-    source = Source(module, "", package=False, text="")
-    reads = [(names.of_piece(Piece(1, member, ""), source).reads, set(bound(member))) for member in node.body]
-    while more := {name for read, made in reads if read & change.names for name in made} - change.names:
-        change.names |= more
 
 
 def takes(cls: type, new: ast.ClassDef, change: ClassChange, callee: mapped.Callee) -> bool:
@@ -189,19 +182,6 @@ def _line(node: ast.stmt) -> str:
     return ast.unparse(node).splitlines()[0][:60]
 
 
-def is_simple(node: ast.stmt) -> bool:
-    """Whether a statement of a class body can be exchanged by itself."""
-    if any(isinstance(one, ast.NamedExpr) for one in _running(node)):
-        return False  # it binds more
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return node.name not in _SHAPES
-    if isinstance(node, ast.Assign):
-        return all(isinstance(t, ast.Name) and t.id not in _SHAPES for t in node.targets)
-    if isinstance(node, ast.AnnAssign):
-        return isinstance(node.target, ast.Name) and node.target.id not in _SHAPES
-    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-
-
 def part_of(node: ast.stmt, put: list[ast.stmt]) -> ast.ClassDef:
     """Return a class statement that makes some members of another one, and what they are made from."""
     assert isinstance(node, ast.ClassDef)
@@ -210,34 +190,9 @@ def part_of(node: ast.stmt, put: list[ast.stmt]) -> ast.ClassDef:
     for one in reversed(node.body):
         if id(one) in wanted or not read.isdisjoint(bound(one)):
             body.insert(0, one)
-            read |= {inner.id for inner in _running(one) if isinstance(inner, ast.Name)}
+            read |= {inner.id for inner in running(one) if isinstance(inner, ast.Name)}
     part = ast.ClassDef(name=node.name, bases=[], keywords=[], body=body, decorator_list=[])
     return ast.copy_location(part, node)
-
-
-def _running(node: ast.stmt) -> Iterator[ast.AST]:
-    """Yield what runs when the class is made: what a function does is left out."""
-    parts: list[ast.AST] = [node.args, *node.decorator_list] if isinstance(node, _FUNCTIONS) else [node]
-    return (one for part in parts for one in ast.walk(part))
-
-
-def bound(node: ast.stmt) -> Iterator[str]:
-    """Yield the members that a statement of a class body makes."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        yield node.name
-    elif isinstance(node, ast.Assign):
-        for target in node.targets:
-            yield from names.targets(target)
-    elif isinstance(node, ast.AnnAssign):
-        yield from names.targets(node.target)
-    elif isinstance(node, ast.Expr):
-        yield "__doc__"
-
-
-def completed(cls: ast.ClassDef, member: ast.stmt) -> list[ast.stmt]:
-    """Return the members that one goes on with: those of the same name above it."""
-    above = cls.body[: cls.body.index(member)]
-    return [one for one in above if not {*bound(one)}.isdisjoint(bound(member))]
 
 
 def step(
@@ -260,9 +215,3 @@ def step(
     if change.mapped or change.altered:
         return Grow(cls, module, tuple(put), drop, order, change.mapped, frozenset(change.altered))
     return Members(cls, module, tuple(put), drop, order)
-
-
-def mangled(name: str, cls: str) -> str:
-    """Return the name under which a class has a member: private ones carry the class's name."""
-    private = name.startswith("__") and not name.endswith("__")
-    return f"_{cls.lstrip('_')}{name}" if private and cls.strip("_") else name

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..piece import Piece
 from ..unit import compile_nodes
-from . import adapters, instances, mapped, members, names, reading, steps
+from . import adapters, inbody, instances, mapped, members, names, reading, steps
 from .judge.known import words
 from .judge.values import Class, Live, Value
 from .skeleton import alike
@@ -190,7 +190,7 @@ def _of_definition(draft: Draft, base: Class) -> list[str] | None:
         return None
     if any(_live(one) is not object for one in base.bases):
         return None
-    found = [bound for one in node.body for bound in members.bound(one)]
+    found = [bound for one in node.body for bound in inbody.bound(one)]
     special = any(bound.startswith("__") and bound not in {*_SPECIAL, "__doc__"} for bound in found)
     plain = all(_is_plain(one) for one in node.body)
     return None if special or not plain or getattr(node, "type_params", None) else found

@@ -13,6 +13,7 @@ from . import (
     diff,
     effects,
     entries,
+    inbody,
     mapped,
     mapping,
     members,
@@ -22,6 +23,7 @@ from . import (
     sameness,
     slots,
     statements,
+    together,
 )
 from .diff import Pair
 from .draft import RESTART, Draft
@@ -87,8 +89,9 @@ def _member_reasons(
         classes: the statement in which the new ones stand, and that in which the old ones stood.
     """
     sides = ((change.put, draft.judge(name)), (change.gone, draft.judge_before(name)))
+    live = vars(draft.live(name)).get(classes[0].name)
     judged = [
-        (member, judge.member(member, members.completed(cls, member)))
+        (member, judge.member(member, together.above(cls, member, change.names, live)))
         for (side, judge), cls in zip(sides, classes, strict=True)
         for member in side
     ]
@@ -101,7 +104,7 @@ def _exchange(draft: Draft, name: str, piece: Piece, cls: type, change: members.
     assert isinstance(node, ast.ClassDef)
     step = members.step(change, node, cls, draft.live(name), draft.parsed(name), draft.filename(name))
     draft.act(name, piece, 1, lambda: step)
-    draft.made_members[name, node.name] |= {bound for one in change.put for bound in members.bound(one)}
+    draft.made_members[name, node.name] |= {bound for one in change.put for bound in inbody.bound(one)}
     draft.put_members[name, node.name] += change.put
     for one in change.mapped:
         mapping.learn_of(draft, name, f"{node.name}.{one}", (cls, *mapped.known_to(cls)))
@@ -164,8 +167,8 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
     rows = {one: names.of_piece(Piece(1, one, ""), draft.out.target[name]) for one in node.body}
     readers = local or rivals.reaching(draft, {why.rpartition(".")[2]})
     put = [one for one, row in rows.items() if (row.reads | (set() if local else row.attributes)) & readers]
-    change = members.ClassChange(put=put, names={bound for one in put for bound in members.bound(one)})
-    members.follow(change, node, name)
+    change = members.ClassChange(put=put, names={bound for one in put for bound in inbody.bound(one)})
+    together.follow(change.names, node)
     head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
     if (name, uid) in draft.derived:  # its bases are evaluated anew
         head = set()
@@ -182,8 +185,8 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
         draft.partly.add((name, uid))
         return
     change.names -= made
-    put = change.put = [one for one in node.body if change.names & set(members.bound(one))]
-    fits = isinstance(cls, type) and put and not head & readers and all(map(members.is_simple, put))
+    put = change.put = together.exchanged(change.names, node)
+    fits = isinstance(cls, type) and put and not head & readers and all(map(inbody.is_simple, put))
     if fits and isinstance(cls, type) and members.takes(cls, node, change, draft.judge(name).callee):
         reasons = _member_reasons(draft, name, change, (node, node))
         if not reasons:

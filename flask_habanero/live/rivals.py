@@ -16,7 +16,7 @@ from jinja2 import defaults
 from werkzeug.routing import Map
 
 from ..piece import Piece
-from . import elements, holding, members, names, ordering, reading, registrations, slots, variables
+from . import elements, holding, inbody, names, ordering, reading, registrations, slots, variables
 from .entries import Entry
 from .judge.findings import Effect, Findings
 from .names import Names
@@ -135,9 +135,9 @@ def _is_in_class(draft: Draft, entry: Entry) -> bool:
         for piece in (source.parsed.pieces if source is not None else ())
         if isinstance(piece.node, ast.ClassDef) and piece.node.name == entry.target.__name__
     ]
-    if len(bodies) != 1 or not all(map(members.is_simple, bodies[0])):
+    if len(bodies) != 1 or not all(map(inbody.is_simple, bodies[0])):
         return True
-    return any(entry.key in members.bound(node) for node in bodies[0])
+    return any(entry.key in inbody.bound(node) for node in bodies[0])
 
 
 def _begins_without(draft: Draft, module: str, name: str, key: Any) -> bool:
