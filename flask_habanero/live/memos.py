@@ -160,7 +160,8 @@ def _within(one: Any) -> Any:
     if isinstance(one, MethodType):
         return one.__func__
     if type(one) is Memo:  # its `__wrapped__` is what `functools.wraps` made it
-        return next(thing for thing in gc.get_referents(one) if callable(thing) and not _is_of_memos(thing))
+        inside = reversed(gc.get_referents(one))  # before it stands what it keeps, which may be called, too
+        return next(thing for thing in inside if callable(thing) and not _is_of_memos(thing))
     wrapped = None if isinstance(one, type) else inspect.getattr_static(one, "__wrapped__", None)
     called = inspect.getattr_static(type(one), "__call__", None)
     return wrapped if wrapped is not None else called if isinstance(called, FunctionType) else None
