@@ -560,6 +560,31 @@ EDITS: dict[str, str | tuple[str, ...]] = {
 +     def halved(self):
 +         return self.total / 2
 """,
+    "a method that dispatches on a class (`singledispatchmethod`), and what is registered with it": """
+@@ app.py @@
+  from functools import singledispatchmethod
+
+  class Till:
+      @singledispatchmethod
+      def price(self, thing):
+          return 0
+
+      @price.register
+-     def _(self, thing: int):
+-         return thing
++     def _(self, thing: float):
++         return round(thing)
+
++     @price.register(str)
++     def _(self, thing):
++         return len(thing)
+
+  till = Till()
+
+  @app.route("/")
+  def index():
+      return f"{till.price(1)} {till.price(1.6)} {till.price('one')}"
+""",
     "methods of an object that holds a file or a connection: new, other, gone": """
 @@ app.py @@
   class Store:

@@ -86,7 +86,7 @@ def compare(
         return change
     assert isinstance(cls, type)
     _compare_bodies(old, new, change, refuse, ordered=adapters.adapter_of(cls) is not None)
-    together.follow(change.names, new)
+    together.follow(change.names, (old, new), cls)
     # a property and its setter are one member: all that bind a name go together
     change.put = together.exchanged(change.names, new)
     change.drop = sorted(change.names - {name for member in new.body for name in bound(member)})

@@ -168,7 +168,7 @@ def members_again(draft: Draft, name: str, piece: Piece, uid: int, local: Abstra
     readers = local or rivals.reaching(draft, {why.rpartition(".")[2]})
     put = [one for one, row in rows.items() if (row.reads | (set() if local else row.attributes)) & readers]
     change = members.ClassChange(put=put, names={bound for one in put for bound in inbody.bound(one)})
-    together.follow(change.names, node)
+    together.follow(change.names, (node,), cls)
     head = {n.id for part in members.header_nodes(node) for n in ast.walk(part) if isinstance(n, ast.Name)}
     if (name, uid) in draft.derived:  # its bases are evaluated anew
         head = set()

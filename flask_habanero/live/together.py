@@ -7,6 +7,7 @@ that were bound under each name, whatever stood above the statement.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 
 from .diff import Kind, Pair, crosses
 from .inbody import binds, bound, is_simple, mangled, reads
+
+_KEEPING = (functools.singledispatchmethod,)
 
 
 @dataclass(frozen=True)
@@ -47,19 +50,31 @@ def _entangled(node: ast.stmt, other: ast.stmt) -> frozenset[str]:
     return binds(node) if is_simple(node) else binds(node) | binds(other)  # which it may only read
 
 
-def follow(changed: set[str], node: ast.ClassDef) -> None:
-    """Add the members that must be made anew with those that are, until none is missing."""
-    while more := set().union(*_partners(changed, node.body)) - changed:
+def follow(changed: set[str], sides: tuple[ast.ClassDef, ...], cls: object) -> None:
+    """Add the members that must be made anew with those that are, until none is missing.
+
+    Args:
+        changed: the members that are other ones, which gains.
+        sides: the class statement, before and after.
+        cls: the live class.
+    """
+    there = vars(cls) if isinstance(cls, type) else {}
+    names = {one: mangled(one, node.name) for node in sides for one in _all_bound(node.body)}
+    keeping = {one for one, key in names.items() if type(there.get(key)) in _KEEPING}
+    while more := set().union(*(_partners(changed, one.body, keeping) for one in sides)) - changed:
         changed |= more
 
 
-def _partners(changed: AbstractSet[str], body: list[ast.stmt]) -> Iterable[AbstractSet[str]]:
+def _partners(changed: AbstractSet[str], body: list[ast.stmt], keeping: AbstractSet[str]) -> set[str]:
+    found = set[str]()
     for at, member in enumerate(body):
         if reads(member) & changed:
-            yield {*bound(member)}
-        if binds(member) & changed:  # what it reads must not be what is bound below it
+            found.update(bound(member))
+        if binds(member) & changed:
+            # what it reads must not be what is bound below it; what keeps what it is given must begin anew
             above, below = (_all_bound(side) for side in (body[:at], body[at + 1 :]))
-            yield reads(member) & above & below
+            found |= reads(member) & ((above & below) | keeping)
+    return found
 
 
 def _all_bound(members: Iterable[ast.stmt]) -> AbstractSet[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import logging
 import operator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sansio.app import App
 
 from .. import mapped
+from ..bodies import parameters
 from . import attributes, callbacks, computed, containers, known
 from .builtin import Builtins
 from .findings import Raised
@@ -226,6 +228,25 @@ class Special:
         self._in.notes.memo(cells["dispatch_cache"].cell_contents)
         return implementation
 
+    def _dispatches(self, value: Any, args: Args) -> Value:
+        """`functools.singledispatchmethod`: it keeps a registry of its own."""
+        callbacks.asked(self._in, known.place(value), args, method=False)
+        return Made(Live(value), open=True)
+
+    def _register_method(self, _value: Any, args: Args) -> Value:
+        """`@method.register`: the implementation goes into the registry of a `singledispatchmethod`."""
+        this, rest = args.first, replace(args, positional=args.positional[1:])
+        if isinstance(this, Live) and type(this.object) is functools.singledispatchmethod:
+            return self._in.call(Live(this.object.dispatcher.register), rest)
+        is_new = isinstance(this, Made) and this.kind is functools.singledispatchmethod
+        if is_new and len(rest.positional) in (1, 2) and not (args.named or args.more):
+            given = rest.positional[-1]
+            if _is_function(given) and (len(rest.positional) == 2 or not _has_text_hints(given)):
+                return given  # nobody else has that registry
+            if _is_type(given) and len(rest.positional) == 1:
+                return GivesBack()
+        return self._in.calls.unknown(args)
+
     def _dispatched_on(self, args: Args, implementation: Value) -> Value:
         """Return the class that an implementation is for: it is given, or the hint of its first parameter."""
         if len(args.positional) > 1:
@@ -261,6 +282,29 @@ def _wrapped(args: Args, position: int) -> Value:
     )
 
 
+def _is_type(value: Value) -> bool:
+    return isinstance(value, Class) or (isinstance(value, Live) and isinstance(value.object, type))
+
+
+def _is_function(value: Value) -> bool:
+    """Whether a value is a function that is made, or one in a `staticmethod` or `classmethod`."""
+    return isinstance(_unwrapped(value), Function)
+
+
+def _unwrapped(value: Value) -> Value | None:
+    return value.calls if isinstance(value, Made) and value.kind in (staticmethod, classmethod) else value
+
+
+def _has_text_hints(value: Value) -> bool:
+    """Whether hints of a function have text in them, which is evaluated to tell what it is for."""
+    function = _unwrapped(value)
+    if not isinstance(function, Function) or isinstance(function.node, ast.Lambda):
+        return True
+    hints = [*(one.annotation for one in parameters(function.node.args)), function.node.returns]
+    parts = (one for hint in hints if hint is not None for one in ast.walk(hint))
+    return any(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in parts)
+
+
 _MAKERS = {("dataclasses", "dataclass")}
 
 
@@ -278,6 +322,8 @@ _TOLD: dict[tuple[str, str], Callable[[Special, Any, Args], Value | None]] = {
     ("copy", "deepcopy"): Special._copy,
     ("_functools", "reduce"): Special._reduce,
     ("functools", "singledispatch.<locals>.register"): Special._register_implementation,
+    ("functools", "singledispatchmethod"): Special._dispatches,
+    ("functools", "singledispatchmethod.register"): Special._register_method,
     ("functools", "cached_property"): Special._cached,
     ("dataclasses", "field"): Special._field,
     ("inspect", "getmro"): Special._mro,
