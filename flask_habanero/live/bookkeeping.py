@@ -40,8 +40,8 @@ def begin(program: Program, plan: Plan, done: list[Inverse]) -> None:
     def inverse() -> None:
         program.books, program.removed = before, removed
         before.tree = tree
-        startup.ran.clear()
-        startup.lines.clear()
+        for known in (startup.ran, startup.lines, startup.variables):
+            known.clear()
 
     done.append(inverse)
     done.append(_drop(books, plan))
@@ -80,6 +80,7 @@ def move_runs(books: Books, before: Books, plan: Plan, done: list[Inverse]) -> N
     if plan.relocate:  # before functions move: its lines are those within the factories as they were
         books.calls.move_lines(line)
         books.chains = {name: plan.moved_chain(chain) for name, chain in books.chains.items()}
+        books.variables = [(key, plan.moved_chain(chain)) for key, chain in books.variables]
         books.runs = {
             function: [replace(left, chain=plan.moved_chain(left.chain)) for left in found]
             for function, found in books.runs.items()

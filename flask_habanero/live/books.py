@@ -43,6 +43,8 @@ class Books:
     lines: dict[startup.Function, frozenset[int]] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)  # module -> order of first execution
     chains: dict[str, tuple[Place, ...]] = field(default_factory=dict)  # module -> who imported it
+    # variables of the environment that were written, and where
+    variables: list[tuple[str, tuple[Place, ...]]] = field(default_factory=list)
     # what a release's statement set first: (id of the object, attribute, key or element) -> the object
     absent: dict[tuple[int, Any], Any] = field(default_factory=dict)
     learnt: list[Learnt] = field(

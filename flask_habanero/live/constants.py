@@ -21,7 +21,7 @@ from flask.sansio.app import App
 
 from ..piece import once_for_each_node
 from ..source import Source, once_for_each_source
-from . import names, reading, written
+from . import environment, names, reading
 from .judge import computed, known
 from .judge.values import Args, Live, Value
 from .variables import of_function, own_nodes
@@ -305,7 +305,8 @@ class Constants:
     def _variable(self, given: list[Live], place: Place) -> Any:
         """Return a variable of the environment, which only the server's own start may have set."""
         key = given[0].object if given else None
-        if type(key) is not str or written.sets_environment(self._tree, self._program.books.ran):
+        wrote = environment.written(self._tree, self._program.books.ran)
+        if type(key) is not str or not wrote.isdisjoint({key, environment.ANY}):
             raise UntoldError
         self.keys.add(key)
         found = known.environ().get(key)
@@ -357,8 +358,10 @@ def bound_in(node: ast.AST) -> frozenset[str]:
 def _is_open(source: Source) -> bool:
     """Whether names of a module may be bound in ways that its text does not show."""
     rows = names.of_source(source)
-    said = (row.reads | row.attributes for row in rows)
-    inside = (body.reads | body.attributes for row in rows for body in row.bodies.values())
+    # `jinja_env.globals` is none of Python's
+    others = set[str]() if "builtins" in source.text else {"globals"}
+    said = (row.reads | (row.attributes - others) for row in rows)
+    inside = (body.reads | (body.attributes - others) for row in rows for body in row.bodies.values())
     return any(row.star for row in rows) or any(
         not reading.WRITERS.isdisjoint(one) for one in (*said, *inside)
     )

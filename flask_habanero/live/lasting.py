@@ -28,7 +28,7 @@ from flask.sansio.blueprints import Blueprint
 from werkzeug.local import LocalProxy
 from werkzeug.routing import Map
 
-from . import configs, names, origin, registrations, stateful, written
+from . import configs, environment, names, origin, registrations, stateful, written
 from .judge import known
 from .written import NO_LITERAL
 
@@ -346,7 +346,7 @@ def _settings_changed(program: Program, thing: Any, used: set[str], found: Findi
         return _config_changed(thing, found)
     if isinstance(thing, Map):
         return not used <= _SETTINGS_OF_MAP
-    return written.sets_environment(program.tree, program.books.ran) or _environment_changed(found)
+    return bool(environment.written(program.tree, program.books.ran)) or _environment_changed(found)
 
 
 def _words(thing: Any) -> str:

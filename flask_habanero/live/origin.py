@@ -39,6 +39,7 @@ class _Contents:
 
 _names: dict[str, _Names] = {}
 environment: dict[str, str] = {}
+_given: dict[str, str] = {}  # the environment as it was when we were imported
 _contents: dict[int, _Contents] = {}  # by id of the container
 Inverse = Callable[[], None]
 
@@ -58,6 +59,23 @@ def take() -> None:
         for value in dict.values(config):
             if type(value) in (list, dict, set) and len(value) <= MOST and _is_plain(value):
                 _contents[id(value)] = _Contents(value, copy.deepcopy(value))
+
+
+def begin() -> None:
+    """Remember what the server was started with. Once, as `take` does."""
+    if not _given:
+        _given.update(os.environ)
+
+
+def has_kept(key: str) -> bool:
+    """Whether the environment has under a name what it had when we were imported."""
+    return bool(_given) and _given.get(key) == os.environ.get(key)
+
+
+def changed_variables() -> set[str]:
+    """Return the variables of the environment that became others between our import and the start's end."""
+    after = environment if _taken else os.environ
+    return {key for key in (*_given, *after) if _given.get(key) != after.get(key)} if _given else set()
 
 
 def is_rebound(module: ModuleType, name: str) -> bool:
@@ -118,4 +136,4 @@ def _is_plain(value: Any) -> bool:
 
 def install() -> None:
     """Take it when the record ends."""
-    startup.also.append((lambda: None, take))
+    startup.also.append((begin, take))

@@ -29,6 +29,7 @@ from . import (
     diff,
     early,
     entries,
+    environment,
     lasting,
     loading,
     ordering,
@@ -324,6 +325,17 @@ def _doubtful(one: Factory, left: Left, found: Findings) -> Iterator[str]:
         if id(value) in found.used and lasting.differs(draft.program, value, found, _literal(one, name)):
             yield name
     yield from lasting.others(draft.program, found, named)
+    if environment.set_later(draft.program, found, lambda chain: _is_before(one, left, chain)):
+        yield "the environment"
+
+
+def _is_before(one: Factory, left: Left, chain: tuple[Place, ...]) -> bool:
+    """Whether a place of the start is before a run of a factory; inside of it is not told apart."""
+    program, place = one.draft.program, left.chain
+    books, depth = program.books, len(left.chain) - 1
+    above = (*chain[:depth], *(step[:2] for step in chain[depth : depth + 1]))
+    inside = above == (*place[:depth], place[depth][:2])
+    return not inside and program.position(chain, books.uids) < program.position(place, books.uids)
 
 
 def _literal(one: Factory, name: str) -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flask.sansio.app import App
 
 from ..piece import Piece
+from . import environment
 from .constants import Constants, Place, UntoldError, bound_in, word
 from .diff import Kind, Pair
 
@@ -68,7 +69,7 @@ def _is_same_member(draft: Draft, module: str, classes: tuple[Piece, Piece], whi
     except UntoldError:
         return False
     there = draft.boots or _is_still(vars(cls).get(name, cls), words[0])
-    return words[0] is not None and words[0] == words[1] and there and sides[1].keys <= sides[0].keys
+    return words[0] is not None and words[0] == words[1] and there and _asks_no_more(draft, *sides)
 
 
 def _is_still(thing: Any, made: object) -> bool:
@@ -100,6 +101,11 @@ def _sides(draft: Draft) -> tuple[Constants, Constants]:
     return before, Constants(draft.program, draft.out.target, stored[1], None if draft.boots else before)
 
 
+def _asks_no_more(draft: Draft, before: Constants, after: Constants) -> bool:
+    """Whether each variable of the environment is one that the old text asked for, or is as it was given."""
+    return all(environment.is_given(draft.program, key) for key in after.keys - before.keys)
+
+
 def _is_same(draft: Draft, module: str, pieces: tuple[Piece, Piece]) -> bool:
     old, new = pieces
     targets = getattr(new.node, "targets", [])
@@ -109,7 +115,7 @@ def _is_same(draft: Draft, module: str, pieces: tuple[Piece, Piece]) -> bool:
     before, after = _sides(draft)
     was = before.value(_value(old.node, text), Place(module, old.index))
     found = after.value(_value(new.node, text), Place(module, new.index))
-    if word(found) is None or word(found) != word(was) or not after.keys <= before.keys:
+    if word(found) is None or word(found) != word(was) or not _asks_no_more(draft, before, after):
         return False
     below = [(side, Place(module, one.index + 1)) for side, one in zip((before, after), pieces, strict=True)]
     there = _there(draft, targets[0], below)

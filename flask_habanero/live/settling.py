@@ -44,6 +44,9 @@ def settle_ran(program: Program) -> None:
             program.books.ran[function] = known.union(map(partial(_owner, program), owners))
     startup.ran.clear()
     _settle_runs(program)
+    for variable, frames in startup.variables:
+        program.books.variables.append((variable, program.chain_from(frames)))
+    startup.variables.clear()
 
 
 def _settle_lines(program: Program) -> None:

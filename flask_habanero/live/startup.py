@@ -11,6 +11,7 @@ library, site-packages and the folder of installed scripts.
 - `lines` maps it to the lines of it that ran, counted from its first; from 3.12 on.
 - `missed` has the attributes that something read in vain, by class; from 3.12 on.
 - `executed` has all functions that ran, those of others, too: what they may have asked for; from 3.12 on.
+- `variables` has the variables of the environment that were written, with the stack of who did.
 - `runs` has what the factories left behind: the variables of functions that had an app or a blueprint
   in their hands when they returned.
 """
@@ -50,6 +51,7 @@ calls: dict[Function, set[Call]] = {}
 lines: dict[Function, set[int]] = {}
 missed: set[tuple[str, str, str]] = set()  # (module, qualified name of a class, attribute)
 executed: dict[int, CodeType] = {}  # by id: equal code need not be compared
+variables: list[tuple[str, tuple[Frame, ...]]] = []
 watched: set[str] = set()  # modules whose import began while we recorded
 also: list[tuple[Callable[[], None], Callable[[], None]]] = []  # what else begins and ends with the record
 
@@ -157,7 +159,20 @@ def _stored_globals(code: CodeType) -> frozenset[str]:
     return _stored[code]
 
 
+_WRITING = {id(vars(type(os.environ))[name].__code__) for name in ("__setitem__", "__delitem__")}
+
+
+def _note_variable(frame: FrameType) -> None:
+    """Note a variable of the environment that is being written."""
+    key = frame.f_locals.get("key")
+    if isinstance(key, str | bytes):
+        variables.append((os.fsdecode(key), stack(frame.f_back)))
+
+
 def _on_start(code: CodeType, _offset: int) -> Any:
+    if id(code) in _WRITING:
+        _note_variable(sys._getframe(1))
+        return None
     if code.co_name != "<module>" and not is_foreign(code):
         frame = sys._getframe(1)
         _note(frame)
@@ -205,6 +220,8 @@ def _on_return(code: CodeType, _offset: int, _result: object) -> Any:
 def _on_event(frame: FrameType, event: str, _arg: object) -> None:
     if _ended:
         sys.setprofile(None)  # of this thread: the one that called stop() may have been another
+    elif event == "call" and id(frame.f_code) in _WRITING:
+        _note_variable(frame)
     elif frame.f_code.co_name != "<module>" and not is_foreign(frame.f_code):
         if event == "call":
             _note(frame)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..piece import Piece
-from . import configs, entries, fetching, imports, lasting, memos, names, rebinding, statements
+from . import configs, entries, environment, fetching, imports, lasting, memos, names, rebinding, statements
 from .draft import Draft
 from .flow import Flow
 from .judge.findings import Findings
@@ -141,7 +141,7 @@ def _others(draft: Draft, name: str, piece: Piece) -> list[str]:
 
 
 def _written_later(draft: Draft, name: str, piece: Piece) -> list[str]:
-    """Return the settings that a statement reads, and a later one of the start writes."""
+    """Return the settings and variables that a statement reads, and a later one of the start writes."""
     program, uids = draft.program, {**draft.program.books.uids, **draft.out.uids}
     place, found = program.position(draft.chain(name, piece), uids), set()
     for config, keys in lasting.settings(draft.judge(name).read(piece.node)):
@@ -149,7 +149,10 @@ def _written_later(draft: Draft, name: str, piece: Piece) -> list[str]:
         for entry in book.entries if book is not None else ():
             if program.position(entry.chain or (), uids) > place:
                 found |= {key for key, _ in entry.changes if keys is None or key in keys}
-    return [configs.said(key) for key in sorted(found)]
+    words = [configs.said(key) for key in sorted(found)]
+    read = draft.judge(name).read(piece.node)
+    is_later = environment.set_later(program, read, lambda chain: program.position(chain, uids) < place)
+    return [*words, "the environment"] if is_later else words
 
 
 def _rebound(draft: Draft, module: str) -> set[str]:

@@ -69,40 +69,6 @@ def _value(node: ast.expr) -> Any:
     return Empty(called) if not node.keywords and (not node.args or with_factory) else NO_LITERAL
 
 
-def sets_environment(tree: Mapping[str, Source], ran: Iterable[tuple[str, str, int]]) -> bool:
-    """Whether the app's own code wrote to the environment at the start: who knows what was in it before.
-
-    Args:
-        tree: the app's modules.
-        ran: the functions that ran at the start: module, qualified name, line.
-    """
-    writers = {name: found for name, source in tree.items() if (found := _environment_writers(source))}
-    return any("" in found for found in writers.values()) or any(
-        qualname.partition(".<locals>")[0] in writers.get(module, ()) for module, qualname, _ in ran
-    )
-
-
-@once_for_each_source
-def _environment_writers(source: Source) -> frozenset[str]:
-    """Return the functions of a module that write to the environment; "" for its statements."""
-    if not _WRITING.search(source.text):
-        return frozenset()
-    lines, found = source.text.splitlines(), set()
-    for piece in source.parsed.pieces:
-        for qualname, node in names.functions_in(piece.node):
-            first, last = node.body[0].lineno, node.end_lineno or 0
-            if _WRITING.search("\n".join(lines[first - 1 : last])):
-                found.add(qualname)
-            lines[first - 1 : last] = [""] * (last - first + 1)
-    return frozenset({*found, *([""] if _WRITING.search("\n".join(lines)) else [])})
-
-
-_WRITING = re.compile(
-    r"environb?\s*\[[^\]]*\]\s*[-+*/|]?=(?!=)|environb?\.(setdefault|update|pop|clear|popitem)|putenv|unsetenv"
-    r"|del\s.*environ|environb?\s*\|=|\benviron\b\s*="
-)
-
-
 def is_stored(tree: Mapping[str, Source], attribute: str) -> bool:
     """Whether the app's own code sets or deletes an attribute of that name, of anything but `self`."""
     return any(attribute in source.text and attribute in _stored(source) for source in tree.values())

@@ -24,7 +24,7 @@ _MOST_BITS = 256
 _FUNCTIONS: frozenset[Callable[..., Any]] = frozenset(
     [
         abs, bin, bool, chr, float, hex, int, len, max, min, oct, ord, str,
-        posixpath.basename, posixpath.dirname, posixpath.isabs, posixpath.join, posixpath.normpath,
+        posixpath.abspath, posixpath.basename, posixpath.dirname, posixpath.isabs, posixpath.join, posixpath.normpath,
         posixpath.splitext,
     ]
 )  # fmt: skip
@@ -59,7 +59,15 @@ def call(function: object, args: Args) -> Value | None:
         return _pattern(args)
     if not is_one or args.more or args.named or not all(map(is_known, args.positional)):
         return None
+    function = _absolute if function is posixpath.abspath else function
     return _done(function, *args.positional)  # type: ignore[arg-type]  # it is one of those
+
+
+def _absolute(path: str) -> str:
+    """Return what `os.path.abspath` gives for a path that needs no working directory."""
+    if not posixpath.isabs(path):
+        raise ValueError(path)
+    return posixpath.normpath(path)
 
 
 def _pattern(args: Args) -> Value | None:
