@@ -12,7 +12,6 @@ import ast
 import copy
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from types import FunctionType
 from typing import Any
 
 MAKERS = ("sqlalchemy.", "flask_sqlalchemy.")
@@ -213,9 +212,9 @@ def _own_listeners(cls: Any) -> Iterator[Any]:
 
 
 def _unwrapped(listener: Any) -> Any:
-    """Return the function that SQLAlchemy wrapped, if it did."""
+    """Return what SQLAlchemy wrapped, if it did: a function, a method, or an object that is called."""
     inner = [cell.cell_contents for cell in getattr(listener, "__closure__", None) or ()]
-    own = [one for one in inner if isinstance(one, FunctionType)]
+    own = [one for one in inner if callable(one) and not isinstance(one, type)]
     wraps = f"{listener.__module__}.".startswith("sqlalchemy.") and own
     return _unwrapped(own[0]) if wraps else listener
 

@@ -261,6 +261,19 @@ LISTENS = """\
 def listens(mapper, cls):
     pass
 """
+# as SQLAlchemy-Continuum does, which makes tables of its own of those that are mapped
+LISTENS_BY_METHOD = """\
+class Manager:
+    def configured(self):
+        pass
+event.listen(Mapper, "after_configured", Manager().configured)
+"""
+LISTENS_BY_PARTIAL = """\
+import functools
+def configured(manager):
+    pass
+event.listen(Mapper, "after_configured", functools.partial(configured, None))
+"""
 LISTENS_TO = """\
 @event.listens_for({target}, "mapper_configured", propagate=True)
 def listens(mapper, cls):
@@ -322,6 +335,16 @@ REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
             "old": "nick = Column(Integer)",
             "after": LISTENS.replace("mapper_configured", "after_configured").replace("mapper, cls", ""),
         },
+    ),
+    "a method of an object listens": (
+        "class-builder",
+        {"after": LISTENS_BY_METHOD},
+        {"old": "nick = Column(Integer)", "after": LISTENS_BY_METHOD},
+    ),
+    "a partial listens": (
+        "class-builder",
+        {"after": LISTENS_BY_PARTIAL},
+        {"old": "nick = Column(Integer)", "after": LISTENS_BY_PARTIAL},
     ),
     "somebody listens, a new class": (
         "effect",
