@@ -66,7 +66,7 @@ def boot(job: Job) -> Any:
         module, _, expression = entry.partition(":")
         try:
             importlib.import_module(module)
-            # ours, from apps.toml; without `vars`, as no server has that: engines may ask what ran at the start
+            # ours, from apps.toml; who calls `vars`, as no server does, is taken for one who lists things
             return eval(expression, sys.modules[module].__dict__)
         except (ModuleNotFoundError, NameError) as error:
             if error.name not in (*_prefixes(module), *re.findall(r"\w+", expression)):

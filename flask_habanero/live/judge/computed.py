@@ -24,8 +24,8 @@ _MOST_BITS = 256
 _FUNCTIONS: frozenset[Callable[..., Any]] = frozenset(
     [
         abs, bin, bool, chr, float, hex, int, len, max, min, oct, ord, str,
-        posixpath.abspath, posixpath.basename, posixpath.dirname, posixpath.isabs, posixpath.join, posixpath.normpath,
-        posixpath.splitext,
+        posixpath.abspath, posixpath.basename, posixpath.dirname, posixpath.isabs, posixpath.join,
+        posixpath.normpath, posixpath.splitext,
     ]
 )  # fmt: skip
 _METHODS = known.words(
