@@ -269,7 +269,6 @@ POWERS: dict[str, tuple[Finder, set[str]]] = {
             "client/git.py",
             "client/target.py",
             "live/origin.py",
-            "live/startup.py",  # asks nothing of it: notes who writes
             "testing.py",
             DEMO,
         },

@@ -32,10 +32,11 @@ def written(tree: Mapping[str, Source], ran: Iterable[tuple[str, str, int]]) -> 
     return frozenset(keys)
 
 
-def is_given(program: Program, key: str) -> bool:
-    """Whether a start has a variable from who starts the server: nobody has written it since our import."""
+def is_given(program: Program, module: str, key: str) -> bool:
+    """Whether a module finds a variable as who starts the server gave it: nobody writes it at the start."""
+    watched = startup.sees_all() and program.was_watched(module)
     written_at_start = any(one == key for one, _ in program.books.variables)
-    return startup.sees_all() and not written_at_start and origin.has_kept(key)
+    return watched and not written_at_start and origin.has_kept(key)
 
 
 def set_later(program: Program, found: Findings, is_above: Callable[[tuple[Place, ...]], bool]) -> bool:
@@ -72,7 +73,8 @@ def _writers(source: Source) -> Mapping[str, frozenset[str]]:
 
 def _keys(text: str) -> frozenset[str]:
     """Return the variables that a text writes."""
-    told = (_KEY.match(text, one.start()) for one in _WRITING.finditer(text))
+    found = list(_WRITING.finditer(text))
+    told = (_KEY.match(text, one.start()) if one[0].count("environ") == 1 else None for one in found)
     return frozenset(one["key"] if one else ANY for one in told)
 
 

@@ -69,7 +69,7 @@ def _is_same_member(draft: Draft, module: str, classes: tuple[Piece, Piece], whi
     except UntoldError:
         return False
     there = draft.boots or _is_still(vars(cls).get(name, cls), words[0])
-    return words[0] is not None and words[0] == words[1] and there and _asks_no_more(draft, *sides)
+    return words[0] is not None and words[0] == words[1] and there and _asks_no_more(draft, module, *sides)
 
 
 def _is_still(thing: Any, made: object) -> bool:
@@ -101,9 +101,9 @@ def _sides(draft: Draft) -> tuple[Constants, Constants]:
     return before, Constants(draft.program, draft.out.target, stored[1], None if draft.boots else before)
 
 
-def _asks_no_more(draft: Draft, before: Constants, after: Constants) -> bool:
+def _asks_no_more(draft: Draft, module: str, before: Constants, after: Constants) -> bool:
     """Whether each variable of the environment is one that the old text asked for, or is as it was given."""
-    return all(environment.is_given(draft.program, key) for key in after.keys - before.keys)
+    return all(environment.is_given(draft.program, module, key) for key in after.keys - before.keys)
 
 
 def _is_same(draft: Draft, module: str, pieces: tuple[Piece, Piece]) -> bool:
@@ -115,7 +115,7 @@ def _is_same(draft: Draft, module: str, pieces: tuple[Piece, Piece]) -> bool:
     before, after = _sides(draft)
     was = before.value(_value(old.node, text), Place(module, old.index))
     found = after.value(_value(new.node, text), Place(module, new.index))
-    if word(found) is None or word(found) != word(was) or not _asks_no_more(draft, before, after):
+    if word(found) is None or word(found) != word(was) or not _asks_no_more(draft, module, before, after):
         return False
     below = [(side, Place(module, one.index + 1)) for side, one in zip((before, after), pieces, strict=True)]
     there = _there(draft, targets[0], below)

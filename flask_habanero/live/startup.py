@@ -159,7 +159,7 @@ def _stored_globals(code: CodeType) -> frozenset[str]:
     return _stored[code]
 
 
-_WRITING = {id(vars(type(os.environ))[name].__code__) for name in ("__setitem__", "__delitem__")}
+_WRITING = {id(vars(os._Environ)[name].__code__) for name in ("__setitem__", "__delitem__")}
 
 
 def _note_variable(frame: FrameType) -> None:
