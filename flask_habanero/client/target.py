@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from ..envelope import Key
 from ..errors import ConfigError
 from . import git
+from .keywords import check_keys
 
 PATH = "/_habanero"
 SECRET_VARIABLES = ("HABANERO_SECRET", "FLASK_HABANERO_SECRET")
@@ -99,7 +100,7 @@ def read_settings(project: Path) -> dict[str, Any]:
     """Return ``[tool.habanero]`` of a project, or nothing.
 
     Raises:
-        ConfigError: pyproject.toml can't be read.
+        ConfigError: pyproject.toml can't be read, or has a key that is none of ours.
     """
     path = project / "pyproject.toml"
     try:
@@ -111,6 +112,7 @@ def read_settings(project: Path) -> dict[str, Any]:
         raise ConfigError(str(path), str(error), "correct the file") from None
     if not isinstance(found, dict):
         raise ConfigError("[tool.habanero]", "is no table", "see docs/quickstart.md")
+    check_keys(found)
     return found
 
 

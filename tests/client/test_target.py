@@ -3,8 +3,10 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
+from flask_habanero.client.keywords import OF_TARGET
 from flask_habanero.client.target import (
     Options,
     check_url,
@@ -125,6 +127,30 @@ def test_a_damaged_pyproject_is_said(tmp_path, text):
     (tmp_path / "pyproject.toml").write_text(text)
     with pytest.raises(ConfigError):
         target(tmp_path, HABANERO_URL="https://e")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[tool.habanero]\nchek = "pytest"\n', r"\[tool.habanero\] chek.*did you mean check\?"),
+        ("[tool.habanero.targets.s]\nconfrim = true\n", r"targets.s\] confrim.*did you mean confirm\?"),
+        ("[tool.habanero]\nwhatever = 1\n", "there are check, confirm, .*roots, targets"),
+    ],
+)
+def test_a_key_that_is_misspelt_is_said(tmp_path, text, said):
+    """A check that is called by another name would never run."""
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        target(tmp_path, HABANERO_URL="https://e")
+    assert re.search(said, str(raised.value), re.DOTALL)
+
+
+def test_every_key_of_the_docs_is_one(tmp_path):
+    rows = (Path(__file__).parents[2] / "docs/quickstart.md").read_text().partition("key of a target")[2]
+    table = rows.partition("\n\n")[0]
+    told = {key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert told
+    assert told <= OF_TARGET
 
 
 def test_a_project_ends_at_its_repository(tmp_path):
