@@ -32,6 +32,14 @@ UNLOADED = {
     "not loaded yet": "nothing of it runs until something imports it: then it is the new one",
     "-module": "it goes from where modules are kept; what it had registered ends",
 }
+ASSETS = {
+    "+template": "it is found from then on",
+    "~template": "Jinja compiles it anew when it is asked for next, and what extends it",
+    "-template": "it is not found any more",
+    "+static": "it is served from then on",
+    "~static": "it is served in the place of the one before, with another ETag",
+    "-static": "it is not found any more",
+}
 MEMOS = "what functions had remembered (lru_cache, cached_property) of what changes is forgotten"
 _Facts = dict[tuple[str, str], list[str]]
 
@@ -89,7 +97,9 @@ def _of_step(plan: Plan, step: Step, facts: _Facts, ran: set[tuple[str, str]]) -
         outer = subject.partition(".")[0]
         places = ((step.module, subject), ("__main__", subject), (step.module, outer))
         known = next((facts[place] for place in places if place in facts), ())
-        if word in UNLOADED:
+        if not step.module and word in ASSETS:
+            lines.append(f"{subject}: {ASSETS[word]}")
+        elif word in UNLOADED:
             lines.append(f"{word.removeprefix('-')}: {UNLOADED[word]}")
         elif known:
             lines.append(f"{subject}: {'; '.join(dict.fromkeys(known))}")

@@ -103,3 +103,28 @@ def test_members_are_exchanged_in_the_class_that_there_is(told: dict[str, dict[s
 def test_memos_of_what_changes_are_told_once(told: dict[str, dict[str, list[str]]]) -> None:
     assert told["body"][""] == [said.MEMOS]
     assert "" not in told["new"]
+
+
+ASSETS = """
+from flask_habanero.asset import Asset
+from flask_habanero.live.mechanisms import mechanisms
+running.overlay.begin(running.overlay.disk)
+disk = running.overlay.disk
+changed = [Asset.of(name, b"changed") for name in disk if "old" in name]
+new = [Asset.of(name, b"new") for name in ("templates/new.html", "static/new.css")]
+print(json.dumps(mechanisms(running.plan([], [], {one.name: one for one in (*changed, *new)}))))
+"""
+
+
+def test_templates_and_static_files_run_nothing(tmp_path: Path) -> None:
+    for name in ("templates/old.html", "templates/gone.html", "static/old.css", "static/gone.css"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    words = {"old": "~", "new": "+", "gone": "-"}
+    files = {"template": "templates/{}.html", "static": "static/{}.css"}
+    assert json.loads(run(tmp_path, APP, ASSETS)) == {
+        path.format(name): [f"{kind}: {said.ASSETS[sign + kind]}"]
+        for kind, path in files.items()
+        for name, sign in words.items()
+    }
