@@ -19,12 +19,13 @@ Ask = Callable[[tuple[str, ...], str], bool]
 """Shows lines, asks a question. Raises UndecidedError if nobody is there."""
 
 HINT = "look first: flask habanero plan; then --yes sends these files, --sync makes your tree the truth"
+_YES = "say it beforehand: --yes"
 
 
 def nobody(lines: tuple[str, ...], question: str) -> bool:
     """Answer for a session without a terminal: there is nobody to ask."""
     reasons = (
-        Reason("undecided", "", question, HINT),
+        Reason("undecided", "", question, HINT if lines else _YES),
         *(Reason("undecided", line[2:], line[:1]) for line in lines),
     )
     raise UndecidedError(reasons)

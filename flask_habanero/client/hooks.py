@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..errors import ConfigError, Reason, RefusedError, UndecidedError
 from ..release import Bundle, Report
@@ -286,5 +287,9 @@ def refuse_unasked(wishes: Wishes, target: Target, *, yes: bool) -> None:
     """Raise UndecidedError if each push is to be asked for, and nobody would be asked."""
     if wishes.confirm and not yes:
         what = f"{target.name} wants to be asked before each push (confirm), and `watch` does not ask"
-        hint = "send when you mean it: flask habanero push; or answer before: flask habanero watch --yes"
+        name = "" if target.name == urlsplit(target.endpoint).netloc else f" {target.name}"
+        hint = (
+            f"send when you mean it: flask habanero push{name}; "
+            f"or answer before: flask habanero watch{name} --yes"
+        )
         raise UndecidedError((Reason("undecided", "", what, hint),))

@@ -24,6 +24,7 @@ from .push import Result
 PATH_WIDTH = 40
 STEPS_WIDTH = 60
 SOME = 3  # of a list of files
+UNCHANGED = "no statement changed"  # comments did, or the layout
 LEAST = 12  # columns that a path, and what was done, keep on a narrow screen
 COLOURS = {
     "live": "green",
@@ -85,7 +86,7 @@ def verbs(result: Result) -> str:
     alone = {*result.sent, *result.paths} if len(result.sent) == 1 else set()
     for step in result.report.steps:
         where, _, verb = step.partition(": ")
-        texts.append(verb if where in alone and verb else step)
+        texts.append((verb or UNCHANGED) if where in alone else step)
     shown: list[str] = []
     for text in texts:
         if shown and sum(map(len, shown)) + len(text) > STEPS_WIDTH:

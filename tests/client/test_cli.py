@@ -270,7 +270,9 @@ def test_rollback_takes_one_back_without_asking(run, project, server):
 def test_rollback_of_more_asks_and_nobody_answers(run, project, server):
     for number in range(3):
         server.release({"shop.views": f"x = {number}\n"})
-    assert run("rollback", "1").code == 3
+    ran = run("rollback", "1")
+    assert ran.code == 3
+    assert "hint: say it beforehand: --yes" in ran.err  # there are no files to send, and no --sync
     assert server.head == 3
     assert run("rollback", "1", "--yes").code == 0
     assert server.tree["shop.views"].text == "x = 0\n"

@@ -239,7 +239,16 @@ def test_a_watch_does_not_ask_at_each_save(edited, run, server):
     settings(edited, "confirm = true")
     ran = run("watch")
     assert (ran.code, server.head) == (3, 0)
-    assert "flask habanero push" in ran.err
+    assert "flask habanero push;" in ran.err
+
+
+def test_who_is_to_push_by_themself_is_told_with_the_target(edited, run, server):
+    """Without its name the push would go to HABANERO_URL."""
+    settings(edited, f'[tool.habanero.targets.live]\nurl = "{server.url}"\nconfirm = true')
+    assert (
+        "flask habanero push live; or answer before: flask habanero watch live --yes"
+        in run("watch", "live").err
+    )
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n\n", 3), ("y\n", 0)])

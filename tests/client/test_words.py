@@ -62,6 +62,12 @@ def test_many_steps_are_counted():
     assert text.endswith("more")
 
 
+def test_where_no_statement_changed_it_says_so():
+    """A comment is a step without words, which read as the path once more."""
+    result = Result(Report("live", steps=("shop/views.py",)), ("shop.views",), ("shop/views.py",))
+    assert verbs(result) == "no statement changed"
+
+
 def test_steps_of_other_modules_keep_their_name():
     result = Result(Report("live", steps=("shop.cart: =price",)), ("shop.pricing",), ("shop/pricing.py",))
     assert verbs(result) == "shop.cart: =price"
