@@ -38,10 +38,22 @@ _ROUTES = (".route", ".get", ".post", ".put", ".patch", ".delete")  # what one s
 
 def concerned(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> list[str]:
     """Return the pages without parameters that a change concerns; if there are none, the first page."""
+    return _rules(app, old, new, parameters=False)[:MOST_PAGES] or ["/"]
+
+
+def unasked(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> list[str]:
+    """Return the rules with parameters of the pages that a change concerns: nobody knows one to ask for."""
+    return _rules(app, old, new, parameters=True)[:MOST_PAGES]
+
+
+def _rules(
+    app: Flask, old: Mapping[str, Source], new: Mapping[str, Source], *, parameters: bool
+) -> list[str]:
     views = views_concerned(app, old, new)
-    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint in views and not rule.arguments]
-    pages = {rule.rule for rule in rules if "GET" in (rule.methods or ())}
-    return sorted(pages)[:MOST_PAGES] or ["/"]
+    rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint in views]
+    return sorted(
+        {one.rule for one in rules if bool(one.arguments) is parameters and "GET" in (one.methods or ())}
+    )
 
 
 def views_concerned(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> set[str]:

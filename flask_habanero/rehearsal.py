@@ -18,7 +18,7 @@ from flask import Flask, got_request_exception
 from flask.cli import NoAppException, find_app_by_string
 
 from .change import Request, change_of, change_to
-from .concerned import concerned
+from .concerned import concerned, unasked
 from .disk import Disk
 from .errors import HabaneroError
 from .fresh import RehearsalError, Said, Starter
@@ -84,10 +84,11 @@ class Rehearsal:
         steps = _go(runtime, change)
         pages = task["pages"] or concerned(app, head.tree, change.tree)
         asked = asked_for(app, pages, self._say)
+        rules = [] if task["pages"] else unasked(app, head.tree, change.tree)
         failed = [RehearsalError(f"GET {page['path']}", page["why"]) for page in asked if page["why"]]
         reasons = [row for error in failed for row in _rows(error)]
         outcome = RehearsalError.outcome if failed else "live"
-        return {"outcome": outcome, "steps": steps, "reasons": reasons, "pages": asked}
+        return {"outcome": outcome, "steps": steps, "reasons": reasons, "pages": asked, "unasked": rules}
 
 
 def imported(name: str) -> Flask:

@@ -38,4 +38,5 @@ def rehearse(name: str, request: Request, pages: list[str], within_s: int) -> Re
 
 def _about(name: str, ended: fresh.Ended, pages: list[Any]) -> dict[str, Any]:
     held = ended.came.get("outcome") == "live"
-    return {"rehearsed": pages, "app": name, "output": [] if held else list(ended.output)}
+    output = [] if held else list(ended.output)
+    return {"rehearsed": pages, "app": name, "output": output, "unasked": ended.came.get("unasked", [])}

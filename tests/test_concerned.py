@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from textwrap import dedent
 from types import ModuleType
 
 import pytest
 from flask import Flask
-from flask_habanero.concerned import MOST_PAGES, concerned
+from flask_habanero.concerned import MOST_PAGES, concerned, unasked
 from flask_habanero.source import Source
 
 SHOP = """\
@@ -78,6 +78,9 @@ def hook():
 """
 
 
+Asked = Callable[..., list[str]]
+
+
 @pytest.fixture
 def shop() -> Iterator[str]:
     name = "concerned_shop"
@@ -85,14 +88,14 @@ def shop() -> Iterator[str]:
     sys.modules.pop(name, None)
 
 
-def asked(name: str, old: str | None, new: str) -> list[str]:
-    """Return what is asked for if a module comes from one text to another."""
+def asked(name: str, old: str | None, new: str, whom: Asked = concerned) -> list[str]:
+    """Return what is asked for, or is not, if a module comes from one text to another."""
     module = sys.modules[name] = ModuleType(name)
     exec(compile(dedent(new), f"{name}.py", "exec"), vars(module))  # as its import would
     trees = [{name: Source(name, f"{name}.py", False, text)} if text else {} for text in (old, new)]
     app = vars(module)["app"]
     assert isinstance(app, Flask)
-    return concerned(app, *trees)
+    return whom(app, *trees)
 
 
 ALL = ["/", "/about", "/cart", "/demo"]
@@ -136,6 +139,15 @@ def test_pages_that_a_change_does_not_reach_are_not_asked_for(
 ) -> None:
     assert old in SHOP
     assert asked(shop, SHOP, SHOP.replace(old, new)) == pages
+
+
+def test_pages_with_parameters_are_told_not_asked_for(shop: str) -> None:
+    item = '@app.get("/thing/<int:number>")\ndef thing(number):\n    return str(price() + number)\n'
+    old = f"{SHOP}\n\n{item}"
+    new = old.replace("+ number", "- number")
+    assert (asked(shop, old, new), asked(shop, old, new, unasked)) == (["/"], ["/thing/<int:number>"])
+    assert asked(shop, old, old.replace('return "index"', 'return "first"'), unasked) == []
+    assert asked(shop, old, old.replace('@app.get("/thing', '@app.post("/thing'), unasked) == []
 
 
 def test_all_pages_of_a_new_module_are_asked_for(shop: str) -> None:

@@ -15,6 +15,10 @@ WITHIN_S = 20  # gunicorn ends a sync worker that is busy for 30 s
 MOST_WITHIN_S = 300
 MORE_S = 10.0  # for the way there and back, and for the worker to come to it
 WIDTH = 30
+SHOWN = 3  # rules that were not asked
+_NAME = (
+    "          hint: name some: flask habanero rehearse --get PATH, or requests in [tool.habanero.rehearse]"
+)
 _EXAMPLE = 'requests = ["/", "/cart"] in [tool.habanero.rehearse]'
 
 
@@ -74,10 +78,17 @@ def _is_path(path: object) -> bool:
 
 
 def rehearsal_lines(report: Report) -> list[str]:
-    """Return what was asked in a rehearsal, and the last that the app printed if it failed."""
+    """Return what was asked in a rehearsal, what was not, and the last that the app printed if it failed."""
     pages, output = report.data.get("rehearsed") or (), report.data.get("output") or ()
+    rules = report.data.get("unasked") or ()
+    more = f" and {len(rules) - SHOWN} more" if len(rules) > SHOWN else ""
     return [
         *(f"          GET {p['path']:<{WIDTH}}  {p['status']}  {p['ms']:.1f} ms" for p in pages),
+        *(
+            [f"          not asked, for want of parameters: {', '.join(rules[:SHOWN])}{more}", _NAME]
+            if rules
+            else []
+        ),
         *(["          the last of its output:"] if output else []),
         *(f"            {line}" for line in output),
     ]

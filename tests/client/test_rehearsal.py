@@ -1,8 +1,9 @@
 """`rehearse`, and pushes that are rehearsed first: what is asked, and what is sent then."""
 
 import pytest
-from flask_habanero.client.rehearsal import MOST_WITHIN_S, Wish
+from flask_habanero.client.rehearsal import MOST_WITHIN_S, Wish, rehearsal_lines
 from flask_habanero.errors import ConfigError
+from flask_habanero.release import Report
 
 from tests.client.test_session import start  # noqa: F401  # a fixture
 
@@ -54,6 +55,14 @@ def test_as_json_it_is_a_report_with_the_pages(edited, run):
     report = run("rehearse", "--json").json
     assert (report["outcome"], report["files"]) == ("live", ["shop/views.py"])
     assert report["data"]["rehearsed"] == [{"path": "/", "status": 200, "ms": 3.1, "why": ""}]
+
+
+def test_pages_that_nobody_knows_the_parameters_of_are_named():
+    rules = [f"/{letter}/<int:number>" for letter in "abcd"]
+    report = Report("live", data={"rehearsed": [], "output": [], "unasked": rules})
+    line, hint = rehearsal_lines(report)
+    assert line.endswith("/a/<int:number>, /b/<int:number>, /c/<int:number> and 1 more")
+    assert "rehearse --get PATH" in hint
 
 
 def test_nothing_to_rehearse_is_asked_of_nobody(project, run, server):

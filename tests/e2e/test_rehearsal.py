@@ -129,6 +129,8 @@ def test_what_a_rehearsal_finds_and_that_nobody_else_notices(serve: Serve) -> No
         ("rehearsal", "GET /", why),
         ("rehearsal", "GET /cart", why),  # the two that use what changes
     ]
+    other = peer.rehearse({"app": APP.replace('"text": number}', '"text": number + 1}')})
+    assert (raises.data["unasked"], other.data["unasked"]) == ([], ["/item/<int:number>"])
     assert not (server.folder / "noted").exists()
     assert any("ZeroDivisionError" in line for line in raises.data["output"])
 
@@ -146,7 +148,7 @@ def test_what_a_rehearsal_finds_and_that_nobody_else_notices(serve: Serve) -> No
 
     assert served(server) == before
     fresh = set((server.folder / "loaded").read_text().split()) - set(processes)
-    assert len(fresh) == 5
+    assert len(fresh) == 6
     assert not any(Path(f"/proc/{pid}").exists() for pid in fresh)
 
 
