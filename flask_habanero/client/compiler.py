@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,17 @@ class Compiler:
         found = Path(self._named) if self._named else find(version, self._environ) if version else None
         actual = here if found is None else _ask(found, view.optimize, ())[0].python
         if found is None or actual != view.python:
-            hint = how_to_get(version, self._environ) if version else ""
+            hint = self._better(view, version) or (how_to_get(version, self._environ) if version else "")
             raise NoPythonError(view.python, actual if self._named else here, hint)
         return found
+
+    def _better(self, view: View, version: str) -> str:
+        """Return what to type if it was another that was named, and one that fits is here."""
+        if not self._named or not version:
+            return ""
+        is_this = python_tag(view.optimize) == view.python
+        found = Path(sys.executable) if is_this else find(version, self._environ)
+        return f"without --python it is {found}" if found else ""
 
     def compile(self, tree: Tree, names: tuple[str, ...], view: View) -> Compiled:
         """Compile some modules for a server.

@@ -46,9 +46,13 @@ def look_up(desk: Desk, view: View, what: str, at: State) -> Found:
         UnansweredError: there is no such state.
     """
     module, _, name = what.partition(":")
-    tree = {name: entry for name, entry in tree_at(desk, view, at).items() if not is_asset_name(name)}
+    entries = tree_at(desk, view, at)
+    tree = {name: entry for name, entry in entries.items() if not is_asset_name(name)}
     if module not in tree:
-        raise _unknown(module, f"there is no module of that name {state_words(at, view)}", tree)
+        why = f"there is no module of that name {state_words(at, view)}"
+        if module in entries:  # a template, or a static file
+            raise ConfigError(module, why, "what releases made of that file: flask habanero diff base")
+        raise _unknown(module, why, tree)
     source = sources_at(desk, view, at, {module: tree[module]})[module]
     assert isinstance(source, Source)  # as its name is
     part = _part(source, name) if name else whole(source)

@@ -121,6 +121,15 @@ def test_none_that_fits_is_said_with_how_to_get_one(run, project, server, level)
     assert "3.14" in reason["hint"]
 
 
+def test_the_wrong_one_is_named_and_one_that_fits_is_here(other, view):
+    with pytest.raises(NoPythonError) as raised:
+        Compiler(sys.executable, os.environ).other(view(tag_of(other)))
+    assert "without --python it is /" in raised.value.hint
+    with pytest.raises(NoPythonError) as raised:
+        Compiler(str(other), os.environ).other(view(python_tag(0)))
+    assert f"without --python it is {sys.executable}" in raised.value.hint
+
+
 @pytest.mark.parametrize("command", ["push", "plan"])
 def test_a_push_goes_as_code_of_the_other(run, project, server, other, command):
     assert run("push").code == 0

@@ -311,6 +311,7 @@ def test_diff_and_show_of_releases_have_assets(run, site, server):
     assert "+two\n" in run("show", "1").out
     assert run("show", "shop.views").out == "x = 2\n"
     assert "no module of that name" in run("show", PAGE).err
+    assert "flask habanero diff base" in run("show", PAGE).err
 
 
 def test_export_and_status_have_assets(run, site, server, git):
