@@ -16,7 +16,7 @@ from .bootnote import Note
 from .change import Request, change_of
 from .cold import FIX, CanaryError
 from .coldstart import serve, told
-from .concerned import concerned
+from .concerned import concerned, views_concerned
 from .errors import HabaneroError
 from .fresh import RehearsalError, Said, Starter
 from .ledger import Ledger
@@ -54,7 +54,7 @@ def _booted(task: Mapping[str, Any], starter: Starter) -> dict[str, Any]:
     startup.stop()  # all that the start did has been done
     runtime.program.overlay.begin(ledger.state_at(*found).assets)
     _serve_assets(runtime, change)
-    pages = task["pages"] or concerned(app, head.tree, change.tree)
+    pages = task["pages"] or concerned(app, views_concerned(app, head.tree, change.tree))
     return {"reasons": [], "pages": asked_for(app, pages, starter.say)}
 
 

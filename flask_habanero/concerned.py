@@ -3,21 +3,24 @@
 Those of the modules that change which are made by a statement that changed, or that names one that did,
 directly or through others: a GET of an app may do more than read, so not all pages of a module are asked
 for. Where a statement changed of which no name tells whom it concerns (a hook, a setting), it is all views of
-its module.
+its module. A view is concerned by a template, too, that it names, or that such a one extends or includes.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Set
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import TYPE_CHECKING, Any, Protocol
 
+from .asset import changed_assets
 from .live import names
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from .asset import Assets
+    from .live.overlay import Overlay
     from .piece import Piece
     from .source import Source
 
@@ -36,24 +39,40 @@ _NAMED = (
 _ROUTES = (".route", ".get", ".post", ".put", ".patch", ".delete")  # what one such made may be gone
 
 
-def concerned(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> list[str]:
-    """Return the pages without parameters that a change concerns; if there are none, the first page."""
-    return _rules(app, old, new, parameters=False)[:MOST_PAGES] or ["/"]
+class Code(Protocol):
+    """Code and assets, as they were at a release or will be after a change."""
+
+    @property
+    def tree(self) -> Mapping[str, Source]:
+        """All modules."""
+
+    @property
+    def assets(self) -> Assets:
+        """All assets."""
 
 
-def unasked(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> list[str]:
-    """Return the rules with parameters of the pages that a change concerns: nobody knows one to ask for."""
-    return _rules(app, old, new, parameters=True)[:MOST_PAGES]
+def concerned(app: Flask, views: Set[str]) -> list[str]:
+    """Return the pages without parameters that some views answer; if there are none, the first page."""
+    return _rules(app, views, parameters=False)[:MOST_PAGES] or ["/"]
 
 
-def _rules(
-    app: Flask, old: Mapping[str, Source], new: Mapping[str, Source], *, parameters: bool
-) -> list[str]:
-    views = views_concerned(app, old, new)
+def unasked(app: Flask, views: Set[str]) -> list[str]:
+    """Return the rules with parameters that some views answer: nobody knows good ones to ask for."""
+    return _rules(app, views, parameters=True)[:MOST_PAGES]
+
+
+def _rules(app: Flask, views: Set[str], *, parameters: bool) -> list[str]:
     rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint in views]
     return sorted(
         {one.rule for one in rules if bool(one.arguments) is parameters and "GET" in (one.methods or ())}
     )
+
+
+def views_of(app: Flask, overlay: Overlay, before: Code, after: Code) -> set[str]:
+    """Return the endpoints of the views that a change of code and of templates concerns."""
+    changed = filter(overlay.is_template, changed_assets(before.assets, after.assets))
+    naming = views_naming(app, after.tree, named_files(changed, after.assets))
+    return views_concerned(app, before.tree, after.tree) | naming
 
 
 def views_concerned(app: Flask, old: Mapping[str, Source], new: Mapping[str, Source]) -> set[str]:
@@ -64,6 +83,37 @@ def views_concerned(app: Flask, old: Mapping[str, Source], new: Mapping[str, Sou
         reached = reach(old.get(module), new[module], set(views.values()))
         found.update(at for at, name in views.items() if reached is None or name in reached)
     return found
+
+
+def views_naming(app: Flask, tree: Mapping[str, Source], files: Set[str]) -> set[str]:
+    """Return the endpoints of the views that name some files, directly or through others of their module."""
+    found: set[str] = set()
+    for module in [name for name, source in tree.items() if any(file in source.text for file in files)]:
+        naming: set[str] = set()
+        for piece, binds in _statements(tree[module]):
+            if any(isinstance(one, ast.Constant) and one.value in files for one in ast.walk(piece.node)):
+                naming |= binds
+        naming = _through(tree[module], naming)
+        views = {at: _maker(view) for at, view in app.view_functions.items() if _module_of(view) == module}
+        found.update(at for at, name in views.items() if name in naming)
+    return found
+
+
+def named_files(changed: Iterable[str], assets: Assets) -> set[str]:
+    """Return by which names templates that changed are asked for, and those that extend or include them."""
+    texts = {name: asset.data.decode(errors="replace") for name, asset in assets.items() if asset.data}
+    found = more = set(changed)
+    while more:
+        quoted = [f"{mark}{end}{mark}" for name in more for end in _ends(name) for mark in "\"'"]
+        more = {name for name, text in texts.items() if any(one in text for one in quoted)} - found
+        found = found | more
+    return {end for name in found for end in _ends(name)}
+
+
+def _ends(name: str) -> list[str]:
+    """Return a path without its first folders: which of them are the template folder is no matter."""
+    parts = name.split("/")
+    return ["/".join(parts[index:]) for index in range(1, len(parts))]
 
 
 def _module_of(view: _View) -> str:
@@ -93,9 +143,14 @@ def reach(old: Source | None, new: Source, views: Set[str]) -> set[str] | None:
         if not _tells_whom(piece.node, binds, views):
             return None
         found |= binds
-    rows = [(binds, _named(piece.node)) for piece, binds in _statements(new)]
+    return _through(new, found)
+
+
+def _through(source: Source, found: set[str]) -> set[str]:
+    """Return some top-level names of a module, and those whose statements name them, directly or not."""
+    rows = [(binds, _named(piece.node)) for piece, binds in _statements(source)]
     while more := {name for binds, named in rows if named & found for name in binds} - found:
-        found |= more
+        found = found | more
     return found
 
 

@@ -18,7 +18,7 @@ from flask import Flask, got_request_exception
 from flask.cli import NoAppException, find_app_by_string
 
 from .change import Request, change_of, change_to
-from .concerned import concerned, unasked
+from .concerned import concerned, unasked, views_of
 from .disk import Disk
 from .errors import HabaneroError
 from .fresh import RehearsalError, Said, Starter
@@ -82,13 +82,19 @@ class Rehearsal:
         self._say(at="the change goes hot")
         change = change_of(request, head, lambda number: ledger.state_at(request.claims["epoch"], number))
         steps = _go(runtime, change)
-        pages = task["pages"] or concerned(app, head.tree, change.tree)
+        views = set() if task["pages"] else views_of(app, runtime.program.overlay, head, change)
+        pages = task["pages"] or concerned(app, views)
         asked = asked_for(app, pages, self._say)
-        rules = [] if task["pages"] else unasked(app, head.tree, change.tree)
         failed = [RehearsalError(f"GET {page['path']}", page["why"]) for page in asked if page["why"]]
         reasons = [row for error in failed for row in _rows(error)]
         outcome = RehearsalError.outcome if failed else "live"
-        return {"outcome": outcome, "steps": steps, "reasons": reasons, "pages": asked, "unasked": rules}
+        return {
+            "outcome": outcome,
+            "steps": steps,
+            "reasons": reasons,
+            "pages": asked,
+            "unasked": unasked(app, views),
+        }
 
 
 def imported(name: str) -> Flask:

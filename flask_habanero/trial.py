@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from .band import Tally, left
 from .change import Request, wishes
-from .concerned import views_concerned
+from .concerned import views_of
 from .envelope import REQUEST_CLAIMS, Keyring
 from .errors import BuildError, BundleError, Reason, RefusedError, RejectedError
 from .release import loads_json
@@ -217,10 +217,11 @@ class Trials:
     def _concerned(self, number: int) -> frozenset[str]:
         """Return the views that a release changed. Raises StoreError."""
         worker = self._worker
-        old = worker.ledger.state_at(worker.epoch, number - 1).tree
-        new = worker.ledger.state_at(worker.epoch, number).tree
+        old = worker.ledger.state_at(worker.epoch, number - 1)
+        new = worker.ledger.state_at(worker.epoch, number)
+        overlay = worker.program.overlay
         try:
-            return frozenset(view for app in self._apps for view in views_concerned(app, old, new))
+            return frozenset(view for app in self._apps for view in views_of(app, overlay, old, new))
         except (BuildError, ValueError) as error:  # it is on trial all the same
             log.warning("which views #%d changed can't be told: %s", number, error)
             return frozenset()

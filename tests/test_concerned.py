@@ -9,7 +9,15 @@ from types import ModuleType
 
 import pytest
 from flask import Flask
-from flask_habanero.concerned import MOST_PAGES, concerned, unasked
+from flask_habanero.asset import Asset
+from flask_habanero.concerned import (
+    MOST_PAGES,
+    concerned,
+    named_files,
+    unasked,
+    views_concerned,
+    views_naming,
+)
 from flask_habanero.source import Source
 
 SHOP = """\
@@ -95,7 +103,7 @@ def asked(name: str, old: str | None, new: str, whom: Asked = concerned) -> list
     trees = [{name: Source(name, f"{name}.py", False, text)} if text else {} for text in (old, new)]
     app = vars(module)["app"]
     assert isinstance(app, Flask)
-    return whom(app, *trees)
+    return whom(app, views_concerned(app, *trees))
 
 
 ALL = ["/", "/about", "/cart", "/demo"]
@@ -148,6 +156,36 @@ def test_pages_with_parameters_are_told_not_asked_for(shop: str) -> None:
     assert (asked(shop, old, new), asked(shop, old, new, unasked)) == (["/"], ["/thing/<int:number>"])
     assert asked(shop, old, old.replace('return "index"', 'return "first"'), unasked) == []
     assert asked(shop, old, old.replace('@app.get("/thing', '@app.post("/thing'), unasked) == []
+
+
+def test_views_that_name_a_template_are_concerned_by_it_and_by_what_it_extends(shop: str) -> None:
+    text = f"""{SHOP}
+
+PAGE = "mail/order.html"
+
+
+def letter():
+    return PAGE
+
+
+@app.get("/letter")
+def write():
+    return letter()
+"""
+    asked(shop, text, text)
+    app, tree = sys.modules[shop].app, {shop: Source(shop, f"{shop}.py", False, text)}
+    texts = {"mail/order.html": "{% extends 'base.html' %}", "base.html": "base", "other.html": "'mail'"}
+    assets = {
+        f"shop/templates/{name}": Asset.of(f"shop/templates/{name}", text.encode())
+        for name, text in texts.items()
+    }
+    for changed, pages in (
+        ("mail/order.html", ["/letter"]),
+        ("base.html", ["/letter"]),
+        ("other.html", ["/"]),
+    ):
+        files = named_files([f"shop/templates/{changed}"], assets)
+        assert concerned(app, views_naming(app, tree, files)) == pages, changed
 
 
 def test_all_pages_of_a_new_module_are_asked_for(shop: str) -> None:

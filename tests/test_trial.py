@@ -142,7 +142,7 @@ def test_it_goes_also_if_nobody_can_tell_which_views_changed(
     def circle(*_: object) -> None:
         raise ValueError("wrapper loop when unwrapping")
 
-    monkeypatch.setattr(trial, "views_concerned", circle)
+    monkeypatch.setattr(trial, "views_of", circle)
     for member in members:
         member.deployer.trials._apps = ["an app"]
     peer.push_on_trial({"shop": "x = 2"})

@@ -74,6 +74,10 @@ class Overlay:
         """The assets on the disk, as this process found them when it was asked first."""
         return self._read[0]
 
+    def is_template(self, name: str) -> bool:
+        """Whether an asset is a template, by the folder in which it lies."""
+        return any(folder.loader is not None and folder.holds(name) for folder in folders(self._program))
+
     def is_fixed(self, name: str) -> bool:
         """Whether this process can't have changed the file of an asset on the disk."""
         return is_fixed(name, folders(self._program))

@@ -109,6 +109,27 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+TEMPLATES = {
+    "templates/base.html": "{% block body %}{% endblock %}",
+    "templates/cart.html": "{% extends 'base.html' %}{% block body %}cart{% endblock %}",
+}
+RENDERS = APP.replace("import Flask\n", "import Flask, render_template\n").replace(
+    'def cart():\n    return {"pid": os.getpid(), "text": text()}',
+    'def cart():\n    return render_template("cart.html")',
+)
+
+
+def test_pages_are_asked_whose_template_changed(serve: Serve, tmp_path: Path) -> None:
+    (tmp_path / "site/templates").mkdir(parents=True)
+    for name, text in TEMPLATES.items():
+        (tmp_path / "site" / name).write_text(text)
+    server = serve("-w", "1", files={"app": RENDERS})
+    for changed in TEMPLATES:
+        failed = server.peer().rehearse({changed: b"{{ nothing.there }}"})
+        assert [page["path"] for page in failed.data["rehearsed"]] == ["/cart"], failed
+        assert "'nothing' is undefined" in failed.reasons[0].what
+
+
 def test_what_a_rehearsal_finds_and_that_nobody_else_notices(serve: Serve) -> None:
     server = serve("-w", "2", files={"app": APP})
     server.ask_all(2)
