@@ -173,7 +173,7 @@ class World:
         ]
 
     def member(self, cls: type, name: str) -> Value | None:
-        """Return a method that a live class of the app's own will have, and has not now."""
+        """Return the raw method that a live class of the app's own will have, and has not now."""
         node = (
             self.definition(cls.__module__, f"{cls.__qualname__}.{name}")
             if self.is_own(cls.__module__)
@@ -181,8 +181,18 @@ class World:
         )
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             return None
-        scope = Interpreter(self).scope_of(cls.__module__)
-        return Function(node, scope, owner=Live(cls)) if not node.decorator_list else Made(open=True)
+        interpreter = Interpreter(self)
+        scope = interpreter.scope_of(cls.__module__)
+        function = Function(node, scope, owner=Live(cls))
+        if not node.decorator_list:
+            return function
+        body = self.definition(cls.__module__, cls.__qualname__)
+        own = names.class_members(body) if isinstance(body, ast.ClassDef) else {}
+        if len(node.decorator_list) == 1 and ast.unparse(node.decorator_list[0]) not in own:
+            kind = interpreter.value(node.decorator_list[0], scope)
+            if isinstance(kind, Live) and kind.object in (staticmethod, classmethod):
+                return Made(kind, calls=function)
+        return Made(open=True)
 
 
 def _keeps_identity(node: ast.stmt, live: Any) -> bool:

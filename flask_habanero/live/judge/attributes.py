@@ -345,6 +345,13 @@ def _of_made_member(raw: Value, this: Value | None, cls: Value) -> Found:
     return _described(raw, NONE if this is None else this, cls, raw)
 
 
+def of_method(raw: Value, this: Value) -> Value:
+    """Return what an object, or a class, gives for a method that its class will have."""
+    if isinstance(raw, Made) and raw.calls is not None:
+        return raw.calls if raw.kind is staticmethod else Bound(raw.calls, _owner_of(this))
+    return Bound(raw, this)
+
+
 def _bound(member: Member | None, this: Value) -> Found:
     """Return what an object gives for a raw member of its class."""
     if member is None:

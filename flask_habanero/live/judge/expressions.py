@@ -15,7 +15,6 @@ from .values import (
     ANY,
     NONE,
     Args,
-    Bound,
     Class,
     Live,
     Made,
@@ -309,7 +308,7 @@ class Expressions:
         live = cls.object if isinstance(cls, Live) else None
         kind = live if isinstance(live, type) else type(live)
         method = self._in.world.member(kind, name) if live is not None else None
-        return ANY if method is None else Bound(method, owner)
+        return ANY if method is None else attributes.of_method(method, owner)
 
     def read(self, owner: Value, name: str, text: str) -> Value:
         """Return what an attribute is; a property is called for it."""
