@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ..piece import Piece
 from . import codes, names
 from .judge.findings import Effect
-from .judge.values import Bound, Class, Function, Live, Made, Value
+from .judge.values import Bound, Class, Function, Live, Made, Value, alternatives
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -59,7 +59,8 @@ def _is_own(values: Iterable[Value]) -> bool:
         isinstance(one, Live | Function | Class)
         or (isinstance(one, Made) and (one.cls is not None))
         or (isinstance(one, Bound) and _is_own((one.function, one.this)))
-        for one in values
+        for value in values
+        for one in alternatives(value)
     )
 
 
