@@ -150,7 +150,7 @@ def _rolled_back(request: Request, head: State, state_at: Callable[[int], State]
     try:
         state = state_at(number)
     except (LookupError, ValueError):
-        raise NothingThereError(number) from None
+        raise NothingThereError(None if target is None else number) from None
     return change_to(state, f"back to #{state.number}")
 
 
@@ -209,9 +209,9 @@ class NothingThereError(RefusedError):
 
     slug = "no-such-release"
 
-    def __init__(self, number: int, wish: str = "to go back to") -> None:
-        super().__init__(f"there is no #{number} {wish} in this epoch")
-        self.number = number
+    def __init__(self, number: int | None, wish: str = "to go back to") -> None:
+        what = "there is no release yet to take back" if number is None else f"there is no #{number} {wish}"
+        super().__init__(f"{what} in this epoch")
 
     @property
     def reasons(self) -> tuple[Reason, ...]:

@@ -178,6 +178,8 @@ def test_there_must_be_something_to_roll_back_to(peer: PeerOf, member: Member, t
         assert report.outcome == "unchanged"
     else:
         assert refused(report, member.program) == ("refused", "no-such-release")
+        what = "there is no release yet to take back" if to is None else "there is no #5 to go back to"
+        assert report.reasons[0].what == f"{what} in this epoch"
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"to":true}', b'{"to":-1}', b'{"to":"1"}', b"[" * 5000])

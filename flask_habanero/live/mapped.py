@@ -48,6 +48,7 @@ _EVENTS = (
     "instrument_class",
     "mapper_configured",
 )
+_MAPPING = ("sqlalchemy.orm.", "sqlalchemy.sql.")  # who listens there by themselves, and acts on all alike
 _ATTACHED = ("before_parent_attach", "after_parent_attach")
 
 Callee = Callable[[ast.expr], object]
@@ -105,8 +106,10 @@ def is_told(cls: Any, name: str) -> bool:
     return name in cls.__mapper__._props
 
 
-def keeps(name: str) -> str:
-    """Return the words for a mapped class that does not change as it is asked to."""
+def keeps(name: str, cls: Any = None) -> str:
+    """Return the words for a mapped class that does not change as it is asked to, as it is live, if it is."""
+    if cls is not None and heard(*_MAPPING, cls=cls):
+        return f"class {name}: somebody listens to what SQLAlchemy maps, and may act on it at the start"
     return f"class {name}: a mapped class takes new columns, and lets none change, or go that it started with"
 
 
@@ -158,13 +161,7 @@ def grows(cls: Any, more: Iterable[ast.stmt], body: Iterable[ast.stmt], callee: 
     told = any(
         "__setattr__" in vars(one) for one in type(cls).__mro__ if one.__module__.startswith("sqlalchemy.")
     )
-    return (
-        alone
-        and plain
-        and told
-        and not any(named)
-        and not heard("sqlalchemy.orm.", "sqlalchemy.sql.", cls=cls)
-    )
+    return alone and plain and told and not any(named) and not heard(*_MAPPING, cls=cls)
 
 
 def _is_new(cls: type, node: ast.stmt) -> bool:

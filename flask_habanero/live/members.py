@@ -124,7 +124,7 @@ def _exchangeable(
         refuse(
             "class-builder",
             new,
-            mapped.keeps(new.name) if mapped.is_mapped(cls) else why,
+            mapped.keeps(new.name, cls) if mapped.is_mapped(cls) else why,
             "restart to take it",
         )
     elif mapped.is_mapped(cls):

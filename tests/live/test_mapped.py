@@ -46,6 +46,7 @@ with app.app.app_context():
     all_users()
 plan = planned(sys.stdin.read())
 result = {"codes": [reason.code for reason in plan.reasons], "words": [str(step) for step in plan.steps]}
+result["why"] = [reason.what for reason in plan.reasons]
 if not plan.reasons:
     try:
         running.commit(plan)
@@ -377,4 +378,7 @@ REFUSED: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_is_refused(tmp_path, name):
     code, before, after = REFUSED[name]
-    assert code in edit(tmp_path, before=before, **after)["codes"]
+    found = edit(tmp_path, before=before, **after)
+    assert code in found["codes"]
+    is_heard = code == "class-builder" and "listen" in name
+    assert any("somebody listens to what SQLAlchemy maps" in one for one in found["why"]) == is_heard
