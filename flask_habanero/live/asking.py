@@ -183,13 +183,17 @@ def _is_one_of(thing: object, others: Iterable[object]) -> bool:
 
 
 def _is_decorated(flow: Flow, module: str, cls: type, function: FunctionType) -> bool:
-    """Whether something else than a plain `def` in the body of its class made a method."""
+    """Whether something else than a plain `def` in the body of its class made a method, or a property."""
     body = written.class_body(flow.program.tree.get(module), cls.__name__)
+    name = function.__name__
     if body is None or function.__module__ != cls.__module__:
         return True
-    found = [one for one in body.body if function.__name__ in _bound(one)]
-    decorators = getattr(found[0], "decorator_list", ()) if found else ()
-    return len(found) != 1 or not isinstance(found[0], bodies.Function) or not all(map(_is_kind, decorators))
+    found = [one for one in body.body if name in _bound(one)]
+    decorators = [ast.unparse(one) for node in found for one in getattr(node, "decorator_list", ())]
+    of_property = {"property", *(f"{name}.{verb}" for verb in ("setter", "getter", "deleter"))}
+    are_parts = len(decorators) == len(found) and of_property.issuperset(decorators)
+    is_one = len(found) == 1 and all(one in _STEADY for one in decorators)
+    return not (found and (is_one or are_parts) and all(isinstance(one, bodies.Function) for one in found))
 
 
 def _is_kind(decorator: ast.expr) -> bool:

@@ -51,6 +51,7 @@ class Changed(NamedTuple):
 _LISTING = {"dir", "vars", "getmembers", "getmembers_static"}
 _OF_CLASSES = {"get_annotations"}  # of `inspect`: dataclasses ask for annotations, and for no members
 ENUMERATING = {*_LISTING, "__dict__"}
+_OF_SETTINGS = (sys.modules[Config.__module__].__file__, "Config.from_object")  # whatever wraps it
 _CONTAINERS = {"dict", "list", "tuple", "set", "frozenset", "deque", "cell", "method", "_lru_list_elem"}
 _LEVELS, _MOST = 5, 2_000  # of containers in containers, and objects on the way
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -224,16 +225,28 @@ def _is_unknown_elsewhere(flow: Flow, cls: type, changed: Changed) -> bool:
     if not startup.sees_all() or not asking.ASKED_BY_C.isdisjoint(every):
         return False
     members = every - asking.unnoticed(flow, module, name, every, others=asking.ANYBODY)
-    if _others_may_know(flow, cls.__mro__[:-1], members):
+    if _others_may_know(flow, cls.__mro__[:-1], members, every):
         return False
     with functions.thawed():
         return _is_held_by_ours(flow, functions.instances_of(cls))
 
 
-def _others_may_know(flow: Flow, kinds: Iterable[type], members: frozenset[str]) -> bool:
-    """Whether code of others that ran knows some names, or lists what objects of some classes have."""
+def _others_may_know(
+    flow: Flow, kinds: Iterable[type], members: frozenset[str], every: frozenset[str]
+) -> bool:
+    """Whether code of others that ran knows some names, or lists what objects of some classes have.
+
+    Args:
+        flow: the flow.
+        kinds: the class, and what it derives from.
+        members: what comes, goes, or is another thing now, and may have been noticed.
+        every: the same, noticed or not.
+    """
     files = {getattr(sys.modules.get(one.__module__), "__file__", None) for one in kinds}
+    no_settings = not any(name.isupper() for name in every)
     for code in asking.of_others(flow):
+        if no_settings and (code.co_filename, code.co_qualname) == _OF_SETTINGS:
+            continue  # it lists names, and asks for those of settings
         if code.co_qualname in _OF_CLASSES and code.co_filename == inspect.__file__:
             continue
         listing = ENUMERATING if code.co_filename in files else _LISTING
@@ -261,7 +274,7 @@ def is_unnoticed(flow: Flow, module: str, name: str, members: frozenset[str]) ->
     kinds = (*cls.__mro__[:-1], *type.mro(type(cls))[:-2])
     # peewee goes through a model's members for its fields, and methods are none
     asked = [one for one in kinds if one.__module__ != "peewee"]
-    return not is_read(flow, frozenset()) and not _others_may_know(flow, asked, frozenset())
+    return not is_read(flow, frozenset()) and not _others_may_know(flow, asked, frozenset(), members)
 
 
 def _is_held_by_ours(flow: Flow, level: list[Any]) -> bool:
