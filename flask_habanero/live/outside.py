@@ -7,7 +7,10 @@ decorators fill, is another thing once a release makes an entry there.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import CodeType
 from typing import TYPE_CHECKING
 
 from . import codes, factory, reading, replays, rivals, variables
@@ -28,17 +31,51 @@ Found = tuple[str, Findings]
 """Where it stands, and what is found there."""
 
 
+@dataclass
+class Inner:
+    """Lambdas, and functions and classes that are made inside of functions.
+
+    Attributes:
+        words: the names, attributes and strings in the code of each.
+        classes: those that are bodies of classes, which run when the function around them does.
+    """
+
+    words: dict[Function, set[str]] = field(default_factory=dict)
+    classes: set[Function] = field(default_factory=set)
+
+    def read(self, draft: Draft, module: str) -> None:
+        """Read those of a module."""
+        for one in draft.program.codes(module) if module in draft.loaded else ():
+            for code in codes.walk(one):
+                if "<" in code.co_qualname:
+                    self._note((module, code.co_qualname, code.co_firstlineno), code)
+
+    def _note(self, key: Function, code: CodeType) -> None:
+        parts = list(codes.walk(code))
+        strings = {text for part in parts for text in part.co_consts if type(text) is str}
+        names = (name for part in parts for name in (*part.co_names, *part.co_freevars))
+        self.words.setdefault(key, set()).update(strings, names)
+        if not code.co_flags & inspect.CO_OPTIMIZED:
+            self.classes.add(key)
+
+    def function_of(self, key: Function) -> tuple[str, str]:
+        """Return the module and the last name of a function, or of that around the body of a class."""
+        qualname = key[1].rpartition(".<locals>.")[0] if key in self.classes else key[1]
+        return key[0], qualname.rpartition(".")[2]
+
+
 def check(draft: Draft) -> None:
     """Refuse entries that such a function overrides, or has read."""
     known: dict[Function, list[Found]] = {}
-    words: dict[Function, set[str]] = {}
+    inner = Inner()
     for mine in rivals.by_target(draft):
         reached = rivals.reached_by(draft, mine[0].target)
         for key, owners in list(draft.program.books.ran.items()):
-            if not _may_reach(draft, key, reached, words) or all(_shows(draft, key, one) for one in owners):
+            reaches = _may_reach(draft, key, reached, inner)
+            if not reaches or all(_shows(draft, inner.function_of(key), one) for one in owners):
                 continue
-            if key in words:
-                _meet_unnamed(draft, mine, key, words[key])
+            if key in inner.words:
+                _meet_unnamed(draft, mine, key, inner.words[key])
                 continue
             if key not in known:
                 known[key] = list(_gone_through(draft, key))
@@ -46,19 +83,17 @@ def check(draft: Draft) -> None:
                 _meet(draft, mine, where, found)
 
 
-def _may_reach(
-    draft: Draft, key: Function, reached: set[str] | None, words: dict[Function, set[str]]
-) -> bool:
-    """Whether a function may get at an object by some names; what is in lambdas is noted in `words`."""
+def _may_reach(draft: Draft, key: Function, reached: set[str] | None, inner: Inner) -> bool:
+    """Whether a function may get at an object by some names; what is in lambdas is noted in `inner`."""
     if "<" not in key[1]:
         return reached is None or _reads(draft, key, reached)
-    if key not in words:
-        words.update(_words(draft, key[0]))
-    mine = words.setdefault(key, set())
+    if key not in inner.words:
+        inner.read(draft, key[0])
+    mine = inner.words.setdefault(key, set())
     return reached is None or not mine.isdisjoint(reached)
 
 
-def _shows(draft: Draft, key: Function, owner: Owner) -> bool:
+def _shows(draft: Draft, name: tuple[str, str], owner: Owner) -> bool:
     """Whether going through a statement that a function ran for comes past the function."""
     if owner is None:
         return False
@@ -66,7 +101,7 @@ def _shows(draft: Draft, key: Function, owner: Owner) -> bool:
     if module not in draft.loaded or module not in draft.out.target or uid not in draft.uids(module):
         return True
     node = draft.parsed(module).pieces[draft.uids(module).index(uid)].node
-    return owner in draft.acted or (key[0], key[1].rpartition(".")[2]) in draft.judge(module).read(node).went
+    return owner in draft.acted or name in draft.judge(module).read(node).went
 
 
 def _reads(draft: Draft, key: Function, names: set[str]) -> bool:
@@ -90,20 +125,6 @@ def _meet_unnamed(draft: Draft, mine: list[Entry], key: Function, words: set[str
         entry = draft.where(*mine[0].where)
         what = f"it ran at the start, and what it has to do with what {entry} sets can't be told"
         draft.refuse("stale", f"{key[0]}:{key[2]}", what)
-
-
-def _words(draft: Draft, module: str) -> dict[Function, set[str]]:
-    """Return the names, attributes and strings in the code of lambdas and inner functions of a module."""
-    found: dict[Function, set[str]] = {}
-    for one in draft.program.codes(module) if module in draft.loaded else ():
-        for code in codes.walk(one):
-            if "<" in code.co_qualname:
-                inner = list(codes.walk(code))
-                key = (module, code.co_qualname, code.co_firstlineno)
-                strings = {text for part in inner for text in part.co_consts if type(text) is str}
-                names = (name for part in inner for name in (*part.co_names, *part.co_freevars))
-                found.setdefault(key, set()).update(strings, names)
-    return found
 
 
 def _gone_through(draft: Draft, key: Function) -> Iterator[Found]:
