@@ -23,6 +23,15 @@ NOTE = "cold"  # the file's name, in the store's folder
 _OURS = __name__.partition(".")[0]
 
 
+def folder_in(text: str) -> Path | None:
+    """Return the folder that HABANERO_STORE names, alone or beside an address; None if it names none."""
+    with suppress(ValueError):
+        places = json.loads(text)
+        if isinstance(places, list):
+            text = next((one for one in places if isinstance(one, str) and "://" not in one), "")
+    return Path(text).expanduser().absolute() if text and "://" not in text else None
+
+
 class Finder(MetaPathFinder):
     """Waits for the first import of one of the app's own modules.
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from .boot import finder
 from .bootnote import Note
 from .change import Request, change_of
-from .cold import FIX, CanaryError
+from .cold import FIX
 from .coldstart import serve, told
 from .concerned import concerned, views_concerned
 from .errors import HabaneroError
-from .fresh import RehearsalError, Said, Starter
+from .fresh import CanaryError, RehearsalError, Said, Starter
 from .ledger import Ledger
 from .live import startup
 from .moves import plan_to

@@ -14,19 +14,19 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from . import bootnote, coldstart, fresh
+from . import afar, bootnote, coldstart, fresh
 from .asset import changed_assets
 from .boot import finder
 from .bootnote import Note
 from .config import MODULES, RESTART
-from .errors import ColdChangeError, ConfigError, HabaneroError, Reason, ReasonedError
+from .errors import ColdChangeError, ConfigError, Reason, StoreError
+from .fresh import CanaryError
 from .importable import name_of
 from .leading import record
 from .live import gathered
 from .manager import Manager, siblings
 from .post import label
 from .release import Report, WorkerCount
-from .trial import OneHostError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 MODULE = "flask_habanero.canary"
 CANARY_S = 18.0  # a synchronous worker of gunicorn's that is silent for 30 s is killed, and this one waits
 RESTARTED_S = 27.0  # from the beginning of the request on, for the same reason
+HOSTS_S = 5.0  # for the canaries of other hosts, once our own is up: they began when it did
+READY_S = 3.0  # for other hosts to write a file
+ANSWER_S = 1.0  # of another host, on its way here
 LEAST_S = 5.0  # but so long at least
 OLD_S = 3.0  # for the old workers to end; who is still inside a request then ends after it
 LOOK_S = 0.02
@@ -55,15 +58,6 @@ LAST = "it ends after its last answer, and another is started then"
 LOST = "what the workers kept in memory is gone"
 WOULD_BE_LOST = "what the workers keep in memory would be gone"
 log = logging.getLogger("flask_habanero")
-
-
-class CanaryError(ReasonedError, HabaneroError):
-    """The change does not start in a fresh process, or does not answer there; nothing was restarted.
-
-    Its reasons are what failed there, each with its place.
-    """
-
-    slug = "canary"
 
 
 @dataclass(frozen=True)
@@ -98,10 +92,9 @@ class Restarts:
         """Return why a cold change can't be made live by a restart here; nothing if it can."""
         if self._config.cold != RESTART:
             return ()
-        if self._config.shared is not None:
-            what = "a release by a restart is of one host, and several share this store"
-            return (Reason(OneHostError.slug, "", what, "deploy, and restart each"),)
         why = self._manager.why_not_all(preloaded=self._around.preloaded)
+        if not why and self._config.shared is not None and self._manager.waits_for_all:
+            why = "uWSGI answers before its restart, and several hosts share this store"
         if why:
             return (Reason("no-restart", "", why, "deploy it: commit, and restart the app"),)
         why = self._unready()
@@ -146,18 +139,69 @@ class Restarts:
         if not self.are_possible:
             raise ColdChangeError((*cold.reasons, *self.obstacles()))
         begun, note = time.monotonic(), self._note(request)
-        with clock.stage("canary"), leader.staged(request):
-            self._try(request, note, [], CANARY_S)
-        if not self.are_possible:  # the master has died meanwhile
-            raise ColdChangeError((*cold.reasons, *self.obstacles()))
-        gone = self.gathered()
-        with clock.stage("record"):
-            done = self._record(request, change, note)
-        with clock.stage("restart"):
-            deadline = max(begun + RESTARTED_S, time.monotonic() + LEAST_S)
-            workers = self._restart(done, deadline)
+        with leader.staged(request), self._fleet.hosts() as hosts:
+            with clock.stage("canary"):
+                hosts.tell("boot", nonce=request.nonce)
+                self._try(request, note, [], CANARY_S)
+                apart = afar.agreed(hosts, HOSTS_S, cold.reasons)
+            if not self.are_possible:  # the master has died meanwhile
+                raise ColdChangeError((*cold.reasons, *self.obstacles()))
+            gone = self.gathered()
+            with clock.stage("record"):
+                hosts.tell("ready", nonce=request.nonce)
+                afar.agreed(hosts, READY_S)
+                done = self._record(request, change, note)
+            with clock.stage("restart"):
+                deadline = max(begun + RESTARTED_S, time.monotonic() + LEAST_S)
+                hosts.tell("restart", within=str(deadline - time.monotonic() - ANSWER_S))
+                workers = self._restart(done, deadline)
+                workers = afar.summed(workers, hosts, deadline - time.monotonic(), apart)
         restarting = self._manager.waits_for_all and self._manager.would_replace()
         return Restarted(done, _steps(change, self._worker.head), workers, restarting, gone)
+
+    # --- where another host leads, or has led ---
+
+    def boot(self, request: Request) -> Note:
+        """Boot a change that another host leads, in a canary. Returns its note.
+
+        Raises:
+            ColdChangeError: it can't be made live by a restart here.
+            CanaryError: it does not come up.
+            StoreError: this host is not at the release that it starts from.
+        """
+        if not self.are_possible:
+            unset = Reason(
+                "no-restart", "", "HABANERO_COLD does not say restart there", "set it on all hosts"
+            )
+            raise ColdChangeError(self.obstacles() or (unset,))
+        worker, claims = self._worker, request.claims
+        worker.catch_up()
+        if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
+            raise StoreError("it is not at the release that the change starts from")
+        return self.tried(request)
+
+    def tried(self, request: Request) -> Note:
+        """Boot a staged request in a canary. Returns its note. Raises CanaryError."""
+        note = self._note(request)
+        self._try(request, note, [], CANARY_S)
+        return note
+
+    def ready(self, note: Note) -> None:
+        """Have starting processes import the change, once it is recorded. Raises StoreError."""
+        assert self._config.keys is not None
+        bootnote.write(self._config.store, note, self._config.keys)
+
+    def was_made_ready(self, record: Record) -> bool:
+        """Whether starting processes import a release already. Raises StoreError."""
+        note = bootnote.read(self._config.store, self._fleet.keys)
+        return note is not None and note.is_of(record.number, record.nonce)
+
+    def follow(self, record: Record, within_s: float) -> WorkerCount:
+        """Have all workers replaced, now that the release is recorded. Returns who came."""
+        deadline = time.monotonic() + within_s
+        with self._worker.moves.lock:
+            self._worker.leave(record.number)
+        return self._restart(record, deadline)
 
     def gathered(self) -> list[str]:
         """Return what is known of what a restart would lose here."""
@@ -230,9 +274,9 @@ class Restarts:
         before = siblings()
         coldstart.forget_booted(self._config.store)
         if not self._manager.start_all_anew():
-            return _late(before, GONE)
+            return self._late(before, GONE)
         if self._manager.waits_for_all:
-            return _late(before, LAST)
+            return self._late(before, LAST)
         while not self._have_come(done, before) and time.monotonic() < deadline:
             time.sleep(LOOK_S)
         deadline = min(deadline, time.monotonic() + OLD_S)
@@ -241,7 +285,7 @@ class Restarts:
         new = siblings() - before
         if not new:
             return WorkerCount(0, 0, 1, ("a worker: none has been started",))
-        return _late(new - self._booted(done), "it has not come up yet", of=len(new))
+        return self._late(new - self._booted(done), "it has not come up yet", of=len(new))
 
     def came(self, record: Record) -> WorkerCount | None:
         """Return who has come by a restart that no answer could wait for; None if head came otherwise.
@@ -257,7 +301,13 @@ class Restarts:
             return None
         now, came = siblings(), self._booted(record)
         late = set() if self._manager.pid in came else now - came  # the master imports the app for all
-        return _late(late, "it has not come up yet", of=len(now))
+        return self._late(late, "it has not come up yet", of=len(now))
+
+    def _late(self, pids: Collection[int], why: str, of: int = 0) -> WorkerCount:
+        """Return the count of some workers that are behind, of so many; else of as many."""
+        behind = tuple(f"{label(self._fleet.name_of(pid))}: {why}" for pid in sorted(pids))
+        total = max(of, len(behind))
+        return WorkerCount(total - len(behind), 0, total, behind)
 
     def _have_come(self, done: Record, before: set[int]) -> bool:
         """Whether as many workers as there were have imported the release, or all that there will be."""
@@ -278,13 +328,6 @@ def _keys(config: Config) -> list[Key | None]:
 
 def _failure(where: str, what: str) -> Reason:
     return Reason(CanaryError.slug, where, what, FIX)
-
-
-def _late(pids: Collection[int], why: str, of: int = 0) -> WorkerCount:
-    """Return the count of some workers that are behind, of so many; else of as many."""
-    behind = tuple(f"{label(f'{pid}-')}: {why}" for pid in sorted(pids))
-    total = max(of, len(behind))
-    return WorkerCount(total - len(behind), 0, total, behind)
 
 
 def _steps(change: Change, head: State) -> tuple[str, ...]:

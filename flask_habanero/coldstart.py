@@ -23,7 +23,7 @@ from .bootnote import Note
 from .config import MODULES, Config
 from .disk import Disk
 from .envelope import Keyring, seal_message, unseal_message
-from .errors import ConfigError, HabaneroError, RejectedError
+from .errors import ConfigError, HabaneroError, RejectedError, StoreError
 from .guard import DeadlyError, check_imports, importing
 from .ledger import Ledger
 from .live import importer, program
@@ -72,7 +72,7 @@ def _start(environ: Mapping[str, str]) -> None:
         return
     if note.modules != variable(MODULES, environ):
         raise ConfigError(MODULES, "another than when the release was made", "deploy, or set it back")
-    ledger = Ledger(config.store, note.app, config.keys)
+    ledger = _ledger(config, config.keys, note.app)
     if not note.counts(ledger):
         return  # who wrote it died before its release was recorded
     disk = note.disk()
@@ -87,6 +87,21 @@ def _start(environ: Mapping[str, str]) -> None:
     serve(note, disk, tree, number)
     importer.finder.guard = partial(importing, boots, number)
     importer.finder.rests = partial(_booted, config.store, config.keys, note.epoch, number)
+
+
+def _ledger(config: Config, keys: Keyring, app: str) -> Ledger:
+    """Return this host's ledger, with what others recorded while it was away, as far as that can be had."""
+    if config.shared is None:
+        return Ledger(config.store, app, keys)
+    from .mirror import Mirror  # only where hosts share a store: they need redis
+    from .redisstore import RedisStore
+
+    mirror = Mirror(config.store, app, keys, RedisStore(config.shared, app))
+    try:
+        mirror.fetch()
+    except StoreError as error:
+        log.warning("starting at what this host knows: %s", error)
+    return mirror
 
 
 def _not_deadly(boots: Path, head: int, first: int) -> int:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .admission import check_names
+from .afar import Late
 from .answers import Answers, Circumstances
 from .apart import hot_apart
 from .archive import Archive
@@ -77,7 +78,8 @@ class Deployer:
         self.worker, self.fleet, self.config, self.apps = worker, fleet, config, apps
         self.trials, self._again_at = Trials(worker, fleet.keys, apps, measured=config.measure), 0.0
         self.freezes = Freezes(worker.ledger.kept, fleet.keys)
-        self.restarts = Restarts(worker, fleet, config, around, apps)
+        self.restarts = fleet.restarts = Restarts(worker, fleet, config, around, apps)
+        self._late = Late(worker, fleet, self.restarts) if config.shared is not None else None
         met = Circumstances(self.trials, self.freezes, self.restarts)
         self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, met)
         self.archive = Archive(worker)
@@ -234,6 +236,8 @@ class Deployer:
     def tick(self) -> None:
         """Look after what nobody asks for; called each second."""
         self.worker.tick()
+        if self._late is not None:
+            self._late.look()
         if self.worker.ending or time.monotonic() < self._again_at:
             return
         try:

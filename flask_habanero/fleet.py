@@ -26,7 +26,7 @@ from .errors import HabaneroError, Reason, RefusedError, RejectedError, StoreErr
 from .manager import siblings
 from .mirror import Mirror
 from .post import ANSWER_S, FOLLOWER, WORKER, Message, Post, label, pid_of
-from .relay import Relay
+from .relay import Relay, Restarting
 from .round import Round
 from .wide import WideRound
 
@@ -72,6 +72,7 @@ class Fleet:
         self._post: Post
         self._staged = worker.ledger.staged
         self._mirror = worker.ledger if isinstance(worker.ledger, Mirror) else None
+        self.restarts: Restarting | None = None  # who restarts this host, where that is possible
         self._relay = Relay(self, self._mirror) if self._mirror is not None else None
         self._prepared = ""  # the id of the last move that was prepared, or could not be
         self._refusal: HabaneroError | None = None  # why that was not possible
@@ -96,7 +97,11 @@ class Fleet:
     @property
     def own(self) -> str:
         """This worker among those of all hosts."""
-        return f"{self._host}{os.getpid()}-"
+        return self.name_of(os.getpid())
+
+    def name_of(self, pid: int) -> str:
+        """Return the name of a worker of this host among those of all hosts."""
+        return f"{self._host}{pid}-"
 
     @property
     def _host(self) -> str:
@@ -238,6 +243,12 @@ class Fleet:
         """Return a conversation with all the others; use it in ``with``. Raises StoreError."""
         return self._conversation(WideRound.of_a_push)
 
+    def hosts(self) -> Round:
+        """Return a conversation with the other hosts; with nobody, if there are none. Raises StoreError."""
+        if self._mirror is not None:
+            self._mirror.undo_quiesce()
+        return self._talking(WideRound.of_a_push, [])
+
     def survey(self) -> Round:
         """Return the same with those that follow: they are asked, and take no part in a push."""
         everybody = self._conversation(WideRound.with_everybody)
@@ -245,7 +256,10 @@ class Fleet:
         return everybody
 
     def _conversation(self, wide: Callable[[Post, list[str], Mirror], Round]) -> Round:
-        post, names = self._leads(), self._post.others(WORKER)
+        return self._talking(wide, self._post.others(WORKER))
+
+    def _talking(self, wide: Callable[[Post, list[str], Mirror], Round], names: list[str]) -> Round:
+        post = self._leads()
         if self._mirror is None:
             return Round(post, names)
         try:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from .errors import HabaneroError, Reason
+from .errors import HabaneroError, Reason, ReasonedError
 
 END_S = 2.0  # from its last word to its end
 PIECE = 64 * 1024
@@ -47,6 +47,15 @@ class RehearsalError(HabaneroError):
     def reasons(self) -> tuple[Reason, ...]:
         """One, with the place and what to do."""
         return (Reason(self.slug, self.where, self.what, self.hint),)
+
+
+class CanaryError(ReasonedError, HabaneroError):
+    """The change does not start in a fresh process, or does not answer there; nothing was restarted.
+
+    Its reasons are what failed there, each with its place.
+    """
+
+    slug = "canary"
 
 
 @dataclass(frozen=True)

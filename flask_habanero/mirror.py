@@ -216,6 +216,14 @@ class Mirror(Ledger):
         else:
             self._put_back(at, there.length, there.last)
 
+    def fetch(self) -> None:
+        """Fetch what other hosts decided since, and no more: there is no app yet. Raises StoreError."""
+        with self._store.reading() as db:
+            at = newest(db)
+            mine = "" if at is None else self._link(db, at.epoch, at.head)
+        if at is not None and self._shared.link_at(at.epoch, at.head - at.first) == mine:
+            self._fetch(at.epoch, at.head - at.first + 1)
+
     def _follow(self, epoch: str) -> None:
         """Fetch an epoch that this host has not, or go on with it."""
         with self._store.reading() as db:
@@ -315,6 +323,10 @@ class Mirror(Ledger):
             self.refresh()
             found = self.by_nonce(nonce)
         return found
+
+    def undo_quiesce(self) -> None:
+        """Decide without gates that are closed, and so at any time."""
+        self.decide_by = math.inf
 
     def go_on_leading(self) -> None:
         """Prolong that. Raises StoreError."""

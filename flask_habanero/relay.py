@@ -14,11 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .branch import End, Order
 from .change import Request
-from .errors import BundleError, HabaneroError, StoreError
+from .errors import BundleError, HabaneroError, RefusedError, StoreError
 from .hosts import box_of
 from .mirror import Mirror
 from .moves import LEASE_S, PREPARED_S
@@ -27,10 +27,15 @@ from .resync import Asked
 from .round import Round
 
 if TYPE_CHECKING:
+    from .bootnote import Note
     from .fleet import Fleet
+    from .record import Record
+    from .release import WorkerCount
 
 BEAT_S = 1.0
 STAGE_S, ASK_S, COMMIT_S = 18.0, 1.5, 4.0  # below what leaders wait
+RESTART_S = 20.0  # where no leader waits
+ALONE_S = 3.0  # for the round before, which ended with the news that the change is cold
 MOST_REASONS = 50  # of one host
 log = logging.getLogger("flask_habanero")
 
@@ -102,12 +107,27 @@ class Relay:
         message = hosts.receive(box_of(hosts.own), BEAT_S)
         if message is not None and message.get("k") in Deputy.begins and not self._left:
             deputy = Deputy(self._fleet, self._mirror, message)
-            threading.Thread(target=deputy.serve, name="habanero-deputy", daemon=True).start()
+            # Who restarts this host is among those that are replaced, and outlives its last request
+            lasts = message["k"] == "boot"
+            threading.Thread(target=deputy.serve, name="habanero-deputy", daemon=not lasts).start()
 
     def _note(self, trouble: str) -> None:
         if trouble and trouble != self._said:
             log.error("on its own, as to other hosts: %s", trouble)
         self._said = trouble
+
+
+class Restarting(Protocol):
+    """Makes a release live on this host by a restart, which another host leads; see `cold.py`."""
+
+    def boot(self, request: Request) -> Note:
+        """Boot it in a canary. Returns its note. Raises HabaneroError: it can't be made live here."""
+
+    def ready(self, note: Note) -> None:
+        """Have starting processes import it, once it is recorded. Raises StoreError."""
+
+    def follow(self, record: Record, within_s: float) -> WorkerCount:
+        """Restart, now that it is recorded. Returns who came, and who did not."""
 
 
 class Deputy:
@@ -209,6 +229,56 @@ class Deputy:
             self._mirror.refresh()
         others.tell("abort" if self._mirror.by_nonce(self._nonce) is None else "commit")
 
+    # --- a release by a restart ---
+
+    def _boot(self) -> None:
+        restarts, count = self._fleet.restarts, None
+        if restarts is None:
+            raise StoreError("this host is starting")
+        with self._alone(), self._staged():
+            self._mirror.refresh()
+            note = restarts.boot(self._request())
+            self._answer({"turn": self._first["turn"], "rows": []})
+            last = self._said(restarts, note)
+            record = self._recorded() if last is None or last["k"] == "restart" else None
+            if record is not None:
+                count = restarts.follow(record, RESTART_S if last is None else float(last["within"]))
+        if last is not None and count is not None:
+            told = {"at_head": count.at_head, "total": count.total, "behind": list(count.behind)}
+            self._answer({"turn": last["turn"], "rows": [["", told]]})
+
+    def _said(self, restarts: Restarting, note: Note) -> Message | None:
+        """Return what the leader has decided; None if it says nothing any more."""
+        while (message := self._next(time.monotonic() + STAGE_S)) is not None:
+            if message["k"] != "ready":
+                return message
+            restarts.ready(note)
+            self._answer({"turn": message["turn"], "rows": []})
+        return None
+
+    def _recorded(self) -> Record | None:
+        with suppress(StoreError):
+            self._mirror.refresh()
+        return self._mirror.by_nonce(self._nonce)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Lead this host, as soon as who led it in what came before has ended. Raises InProgressError."""
+        deadline = time.monotonic() + ALONE_S
+        while True:
+            try:
+                lock = self._fleet.lock()
+                lock.__enter__()
+                break
+            except RefusedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        try:
+            yield
+        finally:
+            lock.__exit__(None, None, None)
+
     # --- others ---
 
     def _catch_up(self) -> None:
@@ -257,6 +327,7 @@ class Deputy:
 
     begins: Mapping[str, Callable[[Deputy], None]] = {
         "prepare": _push,
+        "boot": _boot,
         "commit": _catch_up,
         "ask": _tell,
         "branch": _branch,

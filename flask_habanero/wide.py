@@ -20,7 +20,8 @@ from .shared import SILENT_S
 
 _LOOK_S = 0.5  # then look who is not there any more: it would never answer
 STILL_S = LEASE_S / 2  # the rest is for the store's answer, before the first gate opens by itself
-_ANSWERED = frozenset({"stage", "quiesce", "commit", "ask"})
+_ANSWERED = frozenset({"stage", "quiesce", "commit", "ask", "boot", "ready", "restart"})
+_DECIDED = frozenset({"commit", "abort", "restart"})
 _RESTART = "flask habanero resync"
 
 
@@ -86,12 +87,12 @@ class WideRound(Round):
 
     def tell(self, kind: str, **fields: str) -> None:
         """Send a message to everyone. Raises StoreError, unless all is decided."""
-        if kind == "prepare":
+        if kind in ("prepare", "boot"):
             header, body = self._mirror.staged(fields["nonce"])
             self._hosts.shared.stage(fields["nonce"], header.encode("latin-1") + b"\n" + body)
         if kind == "quiesce":
             self._mirror.decide_by = time.monotonic() + STILL_S
-        self._decided = self._decided or kind in ("commit", "abort")
+        self._decided = self._decided or kind in _DECIDED
         super().tell(kind, **fields)
         try:
             if kind == "commit":

@@ -19,6 +19,7 @@ from .change import Change, Request, change_of, change_to
 from .checkpoint import EVERY
 from .errors import (
     BusyError,
+    ColdChangeError,
     CommitError,
     ConflictError,
     HabaneroError,
@@ -54,6 +55,7 @@ class Worker:
         head: the newest state of the epoch that it knows.
         since: when it came to run `number`, seconds since 1970.
         trouble: why it does not run head; empty when it does.
+        cold_head: the head that only a restart could bring it to, if it could not come there at its start.
         ending: it serves no more: its process manager was asked for another.
         leaving: how it serves on, with the release that it has, until a restart replaces it.
         moves: the release on its way through it.
@@ -74,7 +76,7 @@ class Worker:
         self.program, self.gate, self.ledger, self.config = program, gate, ledger, config
         self.epoch, self.number, self.since, self.trouble = "", 0, 0, ""
         self.head: State
-        self.ending = False
+        self.ending, self.cold_head = False, 0
         self.leaving: Leaving
         self._manager = Manager()
         self._seen = -1  # the counter's value that `number` belongs to
@@ -193,11 +195,11 @@ class Worker:
 
         It is tried once: whoever dies of this one as well was the last.
         """
-        head, trouble = self.head, self.trouble
+        head, trouble, cold = self.head, self.trouble, self.cold_head
         if head.number - 1 > self.number:
             with suppress(StoreError):  # what is on disk needs no ledger
                 self._try(lambda: self._jump(head.number - 1, PUSH, most=1))
-        self.head, self.trouble = head, trouble
+        self.head, self.trouble, self.cold_head = head, trouble, cold
 
     def _go_to(self, record: Record) -> None:
         move = self.moves.current
@@ -259,7 +261,7 @@ class Worker:
             self.moves.drop()
 
     def _arrived(self, number: int, kind: str, steps: Iterable[Step]) -> None:
-        self.number, self.since, self.trouble = number, int(time.time()), ""
+        self.number, self.since, self.trouble, self.cold_head = number, int(time.time()), "", 0
         signal = release_rolled_back if kind == ROLLBACK else release_live
         # As text: a step holds what it replaced, and that is to be held by nobody
         self.news.tell(signal, self.moves.lock, release=number, steps=tuple(map(str, steps)))
@@ -273,6 +275,7 @@ class Worker:
           a release that can't be loaded never takes the app down, and never makes workers boot in a loop.
         """
         self.trouble = str(error)
+        self.cold_head = self.head.number if isinstance(error, ColdChangeError) else 0
         log.error("this worker can't go from #%s to head: %s", self.number, error)
         if self._served or isinstance(error, UndoError):
             self.ending = self._manager.would_replace()

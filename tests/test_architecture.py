@@ -29,7 +29,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("webhook", "fresh", "importable", "clock", "concerned", "band", "bootnote", "coldstart"),
     ("change", "post", "moves", "leaving", "worker", "round", "wide", "resync", "relay", "fleet", "census"),
     ("freeze", "trial", "admission", "apart"),
-    ("answers", "archive", "rehearsing", "leading", "cold", "deploy"),
+    ("answers", "archive", "rehearsing", "leading", "afar", "cold", "deploy"),
     ("endpoint", "server"),
     ("follower", "rehearsal"),
     ("canary",),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from flask_habanero import bootnote, cold, guard, leaving
 from flask_habanero.asset import Asset
-from flask_habanero.boot import finder
+from flask_habanero.boot import finder, folder_in
 from flask_habanero.bootnote import Note
 from flask_habanero.clock import Clock
 from flask_habanero.envelope import Key, Keyring, new_secret
@@ -313,25 +313,41 @@ def test_a_worker_that_is_to_be_replaced_serves_on_and_ends_when_nobody_replaces
         host.close()
 
 
-def test_where_several_hosts_share_the_store_no_host_restarts_and_no_canary_runs(
+def test_where_several_hosts_share_the_store_uwsgi_restarts_none_and_no_canary_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cold.fresh, "run", lambda *_: pytest.fail("a canary runs"))
     monkeypatch.setattr(finder, "folder", tmp_path)
     monkeypatch.setattr(Manager, "why_not_all", lambda _self, preloaded: "")
+    monkeypatch.setattr(Manager, "waits_for_all", True)
     host = Host(tmp_path)
     config = replace(host.config(), cold="restart", shared="redis://cache")
     monkeypatch.setattr(host, "config", lambda: config)
     try:
         one = host.worker(fake_tree(shop="x = 0"))
         restarts, peer = one.deployer.restarts, host.peer(one)
-        assert (restarts.are_possible, restarts.obstacles()[0].code) == (False, "one-host")
+        assert (restarts.are_possible, restarts.obstacles()[0].code) == (False, "no-restart")
         assert peer.hello().data["cold"] == "refuse"
         report = peer.push({"shop": "x = 1  #cold"})
-        assert (report.outcome, report.release, report.reasons[-1].code) == ("cold", 0, "one-host")
+        assert (report.outcome, report.release, report.reasons[-1].code) == ("cold", 0, "no-restart")
         assert (one.get(), (config.store / "cold").exists()) == ("x = 0", False)
     finally:
         host.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("/var/lib/shop", "/var/lib/shop"),
+        ('["redis://cache:6379/0", "/var/lib/shop"]', "/var/lib/shop"),
+        ('["/var/lib/shop", "rediss://cache"]', "/var/lib/shop"),
+        ("redis://cache:6379/0", None),
+        ('["redis://cache:6379/0"]', None),
+        ("", None),
+    ],
+)
+def test_the_folder_is_found_before_the_app_is_there(text: str, folder: str | None) -> None:
+    assert folder_in(text) == (None if folder is None else Path(folder))
 
 
 def _cold() -> Any:

@@ -20,12 +20,12 @@ def _start() -> None:
 
 def _look_on() -> None:
     try:
-        from flask_habanero.boot import STORE, finder
+        from flask_habanero.boot import STORE, finder, folder_in
     except ModuleNotFoundError:
         return  # another Python, which the app calls, and which does not have us
-    store = os.environ.get(STORE, os.environ.get(f"FLASK_{STORE}", ""))
-    if store:
-        finder.begin(Path(store).expanduser().absolute(), _start)
+    folder = folder_in(os.environ.get(STORE, os.environ.get(f"FLASK_{STORE}", "")))
+    if folder is not None:
+        finder.begin(folder, _start)
 
 
 def _run_the_other() -> None:

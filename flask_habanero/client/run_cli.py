@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -13,6 +15,7 @@ from .command import guarded
 
 SECRET, SECRET_FILE, STORE = "HABANERO_SECRET", "HABANERO_SECRET_FILE", "HABANERO_STORE"
 EARLY = "it must be in the environment: it is asked before the app is there"
+BOTH = """export HABANERO_STORE='["redis://cache:6379/0", "/var/lib/shop/habanero"]'"""
 EXAMPLE = "flask habanero run -- gunicorn app:app"
 
 
@@ -44,15 +47,25 @@ def check(environ: Mapping[str, str]) -> None:
     store, example = _get(environ, STORE), "export HABANERO_STORE=/var/lib/shop/habanero"
     if not store:
         raise ConfigError(STORE, EARLY, example)
+    store = _folder(store)
     if "://" in store:
-        what = "several hosts share it, and a release by a restart is of one host"
-        raise ConfigError(STORE, what, "start the server without: flask habanero run --")
+        what = "it must name this host's own folder, too: it is read before the app is there"
+        raise ConfigError(STORE, what, BOTH)
     if not Path(store).expanduser().is_absolute():
         raise ConfigError(STORE, f"{store!r} is no absolute path", example)
 
 
 def _get(environ: Mapping[str, str], name: str) -> str:
     return environ.get(name, environ.get(f"FLASK_{name}", ""))
+
+
+def _folder(store: str) -> str:
+    """Return the folder, if it stands beside the address of what hosts share."""
+    with suppress(ValueError):
+        places = json.loads(store)
+        if isinstance(places, list):
+            return next((one for one in places if isinstance(one, str) and "://" not in one), "://")
+    return store
 
 
 def _path(environ: Mapping[str, str]) -> str:

@@ -20,7 +20,10 @@ SECRET, STORE = new_secret(), "/srv/shop/habanero"
         (["true"], {"SECRET": None}, "HABANERO_SECRET_FILE: it must be in the environment"),
         (["true"], {"STORE": None}, "HABANERO_STORE: it must be in the environment"),
         (["true"], {"STORE": "habanero"}, "'habanero' is no absolute path"),
-        (["true"], {"STORE": '["redis://cache", "/srv/shop"]'}, "several hosts share it"),
+        (["true"], {"STORE": "redis://cache"}, "it must name this host's own folder, too"),
+        (["true"], {"STORE": '["redis://cache"]'}, "it must name this host's own folder, too"),
+        (["true"], {"STORE": '["redis://cache", "shop"]'}, "'shop' is no absolute path"),
+        (["no-such-program"], {"STORE": '["redis://cache", "/srv/shop"]'}, "no-such-program: No such file"),
         (["no-such-program"], {}, "no-such-program: No such file"),
     ],
 )
