@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .boot import finder
@@ -19,10 +22,13 @@ from .release import WorkerCount
 if TYPE_CHECKING:
     from .cold import Restarts
     from .fleet import Fleet
+    from .record import Record
     from .round import Round
     from .worker import Worker
 
 LATE_S = 20.0  # for the workers of a host that comes late; nobody waits
+AGAIN_S = 60.0  # until a host that could not come tries again; for the length of a canary nobody pushes
+TRIED = "late"  # the file that says which release this host tried to come to
 log = logging.getLogger("flask_habanero")
 
 
@@ -74,31 +80,49 @@ class Late:
 
     def __init__(self, worker: Worker, fleet: Fleet, restarts: Restarts) -> None:
         self._worker, self._fleet, self._restarts = worker, fleet, restarts
-        self._tried = 0  # once for each release: what fails here fails again
+        self._again_at = 0.0
+
+    def takes(self, number: int) -> bool:
+        """Whether this host restarts itself for a head that its workers can't come to. They serve on then."""
+        try:
+            is_pushed = bool(self._worker.ledger.head(self._worker.epoch).header)
+        except StoreError:
+            return False
+        return is_pushed and number != finder.passed_over and self._restarts.are_possible
 
     def look(self) -> None:
         """See whether this worker can't come to head but by a restart; called each second."""
         number = self._worker.cold_head
-        if number in (0, self._tried, finder.passed_over) or self._worker.leaving.begun:
+        if not number or self._worker.leaving.begun or time.monotonic() < self._again_at:
             return
-        if self._restarts.are_possible:
-            self._tried = number
+        if self.takes(number):
+            self._again_at = math.inf
             threading.Thread(target=self._come, args=(number,), name="habanero-late", daemon=True).start()
 
     def _come(self, number: int) -> None:
+        again_s = AGAIN_S
         try:
             with self._fleet.lock():
                 self._restart(number)
         except InProgressError:
-            self._tried = 0  # another worker does it, or somebody pushes
+            again_s = 0.0  # another worker does it, or somebody pushes
         except HabaneroError as error:
             log.error("this host does not come to #%d by a restart: %s", number, error)
+        finally:
+            self._again_at = time.monotonic() + again_s
 
     def _restart(self, number: int) -> None:
-        ledger = self._worker.ledger
-        record = ledger.head(self._worker.epoch)
-        if record.number != number or self._restarts.was_made_ready(record):
-            return  # a newer one is looked at next; of one that was, this process is what came
+        worker, ledger = self._worker, self._worker.ledger
+        record = ledger.head(worker.epoch)
+        if record.number != number:
+            return  # a newer one is looked at next
+        if self._restarts.was_made_ready(record):
+            with worker.moves.lock:
+                if worker.leaving.is_for(record):  # who was to restart us has died: this worker leaves alone
+                    worker.leave(number)
+            return
+        if self._was_tried(record):
+            return
         request = Request.verified(record.header, record.body, self._fleet.keys)
         path = ledger.stage(request.nonce, request.header, request.body)
         try:
@@ -108,3 +132,15 @@ class Late:
         self._restarts.ready(note)
         count = self._restarts.follow(record, LATE_S)
         log.info("this host came to #%d by a restart: %s", number, count)
+
+    def _was_tried(self, record: Record) -> bool:
+        """Whether another worker of this host tried just now; else it is noted that this one does."""
+        path, what = self._fleet.folder / TRIED, f"{record.epoch} {record.number}"
+        try:
+            with suppress(FileNotFoundError):
+                if path.read_text("ascii") == what and time.time() - path.stat().st_mtime < AGAIN_S:
+                    return True
+            path.write_text(what, "ascii")
+        except OSError as error:
+            raise StoreError(f"{path}: {error.strerror}") from error
+        return False

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 MODULE = "flask_habanero.canary"
 CANARY_S = 18.0  # a synchronous worker of gunicorn's that is silent for 30 s is killed, and this one waits
 RESTARTED_S = 27.0  # from the beginning of the request on, for the same reason
-HOSTS_S = 5.0  # for the canaries of other hosts, once our own is up: they began when it did
+HOSTS_S = CANARY_S + 2.0  # for those of other hosts, which began when ours did
 READY_S = 3.0  # for other hosts to write a file
 ANSWER_S = 1.0  # of another host, on its way here
 LEAST_S = 5.0  # but so long at least
@@ -142,8 +142,9 @@ class Restarts:
         with leader.staged(request), self._fleet.hosts() as hosts:
             with clock.stage("canary"):
                 hosts.tell("boot", nonce=request.nonce)
+                told = time.monotonic()
                 self._try(request, note, [], CANARY_S)
-                apart = afar.agreed(hosts, HOSTS_S, cold.reasons)
+                apart = afar.agreed(hosts, told + HOSTS_S - time.monotonic(), cold.reasons)
             if not self.are_possible:  # the master has died meanwhile
                 raise ColdChangeError((*cold.reasons, *self.obstacles()))
             gone = self.gathered()
@@ -176,7 +177,8 @@ class Restarts:
             raise ColdChangeError(self.obstacles() or (unset,))
         worker, claims = self._worker, request.claims
         worker.catch_up()
-        if (claims["epoch"], claims["base"]) != (worker.epoch, worker.head.number):
+        # Not the worker's own: one that leaves for a release of before goes to no other
+        if (claims["epoch"], claims["base"]) != (worker.epoch, worker.ledger.last(worker.epoch)):
             raise StoreError("it is not at the release that the change starts from")
         return self.tried(request)
 

@@ -79,7 +79,10 @@ class Deployer:
         self.trials, self._again_at = Trials(worker, fleet.keys, apps, measured=config.measure), 0.0
         self.freezes = Freezes(worker.ledger.kept, fleet.keys)
         self.restarts = fleet.restarts = Restarts(worker, fleet, config, around, apps)
-        self._late = Late(worker, fleet, self.restarts) if config.shared is not None else None
+        self._late: Late | None = None
+        if config.shared is not None:
+            self._late = Late(worker, fleet, self.restarts)
+            worker.restarts_late = self._late.takes
         met = Circumstances(self.trials, self.freezes, self.restarts)
         self.ledger, self.answers = worker.ledger, Answers(worker, fleet, config, around, met)
         self.archive = Archive(worker)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # A datagram wakes its receiver on the sender's processor, as if the sender were about to wait, and the
 # two take turns there. Who wakes from a sleep gets a processor that is idle
 ASIDE_S = 0.0001
+LOOK_S = 0.02  # who waits for a lock looks again
 MOST_REASONS = 50  # of one worker: a datagram is short
 log = logging.getLogger("flask_habanero")
 
@@ -72,7 +73,7 @@ class Fleet:
         self._post: Post
         self._staged = worker.ledger.staged
         self._mirror = worker.ledger if isinstance(worker.ledger, Mirror) else None
-        self.restarts: Restarting | None = None  # who restarts this host, where that is possible
+        self.restarts: Restarting | None = None  # who restarts this host; None where nothing is served
         self._relay = Relay(self, self._mirror) if self._mirror is not None else None
         self._prepared = ""  # the id of the last move that was prepared, or could not be
         self._refusal: HabaneroError | None = None  # why that was not possible
@@ -106,6 +107,12 @@ class Fleet:
     @property
     def _host(self) -> str:
         return "" if self._mirror is None else f"{self._mirror.hosts.own}/"
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether this process follows, and another one of this host serves: that one speaks for it."""
+        serving = self._post.others(WORKER) if self._kind == FOLLOWER else []
+        return any(self._post.reaches(name) for name in serving)
 
     def _look_around(self) -> None:
         self.tick()
@@ -214,11 +221,11 @@ class Fleet:
     # --- leading ---
 
     @contextmanager
-    def lock(self, what: str = "push") -> Iterator[None]:
+    def lock(self, what: str = "push", patience_s: float = 0.0) -> Iterator[None]:
         """Be the only one on this host that leads a push (or what else there is to be the only one for).
 
         Raises:
-            InProgressError: another does.
+            InProgressError: another does, and for longer than one has patience.
             StoreError: the folder can't be written.
         """
         try:
@@ -226,7 +233,7 @@ class Fleet:
         except OSError as error:
             raise StoreError(f"{self.folder}: {error}") from error
         try:
-            _lock(fd, what)
+            _lock(fd, what, time.monotonic() + patience_s)
             yield
         finally:
             os.close(fd)
@@ -286,8 +293,13 @@ class Fleet:
         return frozenset(label(f"{self._host}{pid}-") for pid in others)
 
 
-def _lock(fd: int, what: str) -> None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel drops it when we die
-    except BlockingIOError:
-        raise InProgressError(f"another {what} is in progress") from None
+def _lock(fd: int, what: str, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel drops it when we die
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise InProgressError(f"another {what} is in progress") from None
+            time.sleep(LOOK_S)
+        else:
+            return

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from .branch import End, Order
 from .change import Request
-from .errors import BundleError, HabaneroError, RefusedError, StoreError
+from .envelope import SKEW_S
+from .errors import BundleError, EnvelopeError, HabaneroError, StoreError
 from .hosts import box_of
 from .mirror import Mirror
 from .moves import LEASE_S, PREPARED_S
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 
 BEAT_S = 1.0
 STAGE_S, ASK_S, COMMIT_S = 18.0, 1.5, 4.0  # below what leaders wait
-RESTART_S = 20.0  # where no leader waits
 ALONE_S = 3.0  # for the round before, which ended with the news that the change is cold
+LED_S = 60  # from when a leader believed a push to when it has others boot it, at most
+BOOTED_S, READY_S = 25.0, 10.0  # what a leader may be at before it speaks again: canaries; the record
+RESTART_S = 20.0  # where no leader waits
 MOST_REASONS = 50  # of one host
 log = logging.getLogger("flask_habanero")
 
@@ -49,11 +52,11 @@ class Relay:
         self._left = False
         self._beating = threading.Lock()  # who has left must not be heard of again
         self._said = ""  # the last trouble that was logged
-        os.register_at_fork(after_in_child=self._let_go)  # a child that outlives us must not speak for us
+        os.register_at_fork(after_in_child=self._retire)  # a child that outlives us must not speak for us
 
     def stand(self) -> None:
         """Speak for this host from now on, if no other worker does. Called once a second."""
-        if self._lock >= 0 or self._left:
+        if self._lock >= 0 or self._left or self._fleet.gives_way:
             return
         try:
             fd = os.open(self._fleet.folder / "relay.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -71,13 +74,16 @@ class Relay:
     def leave(self) -> None:
         """Let another worker speak; say that the host is no more, if this was its last one."""
         with self._beating:
-            self._let_go()
+            self._retire()
         if not any(self._fleet.folder.glob(f"*{WORKER}")):
             with suppress(StoreError):  # it is noticed
                 self._mirror.hosts.leave()
 
-    def _let_go(self) -> None:
+    def _retire(self) -> None:
         self._left = True
+        self._let_go()
+
+    def _let_go(self) -> None:
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
@@ -85,6 +91,9 @@ class Relay:
     def _speak(self) -> None:
         while not self._left:
             try:
+                if self._fleet.gives_way:
+                    self._let_go()
+                    return
                 self._turn()
             except StoreError as error:
                 self._note(str(error))
@@ -168,18 +177,22 @@ class Deputy:
         return str(self._first["nonce"])
 
     @contextmanager
-    def _staged(self) -> Iterator[None]:
+    def _staged(self) -> Iterator[Request]:
         """Fetch the request to where this host's workers find it, if it is one that we believe."""
         request = self._request()
         path = self._mirror.stage(request.nonce, request.header, request.body)
         try:
-            yield
+            yield request
         finally:
             self._mirror.unstage(path)
 
     def _request(self) -> Request:
+        """Return the one that the leader means. Raises RejectedError: another lies there, or none of ours."""
         header, _, body = self._mirror.hosts.shared.staged(self._nonce).partition(b"\n")
-        return Request.verified(header.decode("latin-1"), body, self._fleet.keys)
+        request = Request.verified(header.decode("latin-1"), body, self._fleet.keys)
+        if request.nonce != self._nonce:
+            raise EnvelopeError("another request than the one that was asked for")
+        return request
 
     def _obeyed(self, others: Round) -> Message | None:
         """Do what the leader says, until it is decided. Returns the last answer, if one is expected."""
@@ -234,50 +247,50 @@ class Deputy:
     def _boot(self) -> None:
         restarts, count = self._fleet.restarts, None
         if restarts is None:
-            raise StoreError("this host is starting")
-        with self._alone(), self._staged():
+            self._agree()
+            return
+        with self._fleet.lock(patience_s=ALONE_S), self._staged() as request:
+            _check_recent(request)
             self._mirror.refresh()
-            note = restarts.boot(self._request())
-            self._answer({"turn": self._first["turn"], "rows": []})
-            last = self._said(restarts, note)
-            record = self._recorded() if last is None or last["k"] == "restart" else None
+            note = restarts.boot(request)
+            self._yes(self._first)
+            last = self._obeyed_by(restarts, note)
+            record = self._recorded()  # whatever was said: its leader may have failed after it was decided
             if record is not None:
-                count = restarts.follow(record, RESTART_S if last is None else float(last["within"]))
-        if last is not None and count is not None:
+                count = restarts.follow(record, float(last.get("within", RESTART_S)))
+        if count is not None and last.get("k") == "restart":
             told = {"at_head": count.at_head, "total": count.total, "behind": list(count.behind)}
             self._answer({"turn": last["turn"], "rows": [["", told]]})
 
-    def _said(self, restarts: Restarting, note: Note) -> Message | None:
-        """Return what the leader has decided; None if it says nothing any more."""
-        while (message := self._next(time.monotonic() + STAGE_S)) is not None:
+    def _obeyed_by(self, restarts: Restarting, note: Note) -> Message:
+        """Make this host ready, if the leader says so. Returns what it says last; nothing, if it is gone."""
+        until = time.monotonic() + BOOTED_S
+        while (message := self._next(until)) is not None:
             if message["k"] != "ready":
                 return message
             restarts.ready(note)
-            self._answer({"turn": message["turn"], "rows": []})
-        return None
+            self._yes(message)
+            until = time.monotonic() + READY_S
+        return {}
 
     def _recorded(self) -> Record | None:
         with suppress(StoreError):
             self._mirror.refresh()
         return self._mirror.by_nonce(self._nonce)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Lead this host, as soon as who led it in what came before has ended. Raises InProgressError."""
-        deadline = time.monotonic() + ALONE_S
-        while True:
-            try:
-                lock = self._fleet.lock()
-                lock.__enter__()
-                break
-            except RefusedError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-        try:
-            yield
-        finally:
-            lock.__exit__(None, None, None)
+    def _agree(self) -> None:
+        """Say yes to all: nothing is served here, and who follows has no veto, as on one host."""
+        if self._fleet.gives_way:
+            raise StoreError("this host is starting")
+        self._yes(self._first)
+        while (message := self._next(time.monotonic() + BOOTED_S)) is not None:
+            if message["k"] != "abort":
+                self._yes(message)
+            if message["k"] != "ready":
+                return
+
+    def _yes(self, message: Message) -> None:
+        self._answer({"turn": message["turn"], "rows": []})
 
     # --- others ---
 
@@ -335,3 +348,13 @@ class Deputy:
         "give": _give,
         "come": _come,
     }
+
+
+def _check_recent(request: Request) -> None:
+    """Check that a push was sent just now: what an old one leads to is not even tried. Raises StoreError.
+
+    Who can write to the shared store might have kept it, and what was said about it.
+    """
+    age = int(time.time()) - request.claims["iat"]
+    if age > request.claims["exp"] - request.claims["iat"] + SKEW_S + LED_S:
+        raise StoreError(f"by its clock the push was sent {age} s ago")

@@ -55,7 +55,8 @@ class Worker:
         head: the newest state of the epoch that it knows.
         since: when it came to run `number`, seconds since 1970.
         trouble: why it does not run head; empty when it does.
-        cold_head: the head that only a restart could bring it to, if it could not come there at its start.
+        cold_head: the head that only a restart could bring it to.
+        restarts_late: whether its host restarts itself for such a head; then it serves on until that.
         ending: it serves no more: its process manager was asked for another.
         leaving: how it serves on, with the release that it has, until a restart replaces it.
         moves: the release on its way through it.
@@ -77,6 +78,7 @@ class Worker:
         self.epoch, self.number, self.since, self.trouble = "", 0, 0, ""
         self.head: State
         self.ending, self.cold_head = False, 0
+        self.restarts_late: Callable[[int], bool] = lambda _number: False
         self.leaving: Leaving
         self._manager = Manager()
         self._seen = -1  # the counter's value that `number` belongs to
@@ -270,14 +272,16 @@ class Worker:
         """Keep why this worker is not at head, and end it if it must not serve.
 
         - A program that could not be undone is of no known release: it ends.
-        - One that has served serves no more on old code: another is started in its place.
+        - One that has served serves no more on old code: another is started in its place. Unless only
+          a restart of all brings it to head, which is on its way: another one could not come there either.
         - One that has not, or that nothing would replace, serves what it has and says that it is behind:
           a release that can't be loaded never takes the app down, and never makes workers boot in a loop.
         """
         self.trouble = str(error)
         self.cold_head = self.head.number if isinstance(error, ColdChangeError) else 0
         log.error("this worker can't go from #%s to head: %s", self.number, error)
-        if self._served or isinstance(error, UndoError):
+        waits = self.cold_head and self.restarts_late(self.cold_head)
+        if (self._served and not waits) or isinstance(error, UndoError):
             self.ending = self._manager.would_replace()
 
     # --- a move, as the leader or as told by one ---
