@@ -56,8 +56,8 @@ class Load(Counter[str]):
 
 
 @contextmanager
-def load(server: Server) -> Iterator[Load]:
-    """Ask all the while, by four threads; give what was answered."""
+def load(server: Server, threads: int = 4) -> Iterator[Load]:
+    """Ask all the while, by so many threads; give what was answered."""
     seen = Load()
     over = threading.Event()
 
@@ -71,14 +71,14 @@ def load(server: Server) -> Iterator[Load]:
             except requests.RequestException as error:
                 seen[type(error).__name__] += 1
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
+    asking = [threading.Thread(target=ask) for _ in range(threads)]
+    for thread in asking:
         thread.start()
     try:
         yield seen
     finally:
         over.set()
-        for thread in threads:
+        for thread in asking:
             thread.join()
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import requests
+from flask_habanero.release import Report
 
+from tests.cable import Cable
 from tests.e2e.conftest import APP, TEXTS, Server, Start, accepts, with_gunicorn
 from tests.e2e.laptops import restart
 from tests.e2e.test_cold import BASES, GRACEFUL, RUN, TWICE, cold, fingerprints, hot, load
 from tests.hosts import eventually
 from tests.oracle.process import differences
+from tests.peer import Peer
 from tests.stores import RedisServer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(300)]
 
 RunHost = Callable[..., Server]
 
@@ -27,14 +32,24 @@ def run(start: Start, redis: RedisServer, tmp_path: Path, monkeypatch: pytest.Mo
     """Give a function that starts a host of that name, of two workers, by `flask habanero run`."""
     monkeypatch.setenv("HABANERO_COLD", "restart")
 
-    def run(name: str, *options: str, app: str = APP, ahead: tuple[str, ...] = RUN) -> Server:
-        monkeypatch.setenv("HABANERO_STORE", json.dumps([redis.url, str(tmp_path / f"store-{name}")]))
+    def run(
+        name: str, *options: str, app: str = APP, ahead: tuple[str, ...] = RUN, url: str = redis.url
+    ) -> Server:
+        monkeypatch.setenv("HABANERO_STORE", json.dumps([url, str(tmp_path / f"store-{name}")]))
         files = {"app": app, "texts": TEXTS}
         server = with_gunicorn(start, *ahead)("-w", "2", *GRACEFUL, *options, files=files, site=name)
         server.ask_all(2)
         return server
 
     return run
+
+
+def released(peer: Peer, changed: dict[str, str]) -> Report:
+    """Push until it is more than tried: on a machine that is busy with other things a canary may be late."""
+    deadline = time.monotonic() + 90
+    while (report := peer.push(changed)).outcome in ("failed", "refused"):
+        assert time.monotonic() < deadline, report
+    return report
 
 
 def pages(hosts: list[Server]) -> set[object]:
@@ -149,7 +164,35 @@ def dying(name, real):
 Restarts.boot = dying("before the canary", Restarts.boot)
 Restarts.follow = dying("before the restart", Restarts.follow)
 """
-MORTAL = APP.replace("from flask import Flask\n", f"from flask import Flask\n{DIES}")
+ALONE = """\
+import signal
+from pathlib import Path
+
+from flask_habanero import cold
+from flask_habanero.cold import Restarts
+from flask_habanero.manager import Manager
+
+
+def dying(name, real, after=False):
+    def call(*given):
+        done = real(*given) if after else None
+        dies = Path(app.root_path, "dies")
+        who, _, pid = dies.read_text().partition(":") if dies.exists() else ("", "", "")
+        if who == name:
+            dies.unlink()
+            os.kill(int(pid or os.getpid()), signal.SIGKILL)
+        return done if after else real(*given)
+
+    return call
+
+
+Manager.start_all_anew = dying("the leader", Manager.start_all_anew)
+Restarts.follow = dying("the deputy", Restarts.follow)
+cold.record = dying("redis", cold.record, after=True)
+"""
+MORTAL, KILLING = (
+    APP.replace("from flask import Flask\n", f"from flask import Flask\n{t}") for t in (DIES, ALONE)
+)
 
 
 def test_a_host_that_is_killed_after_the_decision_is_named_and_comes_back_at_head(run: RunHost) -> None:
@@ -180,6 +223,72 @@ def test_a_host_that_is_killed_before_stops_the_release_and_comes_to_the_next_on
     eventually(lambda: accepts(hosts[1].port), 30)
     eventually(lambda: hosts[1].texts(2) == {"two"}, 60)  # by a restart of its own
     eventually(lambda: peer.ask("status").workers.at_head == 4, 30)
+
+
+def test_a_leader_that_is_killed_after_the_decision_is_not_missed(run: RunHost) -> None:
+    hosts = [run(name, app=KILLING) for name in ("web1", "web2", "web3")]
+    old, peer = [host.workers() for host in hosts], hosts[0].peer()
+    (hosts[0].folder / "dies").write_text("the leader")
+    with ExitStack() as stack:
+        seen = [stack.enter_context(load(host, 1)) for host in hosts[1:]]
+        eventually(lambda: all(one["one"] > 20 for one in seen), 60)
+        with pytest.raises(requests.ConnectionError):
+            released(peer, cold("two", KILLING))
+        eventually(lambda: all(one["two"] > 20 for one in seen), 60)
+    assert [set(one) for one in seen] == [{"one", "two"}] * 2
+    eventually(lambda: not any(was & host.workers() for was, host in zip(old, hosts, strict=True)), 60)
+    assert pages(hosts) == {"two"}
+    eventually(lambda: peer.ask("status").workers.at_head == 6, 30)
+
+
+def test_a_deputy_that_is_killed_alone_is_named_and_its_host_comes_by_itself(run: RunHost) -> None:
+    hosts = [run(name, app=KILLING) for name in ("web1", "web2")]
+    (hosts[1].folder / "dies").write_text("the deputy")
+    report = released(hosts[0].peer(), cold("two", KILLING))
+    assert (report.outcome, report.release, report.workers.at_head) == ("diverged", 1, 2), report
+    assert ["no answer, it may still restart" in text for text in report.workers.behind] == [True]
+    eventually(lambda: hosts[1].texts(2) == {"two"}, 60)
+    eventually(lambda: hosts[0].peer().ask("status").workers.at_head == 4, 30)
+
+
+def test_a_redis_that_is_lost_between_the_decision_and_the_restart_is_told_and_lets_nobody_behind(
+    run: RunHost, redis: RedisServer
+) -> None:
+    hosts = [run(name, app=KILLING) for name in ("web1", "web2")]
+    assert redis.process is not None
+    (hosts[0].folder / "dies").write_text(f"redis:{redis.process.pid}")
+    with load(hosts[1], 1) as seen:
+        report = released(hosts[0].peer(), cold("two", KILLING))
+        assert (report.outcome, report.release, report.workers.at_head) == ("diverged", 1, 2), report
+        assert any("other hosts were not asked" in text for text in report.workers.behind), report
+        assert hosts[0].texts(2) == {"two"}
+        redis.process.wait(10)
+        redis.process = None
+        redis.start()
+        eventually(lambda: hosts[1].texts(2) == {"two"}, 60)
+    assert set(seen) == {"one", "two"}
+    eventually(lambda: hosts[0].peer().ask("status").workers.at_head == 4, 30)
+
+
+def test_a_host_that_is_cut_off_meanwhile_serves_on_and_then_restarts_itself(
+    run: RunHost, redis: RedisServer
+) -> None:
+    cable = Cable(redis.port)
+    try:
+        hosts = [run("web1"), run("web2", url=f"redis://127.0.0.1:{cable.port}/0")]
+        old, peer = hosts[1].workers(), hosts[0].peer()
+        with load(hosts[1], 1) as seen:
+            cable.cut()
+            eventually(lambda: peer.push(cold("two")).outcome == "live", 60)
+            before = seen["one"]
+            eventually(lambda: seen["one"] > before + 20, 60)
+            assert hosts[1].workers() == old
+            cable.mend()
+            eventually(lambda: seen["two"] > 50, 60)
+        eventually(lambda: peer.ask("status").workers.at_head == 4, 60)
+    finally:
+        cable.remove()
+    assert set(seen) == {"one", "two"}
 
 
 def test_while_redis_is_away_nothing_is_restarted(run: RunHost, redis: RedisServer) -> None:
