@@ -69,12 +69,12 @@ def test_a_cold_change_restarts_all_hosts_and_no_request_fails(run: RunHost, opt
     hosts = [run(name, *options) for name in ("web1", "web2", "web3")]
     old, peer = [host.workers() for host in hosts], hosts[0].peer()
     with ExitStack() as stack:
-        seen = [stack.enter_context(load(host)) for host in hosts]
+        seen = [stack.enter_context(load(host, 2)) for host in hosts]
         eventually(lambda: all(one["one"] > 50 for one in seen), 60)
         report = peer.push(cold("two"))
         for one in seen:
             one.acknowledged = "two"
-        assert (report.outcome, report.release, report.data.get("restarted")) == ("live", 1, True), report
+        assert (report.outcome, report.release, report.data.get("restarted")) == ("live", 1, True), (report.workers, report.ms)
         assert (report.workers.at_head, report.workers.total) == (6, 6), report
         eventually(lambda: sum(sum(one.values()) for one in seen) > 1_000, 120)
         eventually(lambda: all(one["two"] > 50 for one in seen), 60)
