@@ -74,7 +74,8 @@ def test_a_cold_change_restarts_all_hosts_and_no_request_fails(run: RunHost, opt
         report = peer.push(cold("two"))
         for one in seen:
             one.acknowledged = "two"
-        assert (report.outcome, report.release, report.data.get("restarted")) == ("live", 1, True), (report.workers, report.ms)
+        told = report.outcome, report.release, report.data.get("restarted")
+        assert told == ("live", 1, True), (report.reasons, report.workers, report.ms)
         assert (report.workers.at_head, report.workers.total) == (6, 6), report
         eventually(lambda: sum(sum(one.values()) for one in seen) > 1_000, 120)
         eventually(lambda: all(one["two"] > 50 for one in seen), 60)
