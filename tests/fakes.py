@@ -60,6 +60,9 @@ class FakeOverlay:
     def check(self, assets: Assets) -> None:
         """All of them can be served."""
 
+    def is_template(self, name: str) -> bool:
+        return "/templates/" in name
+
     def is_fixed(self, name: str) -> bool:
         return False
 

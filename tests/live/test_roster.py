@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+from collections.abc import Iterator
 
 import pytest
 from flask_habanero.live import roster as module
@@ -13,8 +14,10 @@ WALKS: list[int] = []
 
 
 @pytest.fixture(autouse=True)
-def _walks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Note each walk over the heap."""
+def _walks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Note each walk over the heap. Memos that other tests left in circles must not go meanwhile."""
+    gc.collect()
+    gc.disable()
     WALKS.clear()
     whole = gc.get_referrers
 
@@ -23,6 +26,8 @@ def _walks(monkeypatch: pytest.MonkeyPatch) -> None:
         return whole(*things)
 
     monkeypatch.setattr(module.gc, "get_referrers", walk)
+    yield
+    gc.enable()
 
 
 def make() -> functools._lru_cache_wrapper[int]:
