@@ -217,3 +217,15 @@ class Host:
             member.fleet._post.close()  # its thread ends: hundreds of them would wake each second
             if member.fleet._relay is not None:
                 member.fleet._relay.leave()
+
+
+def mirror_of(host: Host) -> Mirror:
+    """Return the ledger of a host that shares a store."""
+    ledger = host.members[0].worker.ledger
+    assert isinstance(ledger, Mirror)
+    return ledger
+
+
+def texts(*hosts: Host) -> set[str]:
+    """Return what the workers of some hosts answer."""
+    return {member.get() for one in hosts for member in one.members}

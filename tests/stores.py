@@ -18,10 +18,19 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from flask_habanero import mirror, relay, wide
 from flask_habanero.errors import StoreError
 from flask_habanero.shared import SILENT_S, Entry, Facts, Known, Position
 
 from tests.hosts import eventually
+
+
+def prompt_store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """Return an empty store in memory, and let hosts wait for one another no longer than they must."""
+    monkeypatch.setattr(relay, "BEAT_S", 0.1)
+    monkeypatch.setattr(mirror, "EMPTY_S", 0.0)
+    monkeypatch.setattr(wide, "SILENT_S", 0.0)  # who begins is not waited for
+    return MemoryStore()
 
 
 @dataclass

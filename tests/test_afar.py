@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask_habanero import afar, bootnote, cold, relay, wide
-from flask_habanero import mirror as mirror_module
+from flask_habanero import afar, bootnote, cold, relay
 from flask_habanero.boot import finder
 from flask_habanero.bootnote import Note
 from flask_habanero.change import Request
@@ -37,8 +36,9 @@ from flask_habanero.wide import WideRound
 from flask_habanero.worker import Worker
 
 from tests.fakes import FakeProgram, tree_of
-from tests.hosts import Host, Member, eventually
-from tests.stores import MemoryStore
+from tests.hosts import Host, Member, eventually, texts
+from tests.hosts import mirror_of as mirror
+from tests.stores import MemoryStore, prompt_store
 
 # Threads that a test ends as a signal would end their process
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -104,10 +104,7 @@ class Seen:
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    monkeypatch.setattr(relay, "BEAT_S", 0.1)
-    monkeypatch.setattr(mirror_module, "EMPTY_S", 0.0)
-    monkeypatch.setattr(wide, "SILENT_S", 0.0)  # who begins is not waited for
-    return MemoryStore()
+    return prompt_store(monkeypatch)
 
 
 @pytest.fixture
@@ -168,18 +165,8 @@ def host(tmp_path: Path, store: MemoryStore, seen: Seen) -> Iterator[MakeHost]:
         one.close()
 
 
-def mirror(one: Host) -> Mirror:
-    ledger = one.members[0].worker.ledger
-    assert isinstance(ledger, Mirror)
-    return ledger
-
-
 def push(one: Host, text: str = COLD) -> Report:
     return one.peer(one.members[0]).push({"shop": text})
-
-
-def texts(*hosts: Host) -> set[str]:
-    return {member.get() for one in hosts for member in one.members}
 
 
 def recorded(one: Host) -> int:

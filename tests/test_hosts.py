@@ -22,8 +22,9 @@ from flask_habanero.shared import Entry, packed, unpacked
 from flask_habanero.source import Source
 
 from tests.fakes import tree_of
-from tests.hosts import APP, KEY, Host, eventually
-from tests.stores import MemoryStore
+from tests.hosts import APP, KEY, Host, eventually, texts
+from tests.hosts import mirror_of as mirror
+from tests.stores import MemoryStore, prompt_store
 
 BASE = tree_of(shop="x = 1", shop__views="y = 1")
 MakeHost = Callable[..., Host]
@@ -31,10 +32,7 @@ MakeHost = Callable[..., Host]
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
-    monkeypatch.setattr(relay, "BEAT_S", 0.1)
-    monkeypatch.setattr(mirror_module, "EMPTY_S", 0.0)
-    monkeypatch.setattr(wide, "SILENT_S", 0.0)  # who begins is not waited for
-    return MemoryStore()
+    return prompt_store(monkeypatch)
 
 
 @pytest.fixture
@@ -52,16 +50,6 @@ def host(tmp_path: Path, store: MemoryStore) -> Iterator[MakeHost]:
     store.away = False
     for one in hosts:
         one.close()
-
-
-def texts(*hosts: Host) -> set[str]:
-    return {member.get() for one in hosts for member in one.members}
-
-
-def mirror(one: Host) -> Mirror:
-    ledger = one.members[0].worker.ledger
-    assert isinstance(ledger, Mirror)
-    return ledger
 
 
 def push(one: Host, text: str, member: int = 0) -> Any:
