@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -143,7 +143,8 @@ def privacyidea(work: Path) -> App:
     config = work / "privacyidea-config" / "pi.cfg"
     imports = f'os.environ["PRIVACYIDEA_CONFIGFILE"] = "{config}"\n\nfrom privacyidea.app import create_app'
     create = 'create_app("production", silent=True)'
-    python, sources = _installed("privacyidea", work, WRAPPER.format(imports=imports, create=create))
+    wrapper = WRAPPER.format(imports=imports, create=create)
+    python, sources = _installed("privacyidea", work, wrapper, without=("static", "static_old"))
     if not (config.parent / "done").exists():
         config.parent.mkdir(exist_ok=True)
         config.write_text(PRIVACYIDEA_CONFIG.format(config.parent))
@@ -169,8 +170,8 @@ def privacyidea(work: Path) -> App:
     )
 
 
-def _installed(name: str, work: Path, wrapper: str) -> tuple[Path, Path]:
-    """Install an app, once. Return its interpreter, and a folder with its sources and a `wsgi.py`."""
+def _installed(name: str, work: Path, wrapper: str, *, without: Sequence[str] = ()) -> tuple[Path, Path]:
+    """Install an app, once. Return its interpreter, and a folder with most of its sources and a `wsgi.py`."""
     venv, sources = work / f"{name}-venv", work / f"{name}-sources"
     if not (venv / "done").exists():
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
@@ -179,7 +180,7 @@ def _installed(name: str, work: Path, wrapper: str) -> tuple[Path, Path]:
         (venv / "done").touch()
     (package,) = venv.glob(f"lib/python*/site-packages/{name}")
     if not sources.exists():
-        ignored = shutil.ignore_patterns("tests", "__pycache__", "static", "static_old", "translations")
+        ignored = shutil.ignore_patterns("tests", "__pycache__", "translations", *without)
         shutil.copytree(package, sources / name, ignore=ignored)
     (sources / "wsgi.py").write_text(wrapper)
     return venv / "bin" / "python", sources

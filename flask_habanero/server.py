@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -151,8 +152,15 @@ class Runtime:
             return Report(error.outcome, reasons=error.reasons)
         except Exception as error:  # a fault of ours; what it left is asked for by nonce
             log.exception("a fault in flask-habanero")
-            reason = Reason("fault", "", repr(error)[:500], "see the server's log")
+            reason = Reason("fault", place_of(error), repr(error)[:500], "see the server's log")
             return Report("unknown", reasons=(reason,))
+
+
+def place_of(error: Exception) -> str:
+    """Return our line, as ``module:line``, that a fault came out of: an app's set-up may silence our logger."""
+    lines = [f"{f.f_globals.get('__name__')}:{line}" for f, line in traceback.walk_tb(error.__traceback__)]
+    own = [line for line in lines if line.startswith(f"{__package__}.")]
+    return own[-1] if own else ""
 
 
 def ledger_of(config: Config, keys: Keyring) -> Ledger:

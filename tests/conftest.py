@@ -26,6 +26,7 @@ SLICES = {
     "test_holders.py": 3,
     "test_mapped.py": 3,
     "test_rendered.py": 3,
+    "test_lazy_values.py": 2,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,8 +228,9 @@ def test_a_fault_of_ours_is_answered_and_signed(make: Make, monkeypatch: pytest.
     peer = peer_of(app)
     peer.hello()
     monkeypatch.setattr("flask_habanero.answers.Answers.status", lambda self: 1 / 0)
-    report = peer.ask("status")
-    assert (report.outcome, report.reasons[0].code) == ("unknown", "fault")
+    (reason,) = (report := peer.ask("status")).reasons
+    assert (report.outcome, reason.code) == ("unknown", "fault")
+    assert re.fullmatch(r"flask_habanero\.\w+:\d+", reason.where)
 
 
 def test_each_process_has_its_own_worker(make: Make) -> None:

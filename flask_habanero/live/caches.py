@@ -65,7 +65,8 @@ def _held(draft: Draft, modules: list[str]) -> Iterator[Any]:
     spaces += [one.view_functions for one in list(registrations.targets) if isinstance(one, App)]
     for value in [value for space in spaces for value in list(space.values())]:
         if type(value) is type and draft.world.is_own(value.__module__):
-            yield from [getattr(one, "__func__", one) for one in list(vars(value).values())]
+            members = list(vars(value).values())  # of which only those that are known say what is in them
+            yield from [one.__func__ if type(one) in (staticmethod, classmethod) else one for one in members]
         else:
             yield value
 

@@ -101,7 +101,7 @@ class World:
         rows = self._rows(module) if live is None or again else self._new_rows(module)
         binding = [row for row in rows if name in row[1].binds]
         there = live is not None and name in vars(live)
-        if not binding and there and getattr(vars(live)[name], "__name__", "") == "<lambda>":
+        if not binding and isinstance(value, FunctionType) and value.__name__ == "<lambda>":
             binding = [
                 row for row in self._rows(module) if name in row[1].binds
             ]  # its own name finds no text
