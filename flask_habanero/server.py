@@ -157,7 +157,7 @@ class Runtime:
 
 
 def place_of(error: Exception) -> str:
-    """Return our line, as ``module:line``, that a fault came out of: an app's set-up may silence our logger."""
+    """Return our line (``module:line``) that a fault came out of: an app may silence our logger."""
     lines = [f"{f.f_globals.get('__name__')}:{line}" for f, line in traceback.walk_tb(error.__traceback__)]
     own = [line for line in lines if line.startswith(f"{__package__}.")]
     return own[-1] if own else ""
