@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -64,7 +65,7 @@ def read(node: Function | ast.Lambda, into: Body) -> None:
     into.own |= below.own | (local - shared)
     for attribute, names in below.sets.items():
         into.sets.setdefault(attribute, set()).update(names)
-    into.calls_given |= below.calls_given or not reader.called.isdisjoint(local - shared - reader.known)
+    into.calls_given |= below.calls_given or not reader.called.isdisjoint(reader.given() - shared)
     into.reads |= (reader.loads | below.reads | shared) - (local - shared)
 
 
@@ -77,7 +78,9 @@ class _Reader:
         self.loads: set[str] = set()
         self.inner: list[Function | ast.Lambda] = []
         self.called: set[str] = set()  # names
-        self.known: set[str] = set()  # names of its own that the text tells: imports, functions, classes
+        self._given = set(local)  # names of its own of which the text does not tell what they are
+        self._other_names: dict[str, set[str]] = defaultdict(set)  # its own name -> what it is another for
+        self._told: set[int] = set()  # where a name is bound to what the text tells
         self._into = into
         self._owners: set[int] = set()  # names of which an attribute is read: visited after the attribute
 
@@ -91,13 +94,21 @@ class _Reader:
                 self._note(one)
                 todo.extend(ast.iter_child_nodes(one))
 
+    def given(self) -> set[str]:
+        """Return the names of its own for what it was given, or found: not written here, nor of others."""
+        found = set(self._given)
+        while more := {name for name, others in self._other_names.items() if others & found} - found:
+            found |= more
+        return found
+
     def _function(self, node: Function | ast.Lambda) -> list[ast.AST]:
         """Note a nested function; return what of it runs where it stands."""
         self.inner.append(node)
+        shared = [one.names for one in ast.walk(node) if isinstance(one, ast.Nonlocal)]
+        self._given.update(*shared)  # it may bind them to what it was given
         decorators: list[ast.expr] = []
         if not isinstance(node, ast.Lambda):
             self.local.add(node.name)
-            self.known.add(node.name)
             decorators = node.decorator_list
         return [*decorators, *node.args.defaults, *filter(None, node.args.kw_defaults)]
 
@@ -114,23 +125,29 @@ class _Reader:
             self._into.attributes |= formatted(one.value)
         elif isinstance(one, ast.Global):
             self.shared.update(one.names)
-        elif isinstance(one, ast.ClassDef | ast.ExceptHandler) and one.name:
+        elif isinstance(one, ast.ClassDef):
             self.local.add(one.name)
-            self.known.update([one.name] if isinstance(one, ast.ClassDef) else [])
+        elif isinstance(one, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and one.name:
+            self.local.add(one.name)
+            self._given.add(one.name)
         elif isinstance(one, ast.Import | ast.ImportFrom):
-            bound = {a.asname or a.name.split(".")[0] for a in one.names}
-            self.local |= bound
-            self.known |= bound
+            self.local |= {a.asname or a.name.split(".")[0] for a in one.names}
 
     def _assigned(self, one: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
         if isinstance(one, ast.AugAssign):
             self._into.bare.update([one.target.id] if isinstance(one.target, ast.Name) else [])
             return
+        others = _other_names(one.value)
+        for target in one.targets if others is not None and isinstance(one, ast.Assign) else ():
+            if others is not None and isinstance(target, ast.Name):
+                self._other_names[target.id] |= others
+                self._told.add(id(target))
         for attribute, names in set_attributes(one):
             self._into.sets.setdefault(attribute, set()).update(names)
 
     def _name(self, one: ast.Name) -> None:
         (self.loads if isinstance(one.ctx, ast.Load) else self.local).add(one.id)
+        self._given.update([] if isinstance(one.ctx, ast.Load) or id(one) in self._told else [one.id])
         self._into.calls_given |= one.id in _LOOKING_UP
         if id(one) not in self._owners and not isinstance(one.ctx, ast.Store):
             self._into.bare.add(one.id)
@@ -150,8 +167,10 @@ class _Reader:
         while isinstance(function, ast.Subscript):
             function = function.value
             self._into.calls_given |= isinstance(function, ast.Attribute)  # `app.view_functions["index"]()`
-        if getattr(function, "attr", getattr(function, "id", "")) in _CALLING:
-            self.called |= {one.id for one in one.args if isinstance(one, ast.Name)}
+        place = _CALLING.get(getattr(function, "attr", getattr(function, "id", "")))
+        if place is not None:
+            given = [*one.args[place], *(keyword.value for keyword in one.keywords)]
+            self.called |= {one.id for one in given if isinstance(one, ast.Name)}
         if isinstance(function, ast.Name):
             self.called.add(function.id)
             if function.id == "getattr" and len(one.args) > 1:
@@ -165,7 +184,11 @@ _LOOKING_UP = {
     "__import__", "eval", "exec", "globals", "import_module", "import_string", "locals", "vars",
     "render_template", "render_template_string", "stream_template", "stream_template_string",
 }  # fmt: skip
-_CALLING = {"accumulate", "filter", "map", "max", "min", "partial", "reduce", "sorted", "starmap"}
+_FIRST, _SECOND, _BY_NAME = slice(0, 1), slice(1, 2), slice(0, 0)
+_CALLING = {  # what calls an argument -> which, if it isn't given by name: `key=`
+    "accumulate": _SECOND, "filter": _FIRST, "map": _FIRST, "max": _BY_NAME, "min": _BY_NAME,
+    "partial": _FIRST, "reduce": _FIRST, "sort": _BY_NAME, "sorted": _BY_NAME, "starmap": _FIRST,
+}  # fmt: skip
 
 
 def formatted(constant: object) -> set[str]:
@@ -184,6 +207,16 @@ def set_attributes(node: ast.Assign | ast.AnnAssign) -> Iterator[tuple[str, set[
     said = {one.id for one in ast.walk(node.value) if isinstance(one, ast.Name)} if node.value else set()
     for target in targets:
         yield from ((one.attr, said) for one in ast.walk(target) if isinstance(one, ast.Attribute))
+
+
+def _other_names(value: ast.expr | None) -> set[str] | None:
+    """Return the names of which a value is one, or a function written there; None if it may be another."""
+    if isinstance(value, ast.IfExp):
+        parts = [_other_names(value.body), _other_names(value.orelse)]
+        return None if None in parts else set().union(*filter(None, parts))
+    if isinstance(value, ast.Lambda):
+        return set()
+    return {value.id} if isinstance(value, ast.Name) else None
 
 
 def _is_super(node: ast.expr) -> bool:

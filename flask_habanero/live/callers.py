@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from . import factory, reading, startup
+from . import factory, readers, reading, startup
 
 if TYPE_CHECKING:
     from .draft import Draft
@@ -63,5 +63,5 @@ class Callers:
     def may_have_run(self, name: str) -> bool:
         """Whether the start may have called a function, by its last part: for modules that ran before us."""
         sources = [self._program.tree[one] for one in self._loaded]
-        reached = reading.reaching(sources, {name})
+        reached = readers.reaching(sources, {name})
         return any(not reached.isdisjoint(reading.called(source)) for source in sources)

@@ -28,11 +28,12 @@ from .program import owner_of
 def cold_start(draft: Draft) -> None:
     """Refuse what a cold start of the target would stumble over."""
     changed = {*draft.units, *draft.out.deletions}
-    for reason in imports.broken(draft.out.target, changed, draft.own):
+    before, target = draft.program.tree, draft.out.target
+    for reason in imports.broken(before, target, changed, draft.own):
         if not _is_only_run(draft, reason.where.partition(":")[0]):
             _refuse(draft, reason)
     _first_imports(draft)
-    for reason in imports.broken(draft.out.target, set(draft.first_loaded) - changed, draft.own):
+    for reason in imports.broken(before, target, set(draft.first_loaded) - changed, draft.own):
         _refuse(draft, reason)
     _packages(draft)
     _name_order(draft)

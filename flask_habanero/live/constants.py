@@ -21,7 +21,7 @@ from flask.sansio.app import App
 
 from ..piece import once_for_each_node
 from ..source import Source, once_for_each_source
-from . import environment, names, reading
+from . import environment, names, readers
 from .judge import computed, known
 from .judge.values import Args, Live, Value
 from .variables import of_function, own_nodes
@@ -363,7 +363,7 @@ def _is_open(source: Source) -> bool:
     said = (row.reads | (row.attributes - others) for row in rows)
     inside = (body.reads | (body.attributes - others) for row in rows for body in row.bodies.values())
     return any(row.star for row in rows) or any(
-        not reading.WRITERS.isdisjoint(one) for one in (*said, *inside)
+        not readers.WRITERS.isdisjoint(one) for one in (*said, *inside)
     )
 
 

@@ -59,24 +59,35 @@ def binds(source: Source) -> frozenset[str]:
     return frozenset(name for one in names.of_source(source) for name in one.binds)
 
 
-def broken(tree: Tree, changed: set[str], own: AbstractSet[str]) -> Iterator[Reason]:
+def broken(before: Tree, tree: Tree, changed: set[str], own: AbstractSet[str]) -> Iterator[Reason]:
     """Yield the imports that a cold start fails at: of changed modules, and of those that import them.
 
     Args:
+        before: the modules, as they are.
         tree: the modules, as they will be.
         changed: those that change, or go.
         own: the app's own top-level names.
     """
+    lost = {name for name in changed if _loses(before.get(name), tree.get(name))}
     for module, source in tree.items():
-        if module not in changed and changed.isdisjoint(named_in(source)):
+        if module not in changed and not (lost and lost & named_in(source)):
             continue
         for one in names.of_source(source):
             for item in one.imports:
-                if item.guarded or not (module in changed or item.module in changed):
+                met = module in changed or not lost.isdisjoint({item.module, f"{item.module}.{item.name}"})
+                if item.guarded or not met or not is_own(item.module, own):
                     continue
-                if is_own(item.module, own) and (what := _missing(item, tree)) is not None:
+                if (what := _missing(item, tree)) is not None:
                     hint = "import what there is, or send the module that defines it"
                     yield Reason("import-broken", f"{module}:{item.line}", what, hint)
+
+
+def _loses(before: Source | None, after: Source | None) -> bool:
+    """Whether who imports a module may find less than before."""
+    if before is None or after is None:
+        return after is None
+    closes = is_open(before) and not is_open(after)
+    return closes or "__all__" in after.text or not binds(before) <= binds(after)
 
 
 def _missing(item: Import, tree: Tree) -> str | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WORDS = re.compile(r"\b(__dict__|globals|locals|vars)\b")
 _SPACES = {"globals", "locals", "vars"}
 _OF_ONE_KEY = {"get", "pop", "setdefault", "update"}
+_AT_THE_START = {"__doc__", "__file__", "__name__", "__package__", "__path__"}  # before a module runs
 _ORDERLESS = {"all", "any", "frozenset", "len", "set", "sorted"}
 
 
@@ -30,11 +31,12 @@ def check(draft: Draft) -> None:
     target = draft.out.target
     if draft.boots or not any(map(_lists, target.values())):
         return
-    for name, source in target.items():
-        live, before = draft.program.loaded(name), draft.program.tree.get(name)
+    bound = {name for name, _ in (*draft.acted, *draft.rebound, *draft.put_members)}
+    for name in sorted(target.keys() & (draft.units.keys() | bound)):
+        source, live, before = target[name], draft.program.loaded(name), draft.program.tree.get(name)
         if live is None or before is None:
             continue
-        own = {one for one in _order(_body(source)) if f"{name}.{one}" not in target}
+        own = {one for one in _order(_body(source)) if f"{name}.{one}" not in target} - _AT_THE_START
         _compare(draft, (name, ""), (_body(before), _body(source)), vars(live), own)
         old = {one.name: one for one in _body(before) if isinstance(one, ast.ClassDef)}
         for node in _body(source):

@@ -17,7 +17,7 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from ..source import Source, once_for_each_source
-from . import bodies, caches, functions, reading, recollected, registrations, steps
+from . import bodies, caches, functions, readers, reading, recollected, registrations, steps
 from .roster import Memo, roster
 
 if TYPE_CHECKING:
@@ -81,10 +81,10 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     """
     target = draft.out.target
     sources = [target[module] for module in loaded]
-    wanted = touched.union(*map(reading.given, sources))
-    reached = reading.reaching(sources, wanted)
+    wanted = touched.union(*map(readers.given, sources))
+    reached = readers.reaching(sources, wanted)
     if any(map(_keeps, draft.program.tree.values())):
-        through = _through_constructors(sources, wanted)
+        through = _through_constructors(sources, wanted, reached)
         draft.emptied += [*_memos(draft, through), *_caches(draft, through), *_properties(draft, through)]
         draft.out.clear += [steps.ClearCache(one.clear) for one in draft.emptied]
     draft.out.templates = not reached.isdisjoint(registrations.template_functions())
@@ -100,7 +100,8 @@ def may_hold(draft: Draft, qualname: str) -> bool:
     if not draft.program.has_run or not any(map(_keeps, draft.program.tree.values())):
         return False
     sources = [target[module] for module in draft.loaded if module in target]
-    reached = _through_constructors(sources, {called_as(qualname)})
+    wanted = {called_as(qualname)}
+    reached = _through_constructors(sources, wanted, readers.reaching(sources, wanted))
     return any(True for found in (_memos, _caches, _properties) for _ in found(draft, reached))
 
 
@@ -110,16 +111,18 @@ def called_as(qualname: str) -> str:
     return owner.rpartition(".")[2] if owner and last == _CONSTRUCTOR else last
 
 
-def _through_constructors(sources: list[Source], wanted: AbstractSet[str]) -> set[str]:
+def _through_constructors(
+    sources: list[Source], wanted: AbstractSet[str], reached: AbstractSet[str]
+) -> set[str]:
     """Return through what some names are reached. A constructor is called by the name of its class."""
-    found = reading.reaching(sources, wanted)
+    found = set(reached)
     while more := set().union(*(reading.constructed(source, found) for source in sources)) - found:
-        found = reading.reaching(sources, found | more | _WITHOUT_A_NAME)
+        found = readers.reaching(sources, more | _WITHOUT_A_NAME, found)
     return found - {"__class__", *({_CONSTRUCTOR} - wanted)}
 
 
 _CONSTRUCTOR = "__init__"
-_WITHOUT_A_NAME = {"type", "__class__", reading.ANYTHING}  # who makes an object of a class that it was given
+_WITHOUT_A_NAME = {"type", "__class__", readers.ANYTHING}  # who makes an object of a class that it was given
 
 
 @once_for_each_source
@@ -183,6 +186,8 @@ def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
 
 def _properties(draft: Draft, reached: set[str]) -> Iterator[recollected.Property]:
     """Yield the cached properties of the app's own classes that are reached."""
+    if not any(map(_computes_once, draft.program.tree.values())):
+        return  # a process has thousands of classes
     everything = _is_anything(reached)
     for cls in _own_classes(draft):
         for key, member in list(vars(cls).items()):
@@ -205,7 +210,7 @@ def _own_classes(draft: Draft) -> Iterator[type]:
 def _is_anything(reached: set[str]) -> bool:
     """Whether anything may be reached."""
     # special methods are called without a name, and what writes into namespaces may have made anything
-    return reading.ANYWHERE in reached or any(_SPECIAL.match(name) for name in reached)
+    return readers.ANYWHERE in reached or any(_SPECIAL.match(name) for name in reached)
 
 
 def _may_reach(function: Any, reached: set[str]) -> bool:
@@ -215,6 +220,12 @@ def _may_reach(function: Any, reached: set[str]) -> bool:
     around = {one for name in names for one in name.split(".")}  # what stands around it reads what it reads
     named = "<lambda>" in around or not reached.isdisjoint(around)
     return named or bool(getattr(function, "__closure__", None))
+
+
+@once_for_each_source
+def _computes_once(source: Source) -> bool:
+    """Whether a module names the kind of property, under whatever name it goes on."""
+    return "cached_property" in source.text
 
 
 _SPECIAL = re.compile(r"__\w+__\Z")

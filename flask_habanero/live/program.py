@@ -31,7 +31,6 @@ from . import (
     gathered,
     importer,
     libraries,
-    names,
     origin,
     registrations,
     rendered,
@@ -172,11 +171,11 @@ class Program:
 
     def warm(self) -> None:
         """Do ahead what the first plan would take the time for: load the planner, read the loaded sources."""
-        from . import commit, planner  # noqa: F401  # their import is what takes the time
+        from . import commit, planner, readers  # noqa: F401  # their import is what takes the time
 
         for name, source in list(self.tree.items()):
             if self.loaded(name) is not None:
-                names.of_source(source)
+                readers.readers(source)
         with self.lock:
             settling.settle(self)
 

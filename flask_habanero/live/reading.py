@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from ..piece import Piece
 from ..source import Source, once_for_each_source
@@ -166,59 +166,6 @@ def _bodies(source: Source) -> dict[str, Names]:
     return found
 
 
-ANYWHERE = "*"  # what a statement binds, or a function, that writes into namespaces
-WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
-
-
-@once_for_each_source
-def _readers(source: Source) -> dict[str, set[str]]:
-    """Return name -> who reads it, by last parts: functions, and what statements made of it."""
-    found: dict[str, set[str]] = {}
-    for row in names.of_source(source):
-        if row.readers is None:
-            row.readers = _readers_in(row)
-        for name, readers in row.readers.items():
-            known = found.get(name)
-            found[name] = readers if known is None else known | readers
-    return found
-
-
-def _readers_in(row: Names) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    bodies = ((b.reads | b.attributes, {key.rpartition(".")[2], *b.rebinds}) for key, b in row.bodies.items())
-    for item in (*row.imports, *row.inner_imports):  # under another name
-        inside = {key.rpartition(".")[2] for key in row.bodies} if item in row.inner_imports else set()
-        for name in filter(None, (item.name, item.module.rpartition(".")[2])):
-            found[name] |= {item.bound, *inside}
-    for read, made in (*_open(row), *bodies, (row.reads | row.attributes, row.binds)):
-        reader = made if WRITERS.isdisjoint(read) else {*made, ANYWHERE}
-        for name in read if reader else ():
-            found[name] |= reader
-    return found
-
-
-ANYTHING = "()"  # what is called by somebody who was given it
-
-
-def _open(row: Names) -> Iterator[tuple[set[str], set[str]]]:
-    """Yield (names, who reads them) where what is read is not called by its name."""
-    for key, body in row.bodies.items():
-        yield (
-            {*([ANYTHING] if body.calls_given else []), *(f"{one}()" for one in body.called)},
-            {key.rpartition(".")[2]},
-        )
-        yield from ((said, {attribute}) for attribute, said in body.sets.items())
-    yield from ((said, {attribute}) for attribute, said in row.sets.items())
-
-
-@once_for_each_source
-def given(source: Source) -> frozenset[str]:
-    """Return what stands for whatever somebody is given: by parameters, and by attributes set to those."""
-    every = [body for row in names.of_source(source) for body in row.bodies.values()]
-    kept = {attribute for body in every for attribute, said in body.sets.items() if said & body.own}
-    return frozenset({ANYTHING, *(f"{attribute}()" for attribute in kept)})
-
-
 @once_for_each_source
 def called(source: Source) -> frozenset[str]:
     """Return what a module's statements may call while they run, by its last part."""
@@ -227,25 +174,18 @@ def called(source: Source) -> frozenset[str]:
 
 def constructed(source: Source, found: set[str]) -> set[str]:
     """Return the classes whose constructors read any of some names."""
-    return {
-        key.split(".")[-2]
+    return {cls for cls, read in _constructors(source) if not found.isdisjoint(read)}
+
+
+@once_for_each_source
+def _constructors(source: Source) -> list[tuple[str, set[str]]]:
+    """Return the classes of a module that have constructors, and what those read."""
+    return [
+        (key.split(".")[-2], (body.reads | body.attributes) - {"__init__"})
         for row in names.of_source(source)
         for key, body in row.bodies.items()
-        if key.endswith(".__init__") and not found.isdisjoint((body.reads | body.attributes) - {"__init__"})
-    }
-
-
-def reaching(sources: Iterable[Source], wanted: Iterable[str]) -> set[str]:
-    """Return through what some names are reached, told by last parts; the names included."""
-    tables = [_readers(source) for source in sources]
-    found = set(wanted)
-    todo = list(found)
-    while todo:
-        name = todo.pop()
-        more = {reader for table in tables for reader in table.get(name, ())} - found
-        found |= more
-        todo += more
-    return found
+        if key.endswith(".__init__")
+    ]
 
 
 def is_class(source: Source, qualname: str) -> bool:

@@ -16,7 +16,7 @@ from jinja2 import defaults
 from werkzeug.routing import Map
 
 from ..piece import Piece
-from . import elements, holding, inbody, names, ordering, reading, registrations, slots, variables
+from . import elements, holding, inbody, names, ordering, readers, reading, registrations, slots, variables
 from .entries import Entry
 from .judge.findings import Effect, Findings
 from .names import Names
@@ -201,7 +201,7 @@ def _does_something(node: ast.stmt, row: Names) -> bool:
 def reaching(draft: Draft, start: set[str]) -> set[str]:
     """Return the names, by their last part, through which some names are reached at the start."""
     target = draft.out.target
-    return reading.reaching((target[name] for name in draft.loaded if name in target), start)
+    return readers.reaching((target[name] for name in draft.loaded if name in target), start)
 
 
 def _meet(draft: Draft, mine: list[Entry], other: Statement) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from random import Random
 
 import pytest
-from flask_habanero.live import names, reading
+from flask_habanero.live import names, readers, reading
 from flask_habanero.source import Source
 
 IMPORTS = """\
@@ -66,15 +67,56 @@ def test_most_modules_are_told_apart():
         ("cached = remember(price)\ndef total(): return cached()", {"price", "cached", "total"}),
         ("class Page:\n def get(self): return price", {"price", "get"}),
         ("def fill():\n global kept\n kept = price", {"price", "fill", "kept"}),
-        ("def fill(): globals()['a'] = price", {"price", "fill", reading.ANYWHERE}),
-        ("for one in 'ab': globals()[one] = price", {"price", "one", reading.ANYWHERE}),
+        ("def fill(): globals()['a'] = price", {"price", "fill", readers.ANYWHERE}),
+        ("for one in 'ab': globals()[one] = price", {"price", "one", readers.ANYWHERE}),
         ("def total(): return 1", {"price"}),
     ],
 )
 def test_what_leads_to_a_name(text, reached):
-    assert reading.reaching([source(text)], {"price"}) == reached
+    assert readers.reaching([source(text)], {"price"}) == reached
 
 
 def test_what_leads_to_a_name_goes_through_modules():
     texts = ("def total(): return price()", "def page(): return total()", "def other(): return 1")
-    assert reading.reaching(map(source, texts), {"price"}) == {"price", "total", "page"}
+    assert readers.reaching(map(source, texts), {"price"}) == {"price", "total", "page"}
+
+
+def test_what_leads_to_a_name_is_told_of_other_sources_as_if_asked_for_the_first_time():
+    rng = Random(3)  # 200 changes, two trees in turns, as before and after a change
+    trees: list[list[Source]] = [[], []]
+    for _ in range(200):
+        tree = rng.choice(trees)
+        if tree and rng.random() < 0.4:
+            del tree[rng.randrange(len(tree))]
+        reader, read = rng.randrange(9), rng.randrange(9)
+        tree.append(source(f"def n{reader}(): return n{read}()"))
+        found = readers.reaching(tree, {"n0"})
+        calls = [(words[1][:2], words[-1][:2]) for one in tree if (words := one.text.split())]
+        wanted = {"n0"}
+        while more := {reader for reader, read in calls if read in wanted} - wanted:
+            wanted |= more
+        assert found == wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "calls"),
+    [
+        ("return given()", True),
+        ("y = given\n return y()", True),
+        ("y = a if given else (lambda: 1)\n return y()", False),
+        ("y = a\n for y in given: y()", True),
+        ("y = a\n def g(h):\n  nonlocal y\n  y = h\n g(given)\n return y()", True),
+        ("match given:\n  case [y]: y()", True),
+        ("with a() as y: y()", True),
+        ("def given(): pass\n given()", True),
+        ("import y\n y()", False),
+        ("return map(a, given)", False),
+        ("return map(given, a)", True),
+        ("return sorted(given)", False),
+        ("return sorted(a, key=given)", True),
+        ("a.sort(key=given)", True),
+    ],
+)
+def test_whether_a_function_calls_what_it_was_given(body, calls):
+    (row,) = names.of_source(source(f"def f(given):\n {body}"))
+    assert row.bodies["f"].calls_given is calls

@@ -1,0 +1,127 @@
+"""Through what a name is reached: who reads it, and who reads those, told by last parts."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+
+from ..source import Source, once_for_each_source
+from . import names
+from .names import Names
+
+ANYWHERE = "*"  # what a statement binds, or a function, that writes into namespaces
+WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
+
+
+@once_for_each_source
+def readers(source: Source) -> dict[str, set[str]]:
+    """Return name -> who reads it, by last parts: functions, and what statements made of it."""
+    found: dict[str, set[str]] = {}
+    for row in names.of_source(source):
+        if row.readers is None:
+            row.readers = _readers_in(row)
+        for name, those in row.readers.items():
+            known = found.get(name)
+            found[name] = those if known is None else known | those
+    return found
+
+
+def _readers_in(row: Names) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    bodies = ((b.reads | b.attributes, {key.rpartition(".")[2], *b.rebinds}) for key, b in row.bodies.items())
+    for item in (*row.imports, *row.inner_imports):  # under another name
+        inside = {key.rpartition(".")[2] for key in row.bodies} if item in row.inner_imports else set()
+        for name in filter(None, (item.name, item.module.rpartition(".")[2])):
+            found[name] |= {item.bound, *inside}
+    for read, made in (*_open(row), *bodies, (row.reads | row.attributes, row.binds)):
+        reader = made if WRITERS.isdisjoint(read) else {*made, ANYWHERE}
+        for name in read if reader else ():
+            found[name] |= reader
+    return found
+
+
+ANYTHING = "()"  # what is called by somebody who was given it
+
+
+def _open(row: Names) -> Iterator[tuple[set[str], set[str]]]:
+    """Yield (names, who reads them) where what is read is not called by its name."""
+    for key, body in row.bodies.items():
+        yield (
+            {*([ANYTHING] if body.calls_given else []), *(f"{one}()" for one in body.called)},
+            {key.rpartition(".")[2]},
+        )
+        yield from ((said, {attribute}) for attribute, said in body.sets.items())
+    yield from ((said, {attribute}) for attribute, said in row.sets.items())
+
+
+@once_for_each_source
+def given(source: Source) -> frozenset[str]:
+    """Return what stands for whatever somebody is given: by parameters, and by attributes set to those."""
+    every = [body for row in names.of_source(source) for body in row.bodies.values()]
+    kept = {attribute for body in every for attribute, said in body.sets.items() if said & body.own}
+    return frozenset({ANYTHING, *(f"{attribute}()" for attribute in kept)})
+
+
+Table = dict[str, set[str]]
+
+
+class _Index:
+    """The readers of all names in some sources. It stays as it is; that of others is made from it.
+
+    Args:
+        tables: of each source, by its id: itself, and its readers.
+        by_name: name -> id of a source -> who reads that name there.
+    """
+
+    def __init__(
+        self, tables: Mapping[int, tuple[Source, Table]], by_name: dict[str, dict[int, set[str]]]
+    ) -> None:
+        self.tables = tables
+        self._by_name = by_name
+
+    def of(self, sources: list[Source]) -> _Index:
+        """Return the index of other sources."""
+        tables = {id(one): self.tables.get(id(one)) or (one, readers(one)) for one in sources}
+        by_name = self._by_name.copy()
+        gone, come = self.tables.keys() - tables.keys(), tables.keys() - self.tables.keys()
+        for name in {name for key in gone for name in self.tables[key][1]}:
+            by_name[name] = {key: those for key, those in by_name[name].items() if key not in gone}
+        for name in {name for key in come for name in tables[key][1]}:
+            by_name[name] = by_name.get(name, {}).copy()
+        for key in come:
+            for name, those in tables[key][1].items():
+                by_name[name][key] = those
+        return _Index(tables, by_name)
+
+    def reaching(self, wanted: Iterable[str], known: Iterable[str]) -> set[str]:
+        """Return through what some names are reached, and what is known to be; the names included."""
+        found = set(known)
+        todo = [name for name in wanted if name not in found]
+        found.update(todo)
+        while todo:
+            more = set().union(*self._by_name.get(todo.pop(), {}).values()) - found
+            found |= more
+            todo += more
+        return found
+
+
+# Of the last sources that were asked about, before and after a change: most of an app is in both
+_asked: deque[_Index] = deque([_Index({}, {})], maxlen=2)
+
+
+def reaching(sources: Iterable[Source], wanted: Iterable[str], known: Iterable[str] = ()) -> set[str]:
+    """Return through what some names are reached, told by last parts; the names included.
+
+    Args:
+        sources: whose functions and statements may reach them.
+        wanted: the names.
+        known: what was found of other names, if that is to go on: it is in what is returned.
+    """
+    every = list(sources)
+    ids = set(map(id, every))
+    last = list(_asked)  # another thread may ask, too
+    index = next((one for one in last if one.tables.keys() == ids), None)
+    if index is None:
+        index = last[-1].of(every)
+        _asked.append(index)
+    return index.reaching(wanted, known)
