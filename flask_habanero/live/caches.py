@@ -53,8 +53,16 @@ class Cache:
 def find(draft: Draft, modules: list[str]) -> Iterator[Cache]:
     """Yield the functions of some modules, and the views, that are behind such a cache."""
     seen = set[int]()
+    kinds = dict[type, bool]()  # what can be such a cache: few of the many things that an app holds
     for one in _held(draft, modules):
-        if id(one) not in seen and any(True for _ in _clearing(one)):
+        kind = type(one)
+        if kind is FunctionType:
+            may_be = bool(one.__dict__)
+        elif (known := kinds.get(kind)) is not None:
+            may_be = known
+        else:
+            may_be = kinds[kind] = any(True for _ in _clearing(one))
+        if may_be and id(one) not in seen and any(True for _ in _clearing(one)):
             seen.add(id(one))
             yield Cache(one)
 

@@ -81,8 +81,9 @@ def empty(draft: Draft, loaded: list[str], touched: set[str]) -> None:
     """
     target = draft.out.target
     sources = [target[module] for module in loaded]
-    wanted = touched.union(*map(readers.given, sources))
-    reached = readers.reaching(sources, wanted)
+    given = frozenset().union(*map(readers.given, sources))
+    wanted = given | touched
+    reached = readers.reaching(sources, touched, readers.reaching(sources, given))
     if any(map(_keeps, draft.program.tree.values())):
         through = _through_constructors(sources, wanted, reached)
         draft.emptied += [*_memos(draft, through), *_caches(draft, through), *_properties(draft, through)]
@@ -113,9 +114,9 @@ def called_as(qualname: str) -> str:
 
 def _through_constructors(
     sources: list[Source], wanted: AbstractSet[str], reached: AbstractSet[str]
-) -> set[str]:
+) -> AbstractSet[str]:
     """Return through what some names are reached. A constructor is called by the name of its class."""
-    found = set(reached)
+    found = reached
     while more := set().union(*(reading.constructed(source, found) for source in sources)) - found:
         found = readers.reaching(sources, more | _WITHOUT_A_NAME, found)
     return found - {"__class__", *({_CONSTRUCTOR} - wanted)}
@@ -134,7 +135,7 @@ def _keeps(source: Source) -> bool:
 _KEEPING = re.compile(r"lru_cache|cached|memoize|functools\.cache\b|import\b.*\bcache\b")
 
 
-def _memos(draft: Draft, reached: set[str]) -> Iterator[recollected.Memo]:
+def _memos(draft: Draft, reached: AbstractSet[str]) -> Iterator[recollected.Memo]:
     """Yield the memos of the app's own functions that are reached, wherever those are held."""
     everything = _is_anything(reached)
     for memo in held(draft):
@@ -175,7 +176,7 @@ def _is_of_memos(thing: Any) -> bool:
     return isinstance(thing, type) and thing.__module__ == Memo.__module__
 
 
-def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
+def _caches(draft: Draft, reached: AbstractSet[str]) -> Iterator[caches.Cache]:
     """Yield the caches of libraries with the app's own functions that are reached."""
     everything = _is_anything(reached)
     modules = [name for name in sorted(draft.loaded) if name in draft.program.tree]
@@ -184,7 +185,7 @@ def _caches(draft: Draft, reached: set[str]) -> Iterator[caches.Cache]:
             yield cache
 
 
-def _properties(draft: Draft, reached: set[str]) -> Iterator[recollected.Property]:
+def _properties(draft: Draft, reached: AbstractSet[str]) -> Iterator[recollected.Property]:
     """Yield the cached properties of the app's own classes that are reached."""
     if not any(map(_computes_once, draft.program.tree.values())):
         return  # a process has thousands of classes
@@ -207,13 +208,13 @@ def _own_classes(draft: Draft) -> Iterator[type]:
             yield cls
 
 
-def _is_anything(reached: set[str]) -> bool:
+def _is_anything(reached: AbstractSet[str]) -> bool:
     """Whether anything may be reached."""
     # special methods are called without a name, and what writes into namespaces may have made anything
     return readers.ANYWHERE in reached or any(_SPECIAL.match(name) for name in reached)
 
 
-def _may_reach(function: Any, reached: set[str]) -> bool:
+def _may_reach(function: Any, reached: AbstractSet[str]) -> bool:
     """Whether a function may call what is reached: by a name, or by what it was given when it was made."""
     code = getattr(function, "__code__", None)  # `functools.wraps` changes the names of the function
     names = (getattr(function, "__qualname__", "<lambda>"), getattr(code, "co_qualname", ""))

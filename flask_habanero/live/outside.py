@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import TYPE_CHECKING
@@ -83,7 +84,7 @@ def check(draft: Draft) -> None:
                 _meet(draft, mine, where, found)
 
 
-def _may_reach(draft: Draft, key: Function, reached: set[str] | None, inner: Inner) -> bool:
+def _may_reach(draft: Draft, key: Function, reached: AbstractSet[str] | None, inner: Inner) -> bool:
     """Whether a function may get at an object by some names; what is in lambdas is noted in `inner`."""
     if "<" not in key[1]:
         return reached is None or _reads(draft, key, reached)
@@ -104,7 +105,7 @@ def _shows(draft: Draft, name: tuple[str, str], owner: Owner) -> bool:
     return owner in draft.acted or name in draft.judge(module).read(node).went
 
 
-def _reads(draft: Draft, key: Function, names: set[str]) -> bool:
+def _reads(draft: Draft, key: Function, names: AbstractSet[str]) -> bool:
     body = reading.body_of(draft.out.target.get(key[0]), key[1])
     return body is None or not names.isdisjoint(body.reads | body.attributes)
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from ..source import Source, once_for_each_source
 from . import names
 from .names import Names
+
+Table = dict[str, Set[str]]
 
 ANYWHERE = "*"  # what a statement binds, or a function, that writes into namespaces
 WRITERS = {"globals", "setattr", "vars", "__dict__", "exec"}
 
 
 @once_for_each_source
-def readers(source: Source) -> dict[str, set[str]]:
+def readers(source: Source) -> Table:
     """Return name -> who reads it, by last parts: functions, and what statements made of it."""
-    found: dict[str, set[str]] = {}
+    found: Table = {}
     for row in names.of_source(source):
         if row.readers is None:
             row.readers = _readers_in(row)
@@ -62,65 +64,80 @@ def given(source: Source) -> frozenset[str]:
     return frozenset({ANYTHING, *(f"{attribute}()" for attribute in kept)})
 
 
-Table = dict[str, set[str]]
-
-
 class _Index:
     """The readers of all names in some sources. It stays as it is; that of others is made from it.
 
     Args:
-        tables: of each source, by its id: itself, and its readers.
-        by_name: name -> id of a source -> who reads that name there.
+        tables: of each source, by its module's name: itself, and its readers.
+        by_name: name -> module -> who reads that name there.
+        known: names -> through what they are reached, as far as somebody asked.
     """
 
     def __init__(
-        self, tables: Mapping[int, tuple[Source, Table]], by_name: dict[str, dict[int, set[str]]]
+        self,
+        tables: Mapping[str, tuple[Source, Table]],
+        by_name: dict[str, dict[str, Set[str]]],
+        known: dict[frozenset[str], frozenset[str]],
     ) -> None:
         self.tables = tables
         self._by_name = by_name
+        self._known = known
 
-    def of(self, sources: list[Source]) -> _Index:
+    def is_of(self, sources: Mapping[str, Source]) -> bool:
+        """Whether it is that of some sources."""
+        if self.tables.keys() != sources.keys():
+            return False
+        return all(self.tables[name][0] is one for name, one in sources.items())
+
+    def of(self, sources: Mapping[str, Source]) -> _Index:
         """Return the index of other sources."""
-        tables = {id(one): self.tables.get(id(one)) or (one, readers(one)) for one in sources}
+        tables = {name: (one, readers(one)) for name, one in sources.items()}
+        others = {name for name in tables if tables[name][0] is not self.tables.get(name, (None,))[0]}
+        come = {name for name in others if name not in self.tables or tables[name][1] != self.tables[name][1]}
+        gone = {name for name in self.tables if name not in tables or name in come}
+        if not (gone or come):  # texts changed, and nobody reads anything else: the most frequent edit
+            return _Index(tables, self._by_name, self._known)
         by_name = self._by_name.copy()
-        gone, come = self.tables.keys() - tables.keys(), tables.keys() - self.tables.keys()
-        for name in {name for key in gone for name in self.tables[key][1]}:
-            by_name[name] = {key: those for key, those in by_name[name].items() if key not in gone}
-        for name in {name for key in come for name in tables[key][1]}:
+        for name in {name for module in gone for name in self.tables[module][1]}:
+            by_name[name] = {module: those for module, those in by_name[name].items() if module not in gone}
+        for name in {name for module in come for name in tables[module][1]}:
             by_name[name] = by_name.get(name, {}).copy()
-        for key in come:
-            for name, those in tables[key][1].items():
-                by_name[name][key] = those
-        return _Index(tables, by_name)
+        for module in come:
+            for name, those in tables[module][1].items():
+                by_name[name][module] = those
+        return _Index(tables, by_name, {})
 
-    def reaching(self, wanted: Iterable[str], known: Iterable[str]) -> set[str]:
+    def reaching(self, wanted: Set[str], known: Set[str]) -> Set[str]:
         """Return through what some names are reached, and what is known to be; the names included."""
-        found = set(known)
-        todo = [name for name in wanted if name not in found]
-        found.update(todo)
+        key = frozenset(wanted)
+        if not known and key in self._known:
+            return self._known[key]
+        found = {*known, *wanted}
+        todo = list(wanted - known)
         while todo:
             more = set().union(*self._by_name.get(todo.pop(), {}).values()) - found
             found |= more
             todo += more
+        if not known:
+            self._known[key] = frozenset(found)
         return found
 
 
 # Of the last sources that were asked about, before and after a change: most of an app is in both
-_asked: deque[_Index] = deque([_Index({}, {})], maxlen=2)
+_asked: deque[_Index] = deque([_Index({}, {}, {})], maxlen=2)
 
 
-def reaching(sources: Iterable[Source], wanted: Iterable[str], known: Iterable[str] = ()) -> set[str]:
+def reaching(sources: Iterable[Source], wanted: Set[str], known: Set[str] = frozenset()) -> Set[str]:
     """Return through what some names are reached, told by last parts; the names included.
 
     Args:
-        sources: whose functions and statements may reach them.
+        sources: whose functions and statements may reach them; of different modules.
         wanted: the names.
         known: what was found of other names, if that is to go on: it is in what is returned.
     """
-    every = list(sources)
-    ids = set(map(id, every))
+    every = {one.name: one for one in sources}
     last = list(_asked)  # another thread may ask, too
-    index = next((one for one in last if one.tables.keys() == ids), None)
+    index = next((one for one in last if one.is_of(every)), None)
     if index is None:
         index = last[-1].of(every)
         _asked.append(index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 
 from ..piece import Piece
 from ..source import Source, once_for_each_source
@@ -172,7 +173,7 @@ def called(source: Source) -> frozenset[str]:
     return frozenset(name for row in names.of_source(source) for name in (*row.calls, *row.called_attributes))
 
 
-def constructed(source: Source, found: set[str]) -> set[str]:
+def constructed(source: Source, found: AbstractSet[str]) -> set[str]:
     """Return the classes whose constructors read any of some names."""
     return {cls for cls, read in _constructors(source) if not found.isdisjoint(read)}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,7 @@ def _begins_without(draft: Draft, module: str, name: str, key: Any) -> bool:
 # the others
 
 
-def reached_by(draft: Draft, target: Any) -> set[str] | None:
+def reached_by(draft: Draft, target: Any) -> AbstractSet[str] | None:
     """Return the names and attributes, by their last part, by which an object is got at; None if by any."""
     found = {name for _, name in _names_of(draft, target)}
     if found:
@@ -169,7 +170,7 @@ def reached_by(draft: Draft, target: Any) -> set[str] | None:
     return reaching(draft, found) if found else None
 
 
-def _others(draft: Draft, reached: set[str] | None) -> Iterator[Statement]:
+def _others(draft: Draft, reached: AbstractSet[str] | None) -> Iterator[Statement]:
     """Yield the statements that neither run nor end, and may have to do with an object."""
     for module, piece, row, uid in _statements(draft):
         if (module, uid) in draft.acted or not _does_something(piece.node, row):
@@ -198,7 +199,7 @@ def _does_something(node: ast.stmt, row: Names) -> bool:
     return bool(row.reads or row.attributes)
 
 
-def reaching(draft: Draft, start: set[str]) -> set[str]:
+def reaching(draft: Draft, start: set[str]) -> AbstractSet[str]:
     """Return the names, by their last part, through which some names are reached at the start."""
     target = draft.out.target
     return readers.reaching((target[name] for name in draft.loaded if name in target), start)

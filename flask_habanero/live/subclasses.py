@@ -20,9 +20,11 @@ _ASKED = "__subclasses__"
 def follow(flow: Flow) -> None:
     """Let all be stale that asked at the start, if classes come or go; refuse what comes in another order."""
     draft = flow.draft
-    asking = [name for name in flow.loaded if _ASKED in draft.out.target[name].text]
     come, gone = list(_classes(draft, new=True)), list(_classes(draft, new=False))
-    if not asking or not (come or gone):
+    if not (come or gone):
+        return
+    asking = [name for name in flow.loaded if _ASKED in draft.out.target[name].text]
+    if not asking:
         return
     for name, piece in gone:
         what = f"class {_name(piece)} goes, and is among the `{_ASKED}()` of its bases until it is collected"
