@@ -54,8 +54,11 @@ def _booted(task: Mapping[str, Any], starter: Starter) -> dict[str, Any]:
     startup.stop()  # all that the start did has been done
     runtime.program.overlay.begin(ledger.state_at(*found).assets)
     _serve_assets(runtime, change)
-    pages = task["pages"] or concerned(app, views_concerned(app, head.tree, change.tree))
-    return {"reasons": [], "pages": asked_for(app, pages, starter.say)}
+
+    def pages() -> list[str]:
+        return concerned(app, views_concerned(app, head.tree, change.tree))
+
+    return {"reasons": [], "pages": asked_for(app, task["pages"], pages, starter.say)}
 
 
 def _serve_assets(runtime: Runtime, change: Change) -> None:

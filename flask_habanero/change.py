@@ -6,6 +6,7 @@ a worker believes the sealed request itself, not the worker that tells it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -174,7 +175,7 @@ def _object(op: str, data: bytes, keys: Collection[str]) -> dict[str, Any]:
 
 
 def rehearsal_asked(request: Request) -> tuple[list[str], int]:
-    """Return which pages a rehearsal is to ask for, and within how many seconds it must end.
+    """Return what a rehearsal is to ask for, or to call, and within how many seconds it must end.
 
     Raises:
         BundleError: the line before the bundle says something else.
@@ -183,13 +184,28 @@ def rehearsal_asked(request: Request) -> tuple[list[str], int]:
     requests, within = told["requests"], told["within"]
     if type(within) is not int or not 1 <= within <= MOST_WITHIN_S:
         raise BundleError(f"rehearse: within is no whole number from 1 to {MOST_WITHIN_S}")
-    if type(requests) is not list or len(requests) > MOST_REQUESTS or not all(map(_is_page, requests)):
-        raise BundleError(f"rehearse: requests are no list of at most {MOST_REQUESTS} paths")
+    if type(requests) is not list or len(requests) > MOST_REQUESTS or not all(map(_is_asked, requests)):
+        raise BundleError(f"rehearse: requests are no list of at most {MOST_REQUESTS} paths and functions")
     return requests, within
 
 
-def _is_page(page: object) -> bool:
-    return type(page) is str and page.startswith("/") and len(page) <= 2_000 and page.isprintable()
+def _is_asked(one: object) -> bool:
+    if type(one) is not str or len(one) > 2_000 or not one.isprintable():
+        return False
+    return is_page(one) or _FUNCTION.match(one) is not None
+
+
+def is_page(asked: str) -> bool:
+    """Whether what a rehearsal is to ask for is a page: else it is a function, to be called."""
+    return asked.startswith("/")
+
+
+def called(asked: str) -> str:
+    """Return what people call that."""
+    return f"GET {asked}" if is_page(asked) else asked
+
+
+_FUNCTION = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*\Z")
 
 
 def nonce_asked(request: Request) -> str:

@@ -18,6 +18,7 @@ from . import afar, bootnote, coldstart, fresh
 from .asset import changed_assets
 from .boot import finder
 from .bootnote import Note
+from .change import called, is_page
 from .config import MODULES, RESTART
 from .errors import ColdChangeError, ConfigError, Reason, StoreError
 from .fresh import CanaryError
@@ -244,9 +245,9 @@ class Restarts:
             reasons = [_failure("", f"the canary {ended.why}")]
         else:
             asked = [page for page in ended.came["pages"] if page["why"]]
-            bad = [page for page in asked if not self._is_broken(page["path"])]
+            bad = [page for page in asked if not (is_page(page["path"]) and self._is_broken(page["path"]))]
             reasons = [Reason(*map(str, row)) for row in ended.came["reasons"]]
-            reasons += [_failure(f"GET {page['path']}", page["why"]) for page in bad]
+            reasons += [_failure(called(page["path"]), page["why"]) for page in bad]
         if reasons:
             log.warning("the canary did not come up; it printed: %s", "\n".join(ended.output))
             raise CanaryError(tuple(reasons))

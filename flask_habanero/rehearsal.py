@@ -1,4 +1,4 @@
-"""What happens in the fresh process of a rehearsal: boot, come to head, go hot, answer some requests.
+"""What happens in the fresh process of a rehearsal: boot, come to head, go hot, answer requests, call checks.
 
 It is given a name for the app and a nonce. Releases and the change it reads from the ledger's folder and
 believes them itself, as a worker that starts does. It writes nothing there, binds no socket, and tells the
@@ -11,13 +11,14 @@ import importlib
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, got_request_exception
 from flask.cli import NoAppException, find_app_by_string
 
-from .change import Request, change_of, change_to
+from .change import Request, called, change_of, change_to, is_page
 from .concerned import concerned, unasked, views_of
 from .disk import Disk
 from .errors import HabaneroError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 SERVER_ERROR = 500
 DEPLOY = "restart the app, or deploy"
 _Page = dict[str, Any]
-"""One request: path, status, ms, and why it failed."""
+"""One request: path, status, ms, and why it failed. One call: the same, with its name and no status."""
 
 
 def main() -> None:
@@ -82,10 +83,10 @@ class Rehearsal:
         self._say(at="the change goes hot")
         change = change_of(request, head, lambda number: ledger.state_at(request.claims["epoch"], number))
         steps = _go(runtime, change)
-        views = set() if task["pages"] else views_of(app, runtime.program.overlay, head, change)
-        pages = task["pages"] or concerned(app, views)
-        asked = asked_for(app, pages, self._say)
-        failed = [RehearsalError(f"GET {page['path']}", page["why"]) for page in asked if page["why"]]
+        named = any(map(is_page, task["pages"]))
+        views = set() if named else views_of(app, runtime.program.overlay, head, change)
+        asked = asked_for(app, task["pages"], lambda: concerned(app, views), self._say)
+        failed = [RehearsalError(called(one["path"]), one["why"]) for one in asked if one["why"]]
         reasons = [row for error in failed for row in _rows(error)]
         outcome = RehearsalError.outcome if failed else "live"
         return {
@@ -144,13 +145,44 @@ def _go(runtime: Runtime, change: Change) -> list[str]:
     return steps
 
 
-def asked_for(app: Flask, pages: Iterable[str], say: Callable[..., None]) -> list[_Page]:
-    """Return how an app answers to some pages, one after the other."""
+def asked_for(
+    app: Flask, named: list[str], concerned: Callable[[], list[str]], say: Callable[..., None]
+) -> list[_Page]:
+    """Return how an app answers to some pages, one after the other, and what came of calls.
+
+    Args:
+        app: the app.
+        named: paths, and functions as ``module:name``.
+        concerned: what tells the pages to ask for if none is named.
+        say: told before each.
+    """
+    pages = list(filter(is_page, named)) or concerned()
     asked = []
     for page in pages:
         say(at=f"it answers GET {page}")
         asked.append(_ask(app, page))
+    for name in [one for one in named if not is_page(one)]:
+        say(at=f"it calls {name}")
+        asked.append(_call(app, name))
     return asked
+
+
+def _call(app: Flask, name: str) -> _Page:
+    """Call a function of the app's in its context. It holds if it raises nothing, and does not say False."""
+    begun, why = time.perf_counter(), ""
+    module, _, function = name.partition(":")
+    try:
+        with app.app_context():
+            if attrgetter(function)(importlib.import_module(module))() is False:
+                why = "returned False"
+    except Exception as error:  # noqa: BLE001  # whatever a check of theirs raises is what it found
+        place = where_of(error)
+        why = f"{f'{place}: ' if place else ''}{words_of(error)}"
+    return {"path": name, "status": 0, "ms": _ms_since(begun), "why": why}
+
+
+def _ms_since(begun: float) -> float:
+    return round((time.perf_counter() - begun) * 1000, 3)
 
 
 def _ask(app: Flask, page: str) -> _Page:
@@ -166,7 +198,7 @@ def _ask(app: Flask, page: str) -> _Page:
             status = app.test_client().get(page, buffered=True).status_code
         except Exception as error:  # noqa: BLE001  # an app that propagates them, or a stream that breaks
             raised.append(error)
-    ms = round((time.perf_counter() - begun) * 1000, 3)
+    ms = _ms_since(begun)
     why = f"answered {status}" if status >= SERVER_ERROR else ""
     if raised and why:
         place = where_of(raised[-1])

@@ -120,6 +120,8 @@ class TestAsked:
             b"{}",
             b'{"requests": [], "within": 5, "command": "id"}',
             b'{"requests": ["cart"], "within": 5}',
+            b'{"requests": ["shop.checks:"], "within": 5}',
+            b'{"requests": ["shop.checks:stock()"], "within": 5}',
             b'{"requests": ["/\\u001b[2J"], "within": 5}',
             b'{"requests": "/", "within": 5}',
             b'{"requests": [], "within": 0}',

@@ -116,6 +116,9 @@ def say_trial(screen: Lines, report: Report, options: dict[str, Any]) -> None:
 
 @click.command()
 @click.option("--get", "requests", multiple=True, metavar="PATH", help="Page to ask for; may be repeated.")
+@click.option(
+    "--call", "calls", multiple=True, metavar="MODULE:NAME", help="Function to call; may be repeated."
+)
 @click.option("--within", type=int, default=None, metavar="SECONDS", help="How long it may take; else 20.")
 @click.option("--sync", is_flag=True, help="As `push --sync` would do it.")
 @with_python
@@ -125,13 +128,15 @@ def rehearse(**options: Any) -> int:
     """Try this tree's edits in a fresh process on the server's host. Nothing goes live.
 
     The process starts as the app does, comes to head, makes the edits live in itself, and answers some
-    pages: those given, else those that pyproject.toml names, else those that the edits concern.
+    pages: those given, else those that pyproject.toml names, else those that the edits concern. Then
+    functions of the app are called, if any are named: your own checks.
     """
     from . import choose
     from . import push as line
 
     desk, screen = make_desk(options), screen_of(options)
-    wish = _wish(desk, options).with_(None, options["requests"] or None, options["within"])
+    wish = _wish(desk, options)
+    wish = wish.with_(None, options["requests"] or None, options["within"], options["calls"] or None)
     choice = choose.whole_tree(desk) if options["sync"] else choose.own_edits(choose.yes)
     result = line.rehearse(replace(desk, rehearsal=wish), choice)
     screen.others(result)

@@ -29,11 +29,13 @@ class Wish:
     Attributes:
         always: before each push, too.
         requests: paths to ask for; none: those that the change concerns.
+        calls: functions of the app that are called after that, as ``module:name``.
         within_s: how long it may take.
     """
 
     always: bool = False
     requests: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
     within_s: int = WITHIN_S
 
     @classmethod
@@ -44,12 +46,14 @@ class Wish:
             value = table.get("rehearse", {})
             if isinstance(value, bool):
                 value = {"always": value}
-            if not isinstance(value, dict) or not value.keys() <= {"always", "requests", "within"}:
+            if not isinstance(value, dict) or not value.keys() <= {"always", "calls", "requests", "within"}:
                 raise ConfigError("rehearse", "is neither true, false, nor a table of ours", _EXAMPLE)
             wish = wish.with_(**value)
         return wish
 
-    def with_(self, always: object = None, requests: object = None, within: object = None) -> Wish:
+    def with_(
+        self, always: object = None, requests: object = None, within: object = None, calls: object = None
+    ) -> Wish:
         """Return it with what is said otherwise. Raises ConfigError."""
         wish = self
         if always is not None:
@@ -60,6 +64,10 @@ class Wish:
             if not isinstance(requests, list | tuple) or not all(map(_is_path, requests)):
                 raise ConfigError("requests", "is no list of paths", _EXAMPLE)
             wish = replace(wish, requests=tuple(requests))
+        if calls is not None:
+            if not isinstance(calls, list | tuple) or not all(map(_is_function, calls)):
+                raise ConfigError("calls", "is no list of functions", 'calls = ["shop.checks:stock"]')
+            wish = replace(wish, calls=tuple(calls))
         if within is not None:
             if type(within) is not int or not 1 <= within <= MOST_WITHIN_S:
                 raise ConfigError(
@@ -70,11 +78,18 @@ class Wish:
 
     def asked(self) -> bytes:
         """Return the line that goes before the bundle."""
-        return json.dumps({"requests": self.requests, "within": self.within_s}).encode() + b"\n"
+        wanted = [*self.requests, *self.calls]
+        return json.dumps({"requests": wanted, "within": self.within_s}).encode() + b"\n"
 
 
 def _is_path(path: object) -> bool:
     return isinstance(path, str) and path.startswith("/")
+
+
+def _is_function(name: object) -> bool:
+    """Whether it names a function in a module: what is in the module nobody here knows."""
+    parts = name.split(":") if isinstance(name, str) else []
+    return len(parts) == 2 and all(word.isidentifier() for part in parts for word in part.split("."))
 
 
 def rehearsal_lines(report: Report) -> list[str]:
@@ -83,7 +98,7 @@ def rehearsal_lines(report: Report) -> list[str]:
     rules = report.data.get("unasked") or ()
     more = f" and {len(rules) - SHOWN} more" if len(rules) > SHOWN else ""
     return [
-        *(f"          GET {p['path']:<{WIDTH}}  {p['status']}  {p['ms']:.1f} ms" for p in pages),
+        *(f"          {_asked(one)}  {one['ms']:.1f} ms" for one in pages),
         *(
             [f"          not asked, for want of parameters: {', '.join(rules[:SHOWN])}{more}", _NAME]
             if rules
@@ -92,3 +107,9 @@ def rehearsal_lines(report: Report) -> list[str]:
         *(["          the last of its output:"] if output else []),
         *(f"            {line}" for line in output),
     ]
+
+
+def _asked(one: Mapping[str, Any]) -> str:
+    if one["path"].startswith("/"):
+        return f"GET {one['path']:<{WIDTH}}  {one['status']}"
+    return f"{one['path']:<{WIDTH + len('GET ')}}  {'no ' if one['why'] else 'yes'}"

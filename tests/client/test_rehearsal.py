@@ -41,6 +41,26 @@ def test_a_rehearsal_that_holds_says_so_and_changes_nothing(edited, run, server)
     assert run("push").code == 0  # nothing of it is remembered
 
 
+def test_functions_are_called_after_the_pages(edited, run, server):
+    settings(edited, '[tool.habanero.rehearse]\ncalls = ["shop.checks:stock"]')
+    ran = run("rehearse", "--get", "/")
+    assert [line.split() for line in ran.out.splitlines()[1:]] == [
+        ["GET", "/", "200", "3.1", "ms"],
+        ["shop.checks:stock", "yes", "3.1", "ms"],
+    ]
+    run("rehearse", "--call", "shop.checks:Totals.add_up")
+    assert [asked["requests"] for asked in server.rehearsals] == [
+        ["/", "shop.checks:stock"],
+        ["shop.checks:Totals.add_up"],
+    ]
+
+
+@pytest.mark.parametrize("name", ["stock", "shop.checks", "shop.checks:", ":stock", "shop checks:stock", 3])
+def test_what_names_no_function_is_refused(name):
+    with pytest.raises(ConfigError, match="calls"):
+        Wish().with_(calls=[name])
+
+
 def test_one_that_does_not_hold_ends_with_1_and_shows_what_the_app_printed(edited, run, server):
     edited.write("shop.views", BREAKS)
     ran = run("rehearse")
@@ -121,7 +141,7 @@ def test_who_wishes_for_it(edited, run, server, text, typed, expected):
 
 def test_pages_of_the_project_hold_for_a_target_that_only_says_when():
     project = {"rehearse": {"requests": ["/", "/cart"], "within": 5}}
-    assert Wish.read(project, {"rehearse": True}) == Wish(True, ("/", "/cart"), 5)
+    assert Wish.read(project, {"rehearse": True}) == Wish(True, ("/", "/cart"), within_s=5)
 
 
 @pytest.mark.parametrize(

@@ -246,6 +246,8 @@ def test_a_rehearsal_of_a_cold_change_is_a_canary(run: Serve) -> None:
     old, peer = server.workers(), server.peer()
     held = peer.rehearse(cold("two"), "/")
     assert (held.outcome, [page["status"] for page in held.data["rehearsed"]]) == ("live", [200]), held
+    called = peer.rehearse(cold("two"), "/", "app:nothing")
+    assert (called.reasons[0].code, called.reasons[0].where) == ("canary", "app:nothing"), called
     bad = peer.rehearse({"app": cold("two")["app"].replace('"hits": len(hits)', '"hits": 1 / 0')}, "/")
     assert (bad.outcome, bad.reasons[0].code, bad.reasons[0].where) == ("failed", "canary", "GET /"), bad
     assert (server.workers(), server.texts(2), peer.hello().release) == (old, {"one"}, 0)

@@ -57,6 +57,28 @@ def note():
 def text():
     return "one"
 '''
+CHECKED = f"""{APP}
+
+def holds():
+    from flask import current_app
+
+    assert current_app.name == "app"
+    assert text() == "two"
+
+
+def says_no():
+    return False
+
+
+def raises():
+    raise ValueError("no stock")
+
+
+class Checks:
+    @staticmethod
+    def of_class():
+        return text()
+"""
 FACTORY = """\
 import os
 
@@ -155,6 +177,21 @@ def test_what_a_rehearsal_finds_and_that_nobody_else_notices(serve: Serve) -> No
     assert not (server.folder / "noted").exists()
     assert any("ZeroDivisionError" in line for line in raises.data["output"])
 
+    checks = body('return "two"\n', CHECKED)
+    calls = ["app:holds", "app:says_no", "app:raises", "app:Checks.of_class", "app:gone", "nowhere:holds"]
+    called = peer.rehearse(checks, "/", *calls)
+    assert [one["path"] for one in called.data["rehearsed"]] == ["/", *calls]
+    place = CHECKED.splitlines().index('    raise ValueError("no stock")') + 1
+    assert [(reason.where, reason.what) for reason in called.reasons] == [
+        ("app:says_no", "returned False"),
+        ("app:raises", f"app:{place}: ValueError: no stock"),
+        ("app:gone", "AttributeError: module 'app' has no attribute 'gone'"),
+        ("nowhere:holds", "ModuleNotFoundError: No module named 'nowhere'"),
+    ]
+    held = peer.rehearse(checks, "app:holds")  # no page is named: those that the change concerns
+    assert [one["path"] for one in held.data["rehearsed"]] == ["/", "/cart", "app:holds"], held
+    assert held.outcome == "live"
+
     module = {"app": "import texts\n" + TWO["app"], "texts": "VALUE = int('x')\n"}
     (reason,) = peer.rehearse(module).reasons
     assert (reason.code, reason.where) == ("commit", "app:1"), reason
@@ -169,7 +206,7 @@ def test_what_a_rehearsal_finds_and_that_nobody_else_notices(serve: Serve) -> No
 
     assert served(server) == before
     fresh = set((server.folder / "loaded").read_text().split()) - set(processes)
-    assert len(fresh) == 6
+    assert len(fresh) == 8
     assert not any(Path(f"/proc/{pid}").exists() for pid in fresh)
 
 
