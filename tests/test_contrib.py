@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -131,3 +132,60 @@ def test_of_several_workers_one_counts_and_one_tells(serve: Serve, tmp_path, mon
         (1, 3),
         (2, 3),
     ]
+
+
+STATIC = """\
+import functools
+
+from flask import Blueprint, Flask, render_template_string, url_for
+from flask_habanero import Habanero
+from flask_habanero.contrib.static import version_static
+
+app = Flask(__name__)
+Habanero(app)
+version_static(app)
+admin = Blueprint("admin", __name__, static_folder="looks", url_prefix="/admin")
+app.register_blueprint(admin)
+
+
+@app.get("/")
+def index():
+    names = [("static", "shop.css"), ("static", "gone.css"), ("admin.static", "admin.css")]
+    return [url_for(endpoint, filename=name) for endpoint, name in names]
+
+
+@functools.lru_cache
+def kept():
+    return render_template_string("{{ url_for('static', filename='shop.css') }}")
+
+
+@app.get("/kept")
+def kept_page():
+    return kept()
+"""
+
+
+def version(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_addresses_of_static_files_change_with_them(habanero, tmp_path):
+    for folder in ("static", "looks"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "static" / "shop.css").write_text("one")
+    (tmp_path / "looks" / "admin.css").write_text("blue")
+    shop = started(habanero, tmp_path, STATIC)
+
+    def addresses() -> list[str]:
+        assert shop.get("/kept").text == shop.get("/").json[0]
+        return shop.get("/").json
+
+    one, blue = f"/static/shop.css?v={version('one')}", f"/admin/looks/admin.css?v={version('blue')}"
+    assert addresses() == [one, "/static/gone.css", blue]
+    assert shop.push({"static/shop.css": "two", "static/gone.css": "here"}).outcome == "live"
+    assert addresses()[0] == f"/static/shop.css?v={version('two')}"
+    assert addresses()[1] == f"/static/gone.css?v={version('here')}"
+    assert shop.push({"static/shop.css": None}).outcome == "live"
+    assert addresses()[0] == "/static/shop.css"
+    assert shop.rollback(0).outcome == "live"
+    assert addresses() == [one, "/static/gone.css", blue]

@@ -135,8 +135,11 @@ class Overlay:
             raise AssetError(tuple(dict.fromkeys(reasons)))
 
     def changes_templates(self, target: Assets, before: Assets | None = None) -> bool:
-        """Whether templates would be others than those that are served, or than before."""
-        every = [folder for folder in folders(self._program) if folder.loader is not None]
+        """Whether templates would be others than those that are served, or than before, or tell others.
+
+        They tell others where addresses of static files tell of their content (`contrib.static`).
+        """
+        every = [one for one in folders(self._program) if one.loader is not None or _is_versioned(one.app)]
         changed = changed_assets(self.assets if before is None else before, target)
         return any(folder.holds(name) for name in changed for folder in every)
 
@@ -222,7 +225,7 @@ class Templates:
         """Return a template. Raises TemplateNotFound."""
         parts = split_template_path(template)
         for place in self._loader.searchpath:
-            path, served = _place(place, *parts), self._overlay.served
+            path, served = place_of(place, *parts), self._overlay.served
             if path not in served:
                 try:
                     return self._alone(place).get_source(environment, template)
@@ -241,7 +244,7 @@ class Templates:
         """Return the names of all templates."""
         found: set[str] = set()
         for place in self._loader.searchpath:
-            base, served = _place(place) + "/", self._overlay.served
+            base, served = place_of(place) + "/", self._overlay.served
             found.update(one for one in self._alone(place).list_templates() if base + one not in served)
             found.update(
                 path[len(base) :] for path, asset in served.items() if asset and path.startswith(base)
@@ -268,7 +271,7 @@ class Statics:
     ) -> Response:
         """Return a response with a file of a folder. Raises NotFound."""
         served, below = self._overlay.served, safe_join(os.fspath(directory), os.fspath(path))
-        place = _place(more.get("_root_path") or "", below) if below is not None else ""
+        place = place_of(more.get("_root_path") or "", below) if below is not None else ""
         if place not in served:
             return self._send(directory, path, environ, **more)
         asset = served[place]
@@ -284,7 +287,15 @@ class Statics:
         return werkzeug.utils.send_file(io.BytesIO(asset.data or b""), plain, **known)
 
 
-def _place(*parts: str) -> str:
+VERSIONED = "habanero_static"  # in the extensions of an app whose addresses tell of static files
+
+
+def _is_versioned(app: App) -> bool:
+    return VERSIONED in app.extensions
+
+
+def place_of(*parts: str) -> str:
+    """Return the key of a file in what is served: its place on the disk."""
     return os.path.normpath(os.path.join(*parts))  # noqa: PTH118  # as Flask does it: no Path at each request
 
 
