@@ -336,7 +336,8 @@ class Deployer:
         except ColdChangeError as cold:
             return self._restart(request, change, clock, cold)
         outcome = "diverged" if workers.behind else "live"
-        log.info("#%d by %s: %s", self.worker.head.number, request.claims["cid"], outcome)
+        note = f"{change.note}: " if change.note else ""  # of a rollback, too: which it goes back to
+        log.info("#%d by %s: %s%s", self.worker.head.number, request.claims["cid"], note, outcome)
         return self.answers.report(outcome, steps=steps, workers=workers)
 
     def _restart(self, request: Request, change: Change, clock: Clock, cold: ColdChangeError) -> Report:

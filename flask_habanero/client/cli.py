@@ -48,11 +48,13 @@ def sigterm_interrupts() -> Iterator[None]:
 @click.group(help="Make saved code live in a running Flask app.")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Settle colours: click itself does not know NO_COLOR (no-color.org) and FORCE_COLOR."""
+    """Settle colours: click itself does not know NO_COLOR (no-color.org), FORCE_COLOR, and dumb terminals."""
     if os.environ.get("NO_COLOR"):
         context.color = False
     elif os.environ.get("FORCE_COLOR"):
         context.color = True
+    elif os.environ.get("TERM") == "dumb":
+        context.color = False
 
 
 @cli.command()

@@ -20,10 +20,8 @@ def terminal(project, environ):
     """Give a function that runs a program in a terminal."""
     opened = []
 
-    def terminal(*words, **more):
-        opened.append(
-            Terminal(*words, folder=project.folder, environ={**os.environ, "TERM": "xterm"}, **more)
-        )
+    def terminal(*words, term="xterm", **more):
+        opened.append(Terminal(*words, folder=project.folder, environ={**os.environ, "TERM": term}, **more))
         return opened[-1]
 
     yield terminal
@@ -240,3 +238,12 @@ def test_colours_are_for_those_who_want_them(terminal, project, environ, name, c
         made.shows(f"#{number}")
     made.shows("(x2)")
     assert ("\x1b[32m" in made.text) == coloured
+
+
+def test_a_dumb_terminal_is_sent_text_only(terminal, project):
+    made = terminal(*WATCH, term="dumb")
+    made.shows("q quit")
+    for number in (1, 2):
+        project.write("shop.views", NEW.format(number + 1))
+        made.shows(f"#{number}")
+    assert "\x1b" not in made.text
