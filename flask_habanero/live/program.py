@@ -171,13 +171,13 @@ class Program:
 
     def warm(self) -> None:
         """Do ahead what the first plan would take the time for: load the planner, read the loaded sources."""
-        from . import commit, planner, readers  # noqa: F401  # their import is what takes the time
+        from . import commit, planner, readers, roster  # noqa: F401  # for some the import takes the time
 
         for name, source in list(self.tree.items()):
             if self.loaded(name) is not None:
                 readers.readers(source)
-        with self.lock:
-            settling.settle(self)
+        roster.roster.every()
+        self.plan((), ())
 
     # modules and statements
 

@@ -26,7 +26,7 @@ def tree(files: Sources) -> dict[str, Source]:
 def told(files: Sources, root: str = "a") -> str:
     """Return the code of the reason why a cold start would fail, or nothing."""
     modules = tree(files)
-    broken = [reason.code for reason in imports.broken(modules, set(modules), imports.tops(modules))]
+    broken = [reason.code for reason in imports.broken({}, modules, set(modules), imports.tops(modules))]
     circle = next(iter(imports.circles(modules, [root])), None)
     return broken[0] if broken else circle.code if circle else ""
 
