@@ -99,7 +99,8 @@ class _Index:
             return _Index(tables, self._by_name, self._known)
         by_name = self._by_name.copy()
         for name in {name for module in gone for name in self.tables[module][1]}:
-            by_name[name] = {module: those for module, those in by_name[name].items() if module not in gone}
+            others_read = {module: those for module, those in by_name.pop(name).items() if module not in gone}
+            by_name.update({name: others_read} if others_read else {})
         for name in {name for module in come for name in tables[module][1]}:
             by_name[name] = by_name.get(name, {}).copy()
         for module in come:
@@ -118,11 +119,12 @@ class _Index:
             more = set().union(*self._by_name.get(todo.pop(), {}).values()) - found
             found |= more
             todo += more
-        if not known:
+        if not known and len(self._known) < _KEPT:
             self._known[key] = frozenset(found)
         return found
 
 
+_KEPT = 16  # what each plan asks comes first; the rest is of one edit
 # Of the last sources that were asked about, before and after a change: most of an app is in both
 _asked: deque[_Index] = deque([_Index({}, {}, {})], maxlen=2)
 
