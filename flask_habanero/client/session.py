@@ -81,6 +81,9 @@ class Screen(Protocol):
     def back(self) -> None:
         """The server is back."""
 
+    def taken_back(self, number: int, why: str) -> None:
+        """The server took the newest release back by itself."""
+
     def fault(self, error: Exception) -> None:
         """A fault of ours; the session goes on."""
 
@@ -154,7 +157,7 @@ class Session:
         """Take the server as it is now, and say if it took the newest release back by itself."""
         self._view = view
         if why := self._suspense.end(view):
-            self.screen.note(why)
+            self.screen.taken_back(view.head - 1, why)
 
     def send_again(self) -> None:
         """Send what is held as it is, also what was rolled back; and at once, if the server was away."""

@@ -160,6 +160,10 @@ class Lines:
         """Say that what was sent may be live, and that the server is asked."""
         self.note(f"{error.why}: it may be live; asking the server what became of it")
 
+    def taken_back(self, number: int, why: str) -> None:
+        """Say that the server took a release back."""
+        self.note(f"#{number} was taken back by the server: {why}")
+
     def back(self) -> None:
         """Say that the server is there again."""
         self._printer.block(f"{dim(clock())}  {tag('back')}  the server answers again")
@@ -331,6 +335,10 @@ class JsonLines(Lines):
         """Say once that the server takes nothing now."""
         maybe_live = isinstance(error, DeliveryError) and error.maybe_live
         self._put(report_of(error), pending=pending, maybe_live=maybe_live)
+
+    def taken_back(self, number: int, why: str) -> None:
+        """Say that the server took a release back."""
+        self._put(Report("taken-back", number, data={"why": why}))
 
     def back(self) -> None:
         """Say that the server is there again."""

@@ -37,11 +37,11 @@ class Suspense:
         return True
 
     def end(self, view: View) -> str:
-        """Take note of the server as it is now. Returns why the release is gone, or "" if it is not."""
+        """Take note of the server as it is now. Returns why it took the newest release back, if it did."""
         if view.head == self._number:
             return ""
         self._until = 0.0
         _, by_itself, why = str(view.last.get("note", "")).partition(": ")  # a person's rollback says no why
         if view.head != self._number + 1 or view.last.get("kind") != "rollback" or not by_itself:
             return ""
-        return f"#{self._number} was taken back by the server: {why}"
+        return why

@@ -47,6 +47,9 @@ class Screen:
     def back(self):
         self.lines.append(("back",))
 
+    def taken_back(self, number, why):
+        self.lines.append(("taken back", number, why))
+
     def fault(self, error):
         self.lines.append(("fault", repr(error)))
 

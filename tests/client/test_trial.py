@@ -1,10 +1,12 @@
 """Releases on trial, from the laptop: what is promised before a push, and what is typed after it."""
 
+import json
 import time
 from dataclasses import replace
 
 import pytest
 from flask_habanero.client import suspense
+from flask_habanero.client.show import JsonLines, Lines
 from flask_habanero.client.suspense import Suspense
 from flask_habanero.envelope import check_fresh
 from flask_habanero.errors import Reason, StaleError
@@ -238,7 +240,7 @@ class TestUnlessFailing:
         project.write("shop.views", NEW)
         window.shows(("live", "shop/views.py", "0 held"))
         server.roll_back(0, "someone@laptop", f": {FAILED}")
-        window.shows(("note", f"#1 was taken back by the server: {FAILED}"))
+        window.shows(("taken back", 1, FAILED))
         window.shows(("held", "shop/views.py", "rolled-back"))
         project.write("shop.views", f"{NEW}# better\n")
         server.wait_for(lambda: server.head == 3)
@@ -250,7 +252,7 @@ class TestUnlessFailing:
         server.roll_back(0, "someone@laptop", f": {FAILED}")
         project.write("shop.views", f"{NEW}# better\n")
         server.wait_for(lambda: server.head == 3)
-        assert ("note", f"#1 was taken back by the server: {FAILED}") in window.lines
+        assert ("taken back", 1, FAILED) in window.lines
 
     def test_a_rollback_by_a_person_is_no_such_thing(self, window, project, server):
         project.write("shop.views", NEW)
@@ -266,3 +268,12 @@ class TestUnlessFailing:
         assert [at for at in range(100, 120) if one.is_due(float(at))] == [102, 104, 106]
         one.begin(Report("live", 8), now)
         assert not any(one.is_due(float(at)) for at in range(100, 120))
+
+
+def test_a_program_is_told_what_was_taken_back_as_an_object(capsys):
+    Lines().taken_back(3, FAILED)
+    JsonLines().taken_back(3, FAILED)
+    said = capsys.readouterr()
+    assert said.err == f"#3 was taken back by the server: {FAILED}\n"
+    told = json.loads(said.out)
+    assert (told["outcome"], told["release"], told["data"]) == ("taken-back", 3, {"why": FAILED})
