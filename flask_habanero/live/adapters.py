@@ -172,7 +172,7 @@ class _Forms:
     """WTForms: a form's fields are its members that are unbound fields, in the order of their making."""
 
     def owns(self, cls: type) -> bool:
-        return any(base.__module__ == "wtforms.form" for base in type.mro(type(cls)))
+        return type(cls).__module__ == "wtforms.form"  # one below it may read more: a model's columns
 
     def takes(self, cls: type, change: Exchange) -> bool:
         return all(is_method(one) or _is_assignment(one) for one in (*change.put, *change.gone))

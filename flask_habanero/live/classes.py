@@ -7,11 +7,13 @@ import enum
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from ..piece import Piece
 from . import (
     adapters,
     asking,
     bodies,
     configured,
+    effects,
     instances,
     mapped,
     mentioned,
@@ -172,6 +174,7 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: instances.Chang
         told = (*members, *_OF_MEMBERS)
         dotted = any((alias, member) in row.dotted for alias in local for member in told)
         used = dotted or reading.uses_class(piece.node, row, source, local, through)
+        used = used or _is_built_from(flow, reader, piece.node, local)
         if not used:
             continue
         harmless = not (dotted or through(row)) and (
@@ -182,6 +185,24 @@ def _in_module(flow: Flow, reader: str, source: Source, changed: instances.Chang
         if not harmless and (dotted or not instances.may_stay(flow, changed, reader, index, local)):
             flow.stale_at(reader, index, cls, local | modules)
     _functions(flow, reader, changed, local)
+
+
+def _is_built_from(flow: Flow, reader: str, node: ast.stmt, local: set[str]) -> bool:
+    """Whether a class that builds itself from its body names a class there, whose members it may have read.
+
+    `class Meta: model = User` in a schema: a library makes fields of the columns.
+    """
+    if not isinstance(node, ast.ClassDef):
+        return False
+    cls = getattr(flow.program.loaded(reader), node.name, None)
+    if not isinstance(cls, type) or effects.is_plain_class(cls) or adapters.adapter_of(cls) is not None:
+        return False
+    source, members = flow.draft.out.target[reader], (one for one in node.body if not _is_function(one))
+    return any(names.of_piece(Piece(1, one, ""), source).reads & local for one in members)
+
+
+def _is_function(node: ast.stmt) -> bool:
+    return isinstance(node, bodies.Function)
 
 
 def _functions(flow: Flow, reader: str, changed: instances.Changed, local: set[str]) -> None:
