@@ -100,8 +100,7 @@ class Session:
         self._texts: dict[str, Source] = {}  # digest -> source, of all that was ever read here
         self._shown: dict[tuple[str, str], Hashable] = {}
         self._failures, self._retry_at = 0, 0.0  # 0: the server is there
-        self._postponed = False  # until git has merged
-        self._suspense = Suspense()
+        self._postponed, self._suspense = False, Suspense()  # until git has merged
 
     def run(self, stop: Event, keys: Keys = NO_KEYS) -> None:
         """Watch until `stop` is set, which what is under way does not see, or until interrupted.
@@ -356,8 +355,8 @@ class Session:
         except TooLargeError as error:  # later it is no smaller
             report = Report(error.outcome, now.view.head, now.view.digest, reasons=error.reasons)
         self._back()  # if it was away in the middle of it
-        parts = {"build": (built - begun) * 1000, "deliver": (time.monotonic() - built) * 1000}
-        report = push.timed(report, begun, **parts)
+        deliver = (time.monotonic() - built) * 1000
+        report = push.timed(report, begun, build=(built - begun) * 1000, deliver=deliver)
         if report.outcome == "conflict":
             self._see(desk.look(self.desk))
             return True

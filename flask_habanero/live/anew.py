@@ -96,7 +96,9 @@ def _functions(draft: Draft) -> Iterator[tuple[str, FunctionType]]:
     """Yield the functions that are made anew with what they stand in: a class, a function that runs again."""
     for module, name in draft.remade:
         for key, member in list(vars(vars(draft.live(module))[name]).items()):
-            if isinstance(member, FunctionType) and member.__qualname__.startswith(f"{name}."):
+            if not isinstance(member, FunctionType) or member.__globals__.get(member.__name__) is member:
+                continue  # a function of a module: attrs gives its own the name of a method
+            if member.__qualname__.startswith(f"{name}."):
                 yield f"{module}.{name}.{key}", member
     for module, code in draft.remade_codes:
         for function in draft.holders(module, code):

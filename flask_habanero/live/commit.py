@@ -22,6 +22,7 @@ from ..errors import ColdChangeError, CommitError, Reason, UndoError
 from . import (
     bookkeeping,
     configs,
+    described,
     journals,
     learnt,
     origin,
@@ -139,6 +140,7 @@ def _run(program: Program, plan: Plan, done: list[Inverse], where: list[str]) ->
         program.overlay.serve(program.overlay.assets if plan.assets is None else plan.assets, done)
     if plan.templates or pending or plan.withdraw:
         templates.forget()
+    described.forget()
 
 
 def _fresh(

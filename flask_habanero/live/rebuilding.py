@@ -20,7 +20,7 @@ from flask.templating import _default_template_ctx_processor
 from werkzeug.routing import Map
 from werkzeug.routing.matcher import StateMachineMatcher
 
-from .registrations import UNREPLAYABLE, Entry, Target, entries_of, tables_of, unwritten
+from .registrations import CALLS, DECORATORS, UNREPLAYABLE, Entry, Target, entries_of, tables_of, unwritten
 
 
 class UnreplayableError(Exception):
@@ -133,7 +133,9 @@ class _Shadows:
 
 
 def _blank(shadow: Target) -> None:
-    """Give a shadow empty registries of its own."""
+    """Give a shadow empty registries of its own, and the methods of its class."""
+    for name in (DECORATORS | CALLS | UNREPLAYABLE) & vars(shadow).keys():
+        del vars(shadow)[name]  # a library's, in the place of a method: it is bound to the real one
     shadow.before_request_funcs, shadow.after_request_funcs = defaultdict(list), defaultdict(list)
     shadow.teardown_request_funcs = defaultdict(list)
     shadow.url_value_preprocessors, shadow.url_default_functions = defaultdict(list), defaultdict(list)
