@@ -155,7 +155,8 @@ def _is_as_written(flow: Flow, module: str, cls: type, part: Any, ran: AbstractS
 def _held_by_others(cls: type, things: tuple[Any, ...]) -> set[int]:
     """Return which things (their ids) something else has than a class, what is in it, a frame, or we."""
     with functions.thawed():
-        holders = [one for one in gc.get_referrers(*things) if one is not things and not _is_frame(one)]
+        every = (one for one in gc.get_referrers(*things) if one is not things)
+        holders = [one for one in every if not (_is_frame(one) or _is_of_us(one))]
         own = set(map(id, gc.get_referents(cls)))
         own |= {id(held) for one in things for held in (one, getattr(one, "__dict__", one))}
         own |= {id(one) for one in vars(cls).values() if type(one) is property}

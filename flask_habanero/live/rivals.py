@@ -265,11 +265,19 @@ def has_read(findings: Findings, entry: Entry) -> bool:
 
 def attributes(draft: Draft, module: str, piece: Piece, given: frozenset[str]) -> None:
     """Refuse where other statements set the attributes that decorators give to a function."""
-    for other, second, row, _ in _statements(draft) if given else ():
+    for other, second, row in _rows(draft) if given else ():
         mine = (other, second.index) == (module, piece.index) or given.isdisjoint(row.attributes)
         if not mine and any(map(given.__contains__, _set_by(second.node))):
             text = f"decorators set an attribute that {draft.where(other, second)} sets, too"
             draft.refuse("decorator", draft.where(module, piece), text)
+
+
+def _rows(draft: Draft) -> Iterator[tuple[str, Piece, Names]]:
+    """Yield the statements of all modules that are loaded, also of those that nobody has compared yet."""
+    for module, source in draft.out.target.items():
+        if draft.program.loaded(module) is not None:
+            for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
+                yield module, piece, row
 
 
 def _set_by(node: ast.stmt) -> Iterator[str]:
