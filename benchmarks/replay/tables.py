@@ -89,13 +89,27 @@ def read(folder: Path) -> list[Result]:
     return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
 
 
+def published_table(results: Iterable[Result]) -> str:
+    """Return both tables of versions from the package index: what became of them, and why not."""
+    told = list(results)
+    return f"{apps_table(told)}\n\n{steps_table(told)}"
+
+
 def write(page: Path, results: list[Result]) -> str:
     """Return a page with the tables between its markers renewed."""
     text = page.read_text()
-    for name, table in (("apps", apps_table), ("reasons", reasons_table), ("steps", steps_table)):
+    published = [result for result in results if result["app"].endswith("-published")]
+    commits = [result for result in results if result not in published]
+    tables = {
+        "apps": apps_table(commits),
+        "reasons": reasons_table(commits),
+        "steps": steps_table(commits),
+        "published": published_table(published),
+    }
+    for name, table in tables.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(begin)
-        text = before + f"{begin}\n{table(results)}\n\n{end}" + rest.partition(end)[2]
+        text = before + f"{begin}\n{table}\n\n{end}" + rest.partition(end)[2]
     return text
 
 
