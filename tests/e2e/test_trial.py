@@ -68,7 +68,8 @@ def test_a_save_that_fails_is_taken_back_and_its_window_says_so(serve: Serve, cl
     ann.edit('return "two"', "return 1 / 0")  # on top of the one that is on trial
     watch.expect("live")
     eventually(lambda: requests.get(server.url, timeout=30).status_code == 200, 60)
-    watch.says("#2 was taken back by the server: ")
+    taken_back = watch.expect("taken-back")
+    assert (taken_back["release"], "server errors" in taken_back["data"]["why"]) == (2, True)
     assert watch.expect("held", "app.py")["reasons"][0]["code"] == "rolled-back"
     assert server.texts(2) == {"two"}
 
