@@ -6,11 +6,11 @@ a worker believes the sealed request itself, not the worker that tells it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .asked import is_function, is_page
 from .asset import Assets
 from .envelope import REQUEST, REQUEST_CLAIMS, Keyring, same, sha256, unpack, unseal
 from .errors import BundleError, ConflictError, EnvelopeError, PythonMismatchError, Reason, RefusedError
@@ -192,20 +192,7 @@ def rehearsal_asked(request: Request) -> tuple[list[str], int]:
 def _is_asked(one: object) -> bool:
     if type(one) is not str or len(one) > 2_000 or not one.isprintable():
         return False
-    return is_page(one) or _FUNCTION.match(one) is not None
-
-
-def is_page(asked: str) -> bool:
-    """Whether what a rehearsal is to ask for is a page: else it is a function, to be called."""
-    return asked.startswith("/")
-
-
-def called(asked: str) -> str:
-    """Return what people call that."""
-    return f"GET {asked}" if is_page(asked) else asked
-
-
-_FUNCTION = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*\Z")
+    return is_page(one) or is_function(one)
 
 
 def nonce_asked(request: Request) -> str:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import afar, bootnote, coldstart, fresh
+from .asked import called, is_page
 from .asset import changed_assets
 from .boot import finder
 from .bootnote import Note
-from .change import called, is_page
 from .config import MODULES, RESTART
 from .errors import ColdChangeError, ConfigError, Reason, StoreError
 from .fresh import CanaryError

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, got_request_exception
 from flask.cli import NoAppException, find_app_by_string
 
-from .change import Request, called, change_of, change_to, is_page
+from .asked import called, is_page
+from .change import Request, change_of, change_to
 from .concerned import concerned, unasked, views_of
 from .disk import Disk
 from .errors import HabaneroError

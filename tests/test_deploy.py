@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 
 import pytest
@@ -307,3 +308,15 @@ def test_the_milliseconds_of_a_stage_add_up() -> None:
         pass
     read = clock.read()
     assert 0 < read["plan"] <= 2 * read["total"]
+
+
+def test_the_log_says_of_each_release_why_and_of_a_rollback_what_it_goes_back_to(
+    peer: PeerOf, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "flask_habanero"):
+        assert peer.push({"shop": "x = 2"}).outcome == "live"
+        assert peer.rollback(0).outcome == "live"
+    lines = [record.getMessage() for record in caplog.records if " by " in record.getMessage()]
+    assert [line.partition(" by ")[0] for line in lines] == ["#1", "#2"]
+    assert lines[0].endswith(": live")
+    assert lines[1].endswith(": back to #0: live")

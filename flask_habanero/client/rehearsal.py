@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..asked import called, is_function, is_page
 from ..errors import ConfigError
 from ..release import Report
 
@@ -61,11 +62,11 @@ class Wish:
                 raise ConfigError("always", "is neither true nor false", "always = true")
             wish = replace(wish, always=always)
         if requests is not None:
-            if not isinstance(requests, list | tuple) or not all(map(_is_path, requests)):
+            if not isinstance(requests, list | tuple) or not all(map(is_page, requests)):
                 raise ConfigError("requests", "is no list of paths", _EXAMPLE)
             wish = replace(wish, requests=tuple(requests))
         if calls is not None:
-            if not isinstance(calls, list | tuple) or not all(map(_is_function, calls)):
+            if not isinstance(calls, list | tuple) or not all(map(is_function, calls)):
                 raise ConfigError("calls", "is no list of functions", 'calls = ["shop.checks:stock"]')
             wish = replace(wish, calls=tuple(calls))
         if within is not None:
@@ -80,16 +81,6 @@ class Wish:
         """Return the line that goes before the bundle."""
         wanted = [*self.requests, *self.calls]
         return json.dumps({"requests": wanted, "within": self.within_s}).encode() + b"\n"
-
-
-def _is_path(path: object) -> bool:
-    return isinstance(path, str) and path.startswith("/")
-
-
-def _is_function(name: object) -> bool:
-    """Whether it names a function in a module: what is in the module nobody here knows."""
-    parts = name.split(":") if isinstance(name, str) else []
-    return len(parts) == 2 and all(word.isidentifier() for part in parts for word in part.split("."))
 
 
 def rehearsal_lines(report: Report) -> list[str]:
@@ -110,6 +101,5 @@ def rehearsal_lines(report: Report) -> list[str]:
 
 
 def _asked(one: Mapping[str, Any]) -> str:
-    if one["path"].startswith("/"):
-        return f"GET {one['path']:<{WIDTH}}  {one['status']}"
-    return f"{one['path']:<{WIDTH + len('GET ')}}  {'no ' if one['why'] else 'yes'}"
+    came = one["status"] if is_page(one["path"]) else "no " if one["why"] else "yes"
+    return f"{called(one['path']):<{WIDTH + len('GET ')}}  {came}"

@@ -43,6 +43,7 @@ from .hooks import CheckError, Hooks
 from .keys import Keys, NoKeys
 from .lacking import LACKING, mended
 from .memory import Held
+from .news import News
 from .push import Choice, Result
 from .rehearsal import REHEARSAL
 from .suspense import Suspense
@@ -98,9 +99,10 @@ class Session:
         self.desk, self.screen, self._first, self._hooks = at, screen, first, hooks
         self._polls, self._checkout = polls, Checkout(at.target.project)
         self._texts: dict[str, Source] = {}  # digest -> source, of all that was ever read here
-        self._shown: dict[tuple[str, str], Hashable] = {}
+        self._news = News()
         self._failures, self._retry_at = 0, 0.0  # 0: the server is there
-        self._postponed, self._suspense = False, Suspense()  # until git has merged
+        self._postponed = False  # until git has merged
+        self._suspense = Suspense()
 
     def run(self, stop: Event, keys: Keys = NO_KEYS) -> None:
         """Watch until `stop` is set, which what is under way does not see, or until interrupted.
@@ -161,7 +163,7 @@ class Session:
     def send_again(self) -> None:
         """Send what is held as it is, also what was rolled back; and at once, if the server was away."""
         self.desk.store.update(lambda memory: replace(memory, held={}))
-        self._shown.clear()
+        self._news.forget_all()
         self._flush(time.monotonic())
 
     def look_again(self) -> None:
@@ -195,7 +197,7 @@ class Session:
         self._tree = reread_tree(before, batch)
         self._know(self._tree)
         for file in aside(self._tree, batch):
-            if self._is_news("aside", file, NOT_SENT):
+            if self._news.is_new("aside", file, NOT_SENT):
                 self.screen.note(f"{file}: {NOT_SENT}")
         if (self._hooks.wishes.is_checked or self.desk.rehearsal) and self._tree.digests != before.digests:
             # Both are of all files together: what one held may well go with what was saved now
@@ -231,13 +233,13 @@ class Session:
         except Exception as error:  # noqa: BLE001  # the outermost loop: a fault of ours loses nobody's next save
             self._schedule_retry()
             self.screen.fault(error)
-        if self.desk.store.problem and self._is_news("memory", "", self.desk.store.problem):
+        if self.desk.store.problem and self._news.is_new("memory", "", self.desk.store.problem):
             self.screen.note(self.desk.store.problem)
 
     def _is_merging(self) -> bool:
         """Whether git waits for the person: what lies in the tree then is half of two versions."""
         files = sorted({name for root in self._tree.roots for name in git.unmerged(root)})
-        if self._is_news("merge", "", tuple(files)) and files:
+        if self._news.is_new("merge", "", tuple(files)) and files:
             self.screen.note(f"git merges, nothing is sent until it is done: conflicts in {', '.join(files)}")
         return bool(files)
 
@@ -313,9 +315,8 @@ class Session:
         """Say which files are the server's business, each once per state."""
         held = now.held
         conflicts = [n for n in (*now.decision.conflicts, *now.decision.differs) if n not in held]
-        fresh = [
-            n for n in (*conflicts, *now.decision.newer) if self._is_news("theirs", n, self._state(now, n))
-        ]
+        told = (*conflicts, *now.decision.newer)
+        fresh = [n for n in told if self._news.is_new("theirs", n, self._state(now, n))]
         records = desk.who_changed(self.desk, now.view) if fresh else {}
         for name in fresh:
             path, record = desk.path_of(now, name), records.get(name)
@@ -328,13 +329,8 @@ class Session:
                 self._notice(now, "held", name, Reason(why.code, desk.path_of(now, name), why.why, HELD_HINT))
 
     def _notice(self, now: Situation, outcome: str, name: str, reason: Reason) -> None:
-        if self._is_news(outcome, name, (self._state(now, name), reason.what)):
+        if self._news.is_new(outcome, name, (self._state(now, name), reason.what)):
             self.screen.notice(outcome, desk.path_of(now, name), reason)
-
-    def _is_news(self, kind: str, name: str, state: Hashable) -> bool:
-        news = self._shown.get((kind, name)) != state
-        self._shown[kind, name] = state
-        return news
 
     @staticmethod
     def _state(now: Situation, name: str) -> Hashable:
@@ -382,7 +378,7 @@ class Session:
 
     def _away(self, error: HabaneroError, pending: int) -> None:
         self._schedule_retry()
-        if self._is_news("away", "", str(error)):
+        if self._news.is_new("away", "", str(error)):
             self.screen.away(error, pending)
 
     def _schedule_retry(self) -> None:
@@ -393,7 +389,7 @@ class Session:
         if self._retry_at:
             self.screen.back()
         self._failures, self._retry_at = 0, 0.0
-        self._shown.pop(("away", ""), None)
+        self._news.forget("away", "")
 
 
 NOT_SENT = "nothing imports it yet, so it is not sent; it goes with what does"

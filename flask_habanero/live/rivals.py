@@ -182,13 +182,20 @@ def _others(draft: Draft, reached: AbstractSet[str] | None) -> Iterator[Statemen
 def _statements(
     draft: Draft, modules: Iterable[str] | None = None
 ) -> Iterator[tuple[str, Piece, Names, int]]:
-    """Yield the statements of some modules, or of all, that are loaded."""
-    for module in draft.out.target if modules is None else modules:
-        source = draft.out.target[module]
-        if draft.program.loaded(module) is not None:
-            rows = zip(source.parsed.pieces, names.of_source(source), draft.uids(module), strict=True)
-            for piece, row, uid in rows:
-                yield module, piece, row, uid
+    """Yield the statements of some modules, or of all, that are loaded; once all are compared."""
+    for module in _loaded(draft, modules):
+        for (piece, row), uid in zip(_rows(draft, module), draft.uids(module), strict=True):
+            yield module, piece, row, uid
+
+
+def _loaded(draft: Draft, modules: Iterable[str] | None = None) -> list[str]:
+    among = draft.out.target if modules is None else modules
+    return [module for module in among if draft.program.loaded(module) is not None]
+
+
+def _rows(draft: Draft, module: str) -> Iterator[tuple[Piece, Names]]:
+    source = draft.out.target[module]
+    return zip(source.parsed.pieces, names.of_source(source), strict=True)
 
 
 def _does_something(node: ast.stmt, row: Names) -> bool:
@@ -265,19 +272,13 @@ def has_read(findings: Findings, entry: Entry) -> bool:
 
 def attributes(draft: Draft, module: str, piece: Piece, given: frozenset[str]) -> None:
     """Refuse where other statements set the attributes that decorators give to a function."""
-    for other, second, row in _rows(draft) if given else ():
+    # of modules that nobody has compared yet, too: they have no identities
+    every = ((other, *pair) for other in _loaded(draft) for pair in _rows(draft, other)) if given else ()
+    for other, second, row in every:
         mine = (other, second.index) == (module, piece.index) or given.isdisjoint(row.attributes)
         if not mine and any(map(given.__contains__, _set_by(second.node))):
             text = f"decorators set an attribute that {draft.where(other, second)} sets, too"
             draft.refuse("decorator", draft.where(module, piece), text)
-
-
-def _rows(draft: Draft) -> Iterator[tuple[str, Piece, Names]]:
-    """Yield the statements of all modules that are loaded, also of those that nobody has compared yet."""
-    for module, source in draft.out.target.items():
-        if draft.program.loaded(module) is not None:
-            for piece, row in zip(source.parsed.pieces, names.of_source(source), strict=True):
-                yield module, piece, row
 
 
 def _set_by(node: ast.stmt) -> Iterator[str]:

@@ -32,6 +32,26 @@ def told(files: Sources, root: str = "a") -> str:
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "code"),
+    [
+        ("x = 1\ny = 2", "x = 1", ""),  # nobody wants the one that goes
+        ("x = 1", "y = 1", "import-broken"),
+        ("y = 1\nglobals()[f'x'] = 1", "y = 1", "import-broken"),
+        ("y = 1", "y = 2", ""),  # it lacked the name before, too: whoever imports it has not been started
+        ("y = 1\nx = 1", None, "import-broken"),
+    ],
+)
+def test_who_imports_a_module_is_looked_at_if_that_loses_something(
+    before: str, after: str | None, code: str
+) -> None:
+    old = tree({"a": "from m import x", "m": before})
+    new = {name: source for name, source in old.items() if name != "m"}
+    new |= tree({"m": after}) if after is not None else {}
+    found = [reason.code for reason in imports.broken(old, new, {"m"}, imports.tops(old))]
+    assert found == ([code] if code else [])
+
+
+@pytest.mark.parametrize(
     ("files", "code"),
     [
         ({"a.py": "from b import x", "b.py": "x = 1"}, ""),
